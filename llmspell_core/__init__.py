@@ -1,0 +1,1 @@
+"""llmspell's core: what a plugin is, and how the parts come together."""

