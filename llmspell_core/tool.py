@@ -67,7 +67,9 @@ class SecurityLevel(IntEnum):
         try:
             return cls[word.upper()]
         except KeyError:
-            raise ValidationError(f"'{word}' is not a security level", field="security_level", hint="Use safe, restricted or privileged.") from None
+            raise ValidationError(
+                f"'{word}' is not a security level", field="security_level", hint="Use safe, restricted or privileged."
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,12 @@ class ParameterDef:
     enum: tuple[Any, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        data: dict[str, Any] = {"name": self.name, "type": self.type, "description": self.description, "required": self.required}
+        data: dict[str, Any] = {
+            "name": self.name,
+            "type": self.type,
+            "description": self.description,
+            "required": self.required,
+        }
         if self.default is not None:
             data["default"] = plain(self.default)
         if self.enum:
@@ -146,7 +153,11 @@ class ToolSchema:
         return self.json_schema
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "description": self.description, "parameters": [p.to_dict() for p in self.parameters]}
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": [p.to_dict() for p in self.parameters],
+        }
 
 
 def _type_word(spec: Mapping[str, Any]) -> str:
@@ -166,6 +177,7 @@ class ToolResult:
         operation: what was done; by default the `operation` parameter or the tool's name.
         text: the payload as plain text, for tools whose output is text (a file's content). Without it the text is the
             JSON of the envelope.
+        extra: further keys at the top level of the envelope.
         error: what went wrong when `success` is False: `{"message", "code"?, "details"?}` or a message.
     """
 
@@ -176,6 +188,7 @@ class ToolResult:
     error: str | dict[str, Any] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     text: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def failure(cls, message: str, *, operation: str | None = None, result: Any = None, **details: Any) -> ToolResult:
@@ -193,7 +206,7 @@ class ToolResult:
             data["error"] = {"message": self.error} if isinstance(self.error, str) else plain(self.error)
         if self.metadata:
             data["metadata"] = plain(self.metadata)
-        return data
+        return data | plain(self.extra) if self.extra else data
 
 
 class NoParameters(BaseModel):
@@ -271,7 +284,9 @@ class Tool(BaseAgent, Generic[P]):
         problems = error.errors(include_url=False, include_context=False)
         first = ".".join(str(part) for part in problems[0]["loc"]) or "parameters"
         text = "; ".join(_problem(p) for p in problems)
-        return ValidationError(f"{self.name}: {text}", field=first, hint=f"See: llmspell tool info {self.name} --show-schema")
+        return ValidationError(
+            f"{self.name}: {text}", field=first, hint=f"See: llmspell tool info {self.name} --show-schema"
+        )
 
     def hook_input(self, input: AgentInput) -> dict[str, Any]:
         return {
@@ -311,13 +326,17 @@ class Tool(BaseAgent, Generic[P]):
             raise
         except Exception as error:
             raise ToolError(
-                f"{type(error).__name__}: {error}", tool_name=self.name, hint="The tool raised this itself; report it to its author if it looks like a defect."
+                f"{type(error).__name__}: {error}",
+                tool_name=self.name,
+                hint="The tool raised this itself; report it to its author if it looks like a defect.",
             ) from error
 
     def _output(self, made: ToolResult, operation: str, started: float) -> AgentOutput:
         elapsed = round((time.perf_counter() - started) * 1000)
         envelope = made.envelope(operation)
-        metadata = OutputMetadata(execution_time_ms=elapsed, extra={"operation": envelope["operation"], "response": envelope})
+        metadata = OutputMetadata(
+            execution_time_ms=elapsed, extra={"operation": envelope["operation"], "response": envelope}
+        )
         text = made.text if made.text is not None else json.dumps(envelope, indent=2, ensure_ascii=False)
         if made.text is not None:
             metadata.extra["output_style"] = "text"
