@@ -239,7 +239,9 @@ class BaseAgent(ABC):
         changed = data.get("input", input)
         return AgentInput.of(changed)
 
-    async def _execute_with_hooks(self, points: HookPoints, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+    async def _execute_with_hooks(
+        self, points: HookPoints, input: AgentInput, context: ExecutionContext
+    ) -> AgentOutput:
         assert context.desk is not None
         hooks = context.desk.hooks
         hook = hooks.context(points.before, self, context, self.hook_input(input))
@@ -253,7 +255,9 @@ class BaseAgent(ABC):
             raise
         return await self._after(points, hook, output, context)
 
-    async def _after(self, points: HookPoints, hook: HookContext, output: AgentOutput, context: ExecutionContext) -> AgentOutput:
+    async def _after(
+        self, points: HookPoints, hook: HookContext, output: AgentOutput, context: ExecutionContext
+    ) -> AgentOutput:
         assert context.desk is not None
         if not context.desk.hooks.any_active(points.after):
             return output

@@ -37,7 +37,9 @@ class Desk(Protocol):
 
     def process(self, context: ExecutionContext) -> Process: ...
 
-    async def invoke_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext | None = None) -> Any: ...
+    async def invoke_tool(
+        self, name: str, parameters: dict[str, Any], context: ExecutionContext | None = None
+    ) -> Any: ...
 
     async def run_agent(self, name: str, input: Any, context: ExecutionContext | None = None) -> Any: ...
 
@@ -59,7 +61,9 @@ class ContextScope:
         kind, id_ = (value.get("type"), value.get("id")) if isinstance(value, dict) else _split(value)
         if kind not in SCOPE_WORDS or (kind != "global" and not id_):
             raise ValidationError(
-                f"'{value}' is not a scope", field="scope", hint=f"Use 'global' or {{type=..., id=...}} with one of {SCOPE_WORDS[1:]}."
+                f"'{value}' is not a scope",
+                field="scope",
+                hint=f"Use 'global' or {{type=..., id=...}} with one of {SCOPE_WORDS[1:]}.",
             )
         return cls(str(kind), None if kind == "global" else str(id_))
 
@@ -145,7 +149,7 @@ class ExecutionContext:
         self.data: dict[str, Any] = {} if data is None else data
         self._id: str | None = None
         self._parent = parent
-        self._metadata: EventMetadata | None = parent._metadata if parent else None
+        self._metadata: EventMetadata | None = parent.metadata if parent else None
         self.conversation_id: str | None = parent.conversation_id if parent else None
         self.user_id: str | None = parent.user_id if parent else None
         self.session_id: str | None = parent.session_id if parent else None
@@ -179,19 +183,14 @@ class ExecutionContext:
             self.metadata.correlation_id = new_id()
         return self.metadata.correlation_id
 
-    def create_child(self, scope: ContextScope | None = None, policy: InheritancePolicy = "inherit") -> ExecutionContext:
+    def create_child(
+        self, scope: ContextScope | None = None, policy: InheritancePolicy = "inherit"
+    ) -> ExecutionContext:
         """A context below this one; `policy` says what becomes of `data` (see the module's specification in docs)."""
-        inherited = {
-            "inherit": lambda: dict(self.data),
-            "copy": lambda: {k: v for k, v in self.data.items() if k == "conversation_context"},
-            "isolate": dict,
-            "share": dict,
-        }
-        # The child shares this context's correlation id even when nobody asked for it yet.
-        _ = self.metadata
-        return ExecutionContext(
-            self.desk, scope=scope or self.scope, parent=self, inheritance=policy, data=inherited[policy]()
-        )
+        data = dict(self.data) if policy == "inherit" else {}
+        if policy == "copy" and "conversation_context" in self.data:
+            data["conversation_context"] = self.data["conversation_context"]
+        return ExecutionContext(self.desk, scope=scope or self.scope, parent=self, inheritance=policy, data=data)
 
     def get(self, key: str) -> Any:
         """Own data, then shared memory of this scope, then the parent when the policy reads through."""

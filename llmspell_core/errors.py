@@ -88,7 +88,7 @@ class LLMSpellError(Exception):
     def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
         unknown = set(details) - set(self.fields)
         if unknown:
-            raise TypeError(f"{type(self).__name__} has no field {sorted(unknown)[0]!r}")
+            raise TypeError(f"{type(self).__name__} has no field {min(unknown)!r}")
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -131,7 +131,7 @@ class ComponentError(LLMSpellError):
 class ConfigurationError(LLMSpellError):
     kind = "Configuration"
     category_ = "Configuration"
-    fields = ("setting", "path")
+    fields: ClassVar[tuple[str, ...]] = ("setting", "path")
     setting: str | None
     path: str | None
 
@@ -140,7 +140,7 @@ class ValidationError(LLMSpellError):
     kind = "Validation"
     category_ = "Logic"
     severity_ = "Warning"
-    fields = ("field",)
+    fields: ClassVar[tuple[str, ...]] = ("field",)
     field: str | None
 
 
@@ -153,7 +153,7 @@ class UsageError(ValidationError):
 class NotFoundError(LLMSpellError):
     kind = "Not found"
     category_ = "Logic"
-    fields = ("what", "name", "near")
+    fields: ClassVar[tuple[str, ...]] = ("what", "name", "near")
     what: str | None
     name: str | None
     near: list[str] | None
@@ -162,14 +162,14 @@ class NotFoundError(LLMSpellError):
 class PluginError(LLMSpellError):
     kind = "Plugin"
     category_ = "External"
-    fields = ("plugin", "distribution", "version")
+    fields: ClassVar[tuple[str, ...]] = ("plugin", "distribution", "version")
     plugin: str | None
     distribution: str | None
     version: str | None
 
 
 class MissingDependencyError(PluginError):
-    fields = ("plugin", "distribution", "version", "package")
+    fields: ClassVar[tuple[str, ...]] = ("plugin", "distribution", "version", "package")
     package: str | None
 
 
@@ -178,7 +178,7 @@ class ProviderError(LLMSpellError):
     category_ = "Network"
     retryable = True
     default_delay_ms = 2000
-    fields = ("provider", "model", "status")
+    fields: ClassVar[tuple[str, ...]] = ("provider", "model", "status")
     provider: str | None
     model: str | None
     status: int | None
@@ -193,7 +193,7 @@ class QuotaExceededError(ProviderError):
 
 
 class OverloadedError(ProviderError):
-    fields = ("provider", "model", "status", "retry_after")
+    fields: ClassVar[tuple[str, ...]] = ("provider", "model", "status", "retry_after")
     retry_after: float | None
 
     def retry_delay_ms(self) -> int | None:
@@ -215,14 +215,14 @@ class ModelNotFoundError(ProviderError):
 class ToolError(LLMSpellError):
     kind = "Tool"
     category_ = "External"
-    fields = ("tool_name",)
+    fields: ClassVar[tuple[str, ...]] = ("tool_name",)
     tool_name: str | None
 
 
 class WorkflowError(LLMSpellError):
     kind = "Workflow"
     category_ = "External"
-    fields = ("step", "workflow")
+    fields: ClassVar[tuple[str, ...]] = ("step", "workflow")
     step: str | None
     workflow: str | None
 
@@ -232,7 +232,7 @@ class ScriptError(LLMSpellError):
 
     kind = "Script"
     category_ = "External"
-    fields = ("language", "file", "line", "source_line", "traceback", "phase")
+    fields: ClassVar[tuple[str, ...]] = ("language", "file", "line", "source_line", "traceback", "phase")
     language: str | None
     file: str | None
     line: int | None
@@ -245,7 +245,7 @@ class StorageError(LLMSpellError):
     kind = "Storage"
     category_ = "Internal"
     default_delay_ms = 100
-    fields = ("operation",)
+    fields: ClassVar[tuple[str, ...]] = ("operation",)
     operation: str | None
 
     def is_retryable(self) -> bool:
@@ -256,7 +256,7 @@ class SecurityError(LLMSpellError):
     kind = "Security"
     category_ = "Security"
     severity_ = "Critical"
-    fields = ("violation_type",)
+    fields: ClassVar[tuple[str, ...]] = ("violation_type",)
     violation_type: str | None
 
     def __str__(self) -> str:
@@ -271,7 +271,7 @@ class NetworkError(LLMSpellError):
 
 class RateLimitError(NetworkError):
     kind = "Rate limit"
-    fields = ("retry_after", "provider")
+    fields: ClassVar[tuple[str, ...]] = ("retry_after", "provider")
     retry_after: float | None
     provider: str | None
 
@@ -284,14 +284,14 @@ class ResourceError(LLMSpellError):
     category_ = "Resource"
     retryable = True
     default_delay_ms = 500
-    fields = ("resource_type",)
+    fields: ClassVar[tuple[str, ...]] = ("resource_type",)
     resource_type: str | None
 
 
 class ResourceLimitError(LLMSpellError):
     kind = "Resource limit"
     category_ = "Resource"
-    fields = ("resource", "limit", "used")
+    fields: ClassVar[tuple[str, ...]] = ("resource", "limit", "used")
     resource: str | None
     limit: Any
     used: Any
@@ -306,7 +306,7 @@ class TimeoutError(LLMSpellError):  # noqa: A001 - the specification's name; our
     severity_ = "Warning"
     retryable = True
     default_delay_ms = 5000
-    fields = ("duration_ms",)
+    fields: ClassVar[tuple[str, ...]] = ("duration_ms",)
     duration_ms: int | None
 
     def retry_delay_ms(self) -> int | None:
@@ -316,7 +316,7 @@ class TimeoutError(LLMSpellError):  # noqa: A001 - the specification's name; our
 class CancelledByHookError(LLMSpellError):
     kind = "Cancelled"
     category_ = "Logic"
-    fields = ("hook_point",)
+    fields: ClassVar[tuple[str, ...]] = ("hook_point",)
     hook_point: str | None
 
 

