@@ -1,0 +1,144 @@
+"""The provider instances of one runtime: which provider a model belongs to, and one client per settings table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ComponentError, NotFoundError, ValidationError
+from llmspell_core.provider import ModelSpec, Provider, ProviderSettings
+
+if TYPE_CHECKING:
+    from llmspell_core.config import Config
+    from llmspell_core.registry import Registry
+
+__all__ = ["DEFAULT_MODEL", "Providers"]
+
+log = logging.getLogger("llmspell")
+DEFAULT_MODEL = ModelSpec("smollm2", "local")
+
+
+class Providers:
+    """Makes each provider when it is first needed and keeps it until the runtime ends."""
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        self._config = config
+        self._registry = registry
+        self._made: dict[tuple[str, str | None, str | None], Provider] = {}
+        self._preloaded: set[str] = set()
+        self._said_default = False
+
+    def configured(self) -> list[str]:
+        """Names of the `[providers.*]` tables, and of vendors whose key is set."""
+        return list(self._config.provider_names())
+
+    def names(self) -> list[str]:
+        """Everything a model may name before its slash."""
+        return sorted({*self.configured(), *self._registry.names("providers")})
+
+    def resolve(self, model: str | None, provider: str | None = None) -> ModelSpec:
+        """Provider and model for what an agent asked for.
+
+        Without a model: the default provider's `default_model`, or the embedded `local/smollm2` when no provider is
+        configured and no key is set.
+
+        Raises:
+            ValidationError: "Model is required". NotFoundError: unknown provider.
+        """
+        spec = self._complete(ModelSpec.parse(model) if model else None, provider)
+        if spec.provider not in self.configured() and not self._registry.has("providers", str(spec.provider)):
+            raise self._unknown(str(spec.provider))
+        return spec
+
+    def _complete(self, spec: ModelSpec | None, provider: str | None) -> ModelSpec:
+        default = self._config.get("providers.default_provider")
+        if spec is not None and (provider or spec.provider):
+            whole = f"{spec.provider}/{spec.model}" if provider and spec.provider not in {None, provider} else spec.model
+            return ModelSpec(whole, provider or spec.provider, spec.backend)
+        if spec is not None:
+            return ModelSpec(spec.model, default or "openai", spec.backend)
+        return self._default(provider or default)
+
+    def _default(self, provider: str | None) -> ModelSpec:
+        if provider:
+            model = self.settings(provider).default_model
+            if model:
+                return self._complete(ModelSpec.parse(model), provider)
+        elif not self.configured():
+            self._say_default()
+            return DEFAULT_MODEL
+        raise ValidationError(
+            "Model is required",
+            field="model",
+            hint="Name one, e.g. model('openai/gpt-4o-mini'), or set providers.<name>.default_model.",
+        )
+
+    def _say_default(self) -> None:
+        if not self._said_default:
+            self._said_default = True
+            log.warning(
+                "No provider is configured and no API key is set: using the embedded model %s. "
+                "Set OPENAI_API_KEY or add a [providers.<name>] table to use another one.",
+                DEFAULT_MODEL,
+            )
+
+    def _unknown(self, name: str) -> NotFoundError:
+        error = self._registry.not_found("providers", name)
+        known = ", ".join(self.names()) or "none is installed"
+        error.hint = f"{error.hint or ''} Known providers: {known}.".strip()
+        return error
+
+    def settings(self, name: str, *, base_url: str | None = None, api_key: str | None = None) -> ProviderSettings:
+        """The table `providers.<name>` with environment and defaults; an unconfigured name is its own type."""
+        from llmspell_core.config import provider_settings
+
+        settings = provider_settings(self._config, name)
+        settings.base_url = base_url or settings.base_url
+        settings.api_key = api_key or settings.api_key
+        return settings
+
+    def provider_class(self, settings: ProviderSettings) -> type[Provider]:
+        if not self._registry.has("providers", settings.provider_type):
+            raise self._unknown(settings.provider_type)
+        loaded: type[Provider] = self._registry.load("providers", settings.provider_type)
+        return loaded
+
+    def preload(self, name: str) -> None:
+        """Begin to import the vendor's package in a thread; errors show when the provider is used."""
+        if name in self._preloaded:
+            return
+        self._preloaded.add(name)
+        cls = self.provider_class(self.settings(name))
+        threading.Thread(target=_quietly, args=(cls.preload,), name=f"preload-{name}", daemon=True).start()
+
+    async def get(self, name: str, *, base_url: str | None = None, api_key: str | None = None) -> Provider:
+        """The provider instance for these settings."""
+        key = (name, base_url, api_key)
+        if key not in self._made:
+            self._made[key] = self.make(self.settings(name, base_url=base_url, api_key=api_key))
+        return self._made[key]
+
+    def make(self, settings: ProviderSettings) -> Provider:
+        """A new instance; a plugin that builds on another provider's client calls this through `make_provider`."""
+        provider = self.provider_class(settings)(settings)
+        if not isinstance(provider, Provider):
+            raise ComponentError(f"'{settings.provider_type}' is not a provider but {type(provider).__name__}")
+        provider.make_provider = self.make
+        return provider
+
+    async def close(self) -> None:
+        made = list(self._made.values())
+        self._made.clear()
+        results = await asyncio.gather(*(p.close() for p in made), return_exceptions=True)
+        for provider, result in zip(made, results, strict=True):
+            if isinstance(result, BaseException):
+                log.warning("closing provider %s failed: %s", provider.settings.name, result)
+
+
+def _quietly(work: Any) -> None:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - the same import fails again, with its error, when it is needed
+        log.debug("preloading failed: %s", error)

@@ -1,0 +1,288 @@
+"""The desk: one object that owns configuration, registry, hooks, events, state, policy, providers and agents.
+
+The command line, script globals, servers and Python callers all use the same few methods of it, so a permission, a
+limit or a hook that is handled here holds for everybody.
+
+    async with Runtime() as runtime:
+        print((await runtime.invoke_tool("calculator", {"expression": "2+2"})).text)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from llmspell_core.context import ContextScope, ExecutionContext, SharedMemory
+from llmspell_core.errors import ComponentError, TimeoutError, ValidationError
+from llmspell_core.events import EventBus
+from llmspell_core.hooks import Hooks
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
+from llmspell_core.registry import Registry
+from llmspell_core.state import MemoryState, StateStore
+
+if TYPE_CHECKING:
+    from llmspell_core.agent import AgentBuilder, AgentConfig, LLMAgent
+    from llmspell_core.catalog import Catalog
+    from llmspell_core.config import Config
+    from llmspell_core.policy import Files, Http, Policy, Process
+    from llmspell_core.provider import Provider
+    from llmspell_core.providers import Providers
+    from llmspell_core.script.result import ScriptResult
+    from llmspell_core.tool import Tool
+
+__all__ = ["Runtime"]
+
+log = logging.getLogger("llmspell.runtime")
+
+
+class Runtime:
+    """Made, entered, used and closed; any number may live side by side.
+
+    Args:
+        config: a `Config`, or a mapping that is laid over the discovered configuration, or None for the discovered one.
+        registry: the components to use; by default everything that is installed.
+        cwd: where relative paths of tools and scripts start; by default the process's directory.
+    """
+
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any] | None = None,
+        *,
+        registry: Registry | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._given_config = config
+        self._registry = registry
+        self.cwd = Path(cwd) if cwd is not None else Path.cwd()
+        self.started_at = time.time()
+        self.agents: dict[str, LLMAgent] = {}
+        self.shared_memory = SharedMemory()
+        self.offer_model: Callable[[str], Awaitable[bool]] | None = None
+        """Asked when a local model is missing; returns whether it is there now. Set by the command line."""
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+        self._opened = False
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        for name in self.registry.names("hooks"):
+            self.hooks.load_plugin(self.registry.load("hooks", name), name)
+        await self.hooks.fire("SystemStartup", "runtime", {})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.hooks.fire("SystemShutdown", "runtime", {})
+        await self.close()
+
+    def open(self) -> None:
+        """Read the configuration and put the parts together; `async with` does it."""
+        if self._opened:
+            raise ComponentError("this runtime was entered before", hint="Make a new Runtime.")
+        self._opened = True
+        self.config = _load_config(self._given_config, self.cwd)
+        self.registry = self._registry if self._registry is not None else Registry(self._installed())
+        self.hooks = Hooks(timeout=float(self.config.get("hooks.timeout_ms") or 5000) / 1000)
+        self.events = EventBus(queue_size=int(self.config.get("events.buffer_size") or 10_000), hooks=self.hooks)
+        self.state: StateStore = MemoryState()
+        self.policy = self._make_policy()
+        self.providers = self._make_providers()
+
+    def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """Have `closer` awaited when the runtime ends, last registered first."""
+        self._closers.append(closer)
+
+    async def close(self) -> None:
+        """Stop what was started: scripts, agents, providers, connections. Every part is closed even if one fails."""
+        parts = [*reversed(self._closers), self.providers.close, self.policy.close, self.events.close, self.state.close]
+        self._closers.clear()
+        for agent in list(self.agents.values()):
+            agent.terminate()
+        self.agents.clear()
+        for part in parts:
+            try:
+                await part()
+            except Exception as error:  # noqa: BLE001 - the others must still be closed
+                log.warning("closing failed: %s: %s", type(error).__name__, error)
+
+    def _installed(self) -> Catalog:
+        from llmspell_core.catalog import Catalog
+
+        return Catalog.load(prefer=self.config.get("plugins.prefer") or (), block=self.config.get("plugins.block") or ())
+
+    def _make_policy(self) -> Policy:
+        from llmspell_core.config import policy_settings
+        from llmspell_core.policy import Policy, PolicySettings
+
+        return Policy(PolicySettings(**policy_settings(self.config)), desk=self, cwd=self.cwd)
+
+    def _make_providers(self) -> Providers:
+        from llmspell_core.providers import Providers
+
+        return Providers(self.config, self.registry)
+
+    # -- the small things that components ask for -----------------------------------------------------------------
+
+    def context(
+        self, scope: ContextScope | None = None, *, session_id: str | None = None, user_id: str | None = None
+    ) -> ExecutionContext:
+        """A fresh context for one request."""
+        context = ExecutionContext(self, scope=scope or ContextScope())
+        context.shared_memory = self.shared_memory
+        context.session_id = session_id
+        context.user_id = user_id
+        return context
+
+    def files(self, context: ExecutionContext) -> Files:
+        return self.policy.files(context)
+
+    def http(self, context: ExecutionContext) -> Http:
+        return self.policy.http(context)
+
+    def process(self, context: ExecutionContext) -> Process:
+        return self.policy.process(context)
+
+    def tool_settings(self, name: str) -> dict[str, Any]:
+        tables = self.config.get("tools") or {}
+        found = tables.get(name) or tables.get(name.replace("-", "_")) or {}
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    # -- tools ----------------------------------------------------------------------------------------------------
+
+    def tool_for(self, name: str) -> Tool[Any]:
+        """The tool of that name or alias. Raises: NotFoundError, PluginError."""
+        from llmspell_core.tool import Tool
+
+        tool = self.registry.get("tools", name)
+        if not isinstance(tool, Tool):
+            raise ComponentError(f"'{name}' is not a tool but {type(tool).__name__}")
+        return tool
+
+    def tool_names(self) -> list[str]:
+        return self.registry.names("tools")
+
+    async def invoke_tool(
+        self, name: str, parameters: Mapping[str, Any] | None = None, context: ExecutionContext | None = None
+    ) -> AgentOutput:
+        """Run a tool.
+
+        Raises:
+            NotFoundError: no such tool.
+            ValidationError: the parameters do not fit.
+            SecurityError: the policy does not allow the tool or what it wanted to do.
+            TimeoutError: it took longer than `tools.timeouts` allows.
+        """
+        tool = self.tool_for(name)
+        self.policy.check_tool(tool)
+        limit = self._tool_timeout(tool.name)
+        input = AgentInput(parameters={"parameters": {} if parameters is None else parameters})
+        try:
+            async with asyncio.timeout(limit):
+                return await tool.execute(input, context or self.context())
+        except builtins.TimeoutError as error:
+            raise TimeoutError(
+                f"tool '{tool.name}' did not finish within {limit:g} s",
+                hint=f"Raise tools.timeouts.{tool.name} in the configuration.",
+                duration_ms=int((limit or 0) * 1000),
+            ) from error
+
+    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput:
+        """A tool call that a model made."""
+        return await self.invoke_tool(name, parameters, context)
+
+    def _tool_timeout(self, name: str) -> float | None:
+        timeouts = self.config.get("tools.timeouts") or {}
+        value = timeouts.get(name, timeouts.get("default", 30))
+        return float(value) if value else None
+
+    # -- agents ---------------------------------------------------------------------------------------------------
+
+    def agent_builder(self) -> AgentBuilder:
+        """A builder whose `build()` registers the agent here."""
+        from llmspell_core.agent import AgentBuilder
+
+        return AgentBuilder(self.create_agent)
+
+    def create_agent(self, config: AgentConfig) -> LLMAgent:
+        """Make and register an agent; its provider's package begins to load in the background.
+
+        Raises:
+            ValidationError: no model, a taken name. NotFoundError: unknown provider or tool.
+        """
+        from dataclasses import replace
+
+        from llmspell_core.agent import LLMAgent
+
+        if config.name in self.agents:
+            raise ValidationError(
+                f"Agent instance '{config.name}' already exists", field="name", hint="Choose another name."
+            )
+        spec = self.providers.resolve(config.model, config.provider)
+        for tool in config.allowed_tools:
+            if tool != "*":
+                self.tool_for(tool)
+        self.providers.preload(str(spec.provider))
+        agent = LLMAgent(replace(config, model=spec.model, provider=spec.provider), self)
+        self.agents[config.name] = agent
+        return agent
+
+    def remove_agent(self, name: str) -> bool:
+        """End an agent and free its name."""
+        agent = self.agents.pop(name, None)
+        if agent is not None:
+            agent.terminate()
+        return agent is not None
+
+    def agent_for(self, name: str) -> LLMAgent:
+        """Raises: NotFoundError with near names."""
+        if name in self.agents:
+            return self.agents[name]
+        from difflib import get_close_matches
+
+        from llmspell_core.errors import NotFoundError
+
+        near = get_close_matches(name, self.agents, n=3)
+        hint = f"Did you mean {', '.join(near)}?" if near else "Build it first: Agent.builder():name(...):build()."
+        raise NotFoundError(f"Agent '{name}' not found", hint=hint, what="agents", name=name, near=near)
+
+    async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]:
+        provider = await self.providers.get(str(config.provider), base_url=config.base_url, api_key=config.api_key)
+        return await self._with_model(provider, str(config.model)), str(config.model)
+
+    async def _with_model(self, provider: Provider, model: str) -> Provider:
+        """Offer to fetch a local model that is missing; without somebody to ask, the provider's own error says how."""
+        local = provider.as_local()
+        if local is not None and self.offer_model is not None and model not in self._offered:
+            self._offered.add(model)
+            present = {m.id for m in await local.list_local_models()}
+            if model not in present:
+                await self.offer_model(model)
+        return provider
+
+    @property
+    def _offered(self) -> set[str]:
+        return self.__dict__.setdefault("_offered_models", set())
+
+    async def run_agent(
+        self,
+        agent: LLMAgent | str,
+        input: AgentInput | str | Mapping[str, Any],
+        context: ExecutionContext | None = None,
+    ) -> AgentOutput:
+        """Execute an agent, given as such or by name."""
+        found = self.agent_for(agent) if isinstance(agent, str) else agent
+        return await found.execute(AgentInput.of(input), context or self.context())
+
+    def stream_agent(
+        self,
+        agent: LLMAgent | str,
+        input: AgentInput | str | Mapping[str, Any],
+        context: ExecutionContext | None = None,
+    ) -> AsyncIterator[AgentChunk]:
+        """The chunks of an execution; close the iterator to stop it."""
+        found = self.agent_for(agent) if isinstance(agent, str) else agent
+        return found.stream_execute(AgentInput.of(input), context or self.context())
