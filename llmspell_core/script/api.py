@@ -1,0 +1,162 @@
+"""All globals of a runtime together: the manifest the engines build from, and the operations the host answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.script.declare import Builder, Function, Global, Handle, Param, Setter, names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Operation", "ScriptApi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that a worker may ask for.
+
+    `label` is what messages call it (`Agent:execute`); `handle` is the kind of object that argument 0 must be.
+    """
+
+    op: str
+    label: str
+    handler: Callable[..., Any]
+    params: tuple[Param, ...]
+    returns: str
+    handle: str | None = None
+    varargs: bool = False
+    builder: bool = False
+
+
+class ScriptApi:
+    """The globals that scripts of one runtime see.
+
+    Args:
+        globals_: declarations; those whose `enabled(runtime)` is false are left out.
+        runtime: handed to `enabled`; may be None in tests.
+    """
+
+    def __init__(self, globals_: Iterable[Global], runtime: Any = None) -> None:
+        self.globals = tuple(g for g in globals_ if g.enabled is None or g.enabled(runtime))
+        self.handles: dict[str, Handle] = {}
+        self.operations: dict[str, Operation] = {}
+        self._manifests: dict[str, dict[str, Any]] = {}
+        for declared in self.globals:
+            self._add_global(declared, declared.name)
+
+    def manifest(self, language: str) -> dict[str, Any]:
+        """Plain data from which an engine builds its prelude.
+
+        {"globals": [{name, aliases, hidden, constants, index, source, functions: [F], builders: [B], subglobals: [...]}],
+         "handles": {name: {"fields": [...], "methods": [F]}}}
+        F = {name, names, op, params: [P], returns, blocking, async, post, varargs, vm}; `vm`: defined by the source
+        B = {name, names, params: [P], setters: [{name, names, params, mode, field, value}], build: F}
+        P = {name, type, required, callbacks, choices, default}
+        `names` holds every spelling in that language, aliases included, `name` first.
+        """
+        if language not in self._manifests:
+            self._manifests[language] = {
+                "globals": [_global_data(g, g.name, language) for g in self.globals],
+                "handles": {
+                    name: {
+                        "fields": list(handle.fields),
+                        "methods": [_function_data(m, f"{name}#{m.name}", language) for m in handle.methods],
+                    }
+                    for name, handle in self.handles.items()
+                },
+            }
+        return self._manifests[language]
+
+    def _add_global(self, declared: Global, path: str) -> None:
+        for function in declared.functions:
+            self._add(function, f"{path}.{function.name}", f"{path}.{function.name}")
+        if declared.index is not None:
+            self._add(declared.index, f"{path}.[]", f"{path}[...]")
+        for builder in declared.builders:
+            op = f"{path}.{builder.name}.{builder.build.name}"
+            self._add(builder.build, op, f"{path}.{builder.name}():{builder.build.name}", builder=True)
+        for handle in declared.handles:
+            self._add_handle(handle)
+        for sub in declared.subglobals:
+            self._add_global(sub, f"{path}.{sub.name}")
+
+    def _add_handle(self, handle: Handle) -> None:
+        if handle.name in self.handles and self.handles[handle.name] is not handle:
+            raise ValueError(f"two globals declare a handle {handle.name!r}")
+        self.handles[handle.name] = handle
+        for method in handle.methods:
+            self._add(method, f"{handle.name}#{method.name}", f"{handle.name}:{method.name}", handle=handle.name)
+
+    def _add(
+        self, function: Function, op: str, label: str, *, handle: str | None = None, builder: bool = False
+    ) -> None:
+        if function.handler is None:
+            return
+        if op in self.operations:
+            raise ValueError(f"two declarations of {op}")
+        self.operations[op] = Operation(
+            op, label, function.handler, function.params, function.returns, handle, function.varargs, builder
+        )
+
+
+def _param_data(param: Param) -> dict[str, Any]:
+    return {
+        "name": param.name,
+        "type": param.type,
+        "required": param.required,
+        "callbacks": list(param.callbacks),
+        "choices": list(param.choices),
+        "default": param.default,
+    }
+
+
+def _function_data(function: Function, op: str, language: str) -> dict[str, Any]:
+    return {
+        "name": function.name,
+        "names": list(names_of(function.name, function.aliases, language)),
+        "op": op,
+        "params": [_param_data(p) for p in function.params],
+        "returns": function.returns,
+        "blocking": function.blocking,
+        "async": function.async_variant,
+        "post": function.post,
+        "varargs": function.varargs,
+        "vm": function.handler is None,
+    }
+
+
+def _setter_data(setter: Setter, language: str) -> dict[str, Any]:
+    return {
+        "name": setter.name,
+        "names": list(names_of(setter.name, setter.aliases, language)),
+        "params": [_param_data(p) for p in setter.param_list],
+        "mode": setter.mode,
+        "field": setter.field if setter.field is not None or setter.mode == "merge" else setter.name,
+        "value": setter.value,
+    }
+
+
+def _builder_data(builder: Builder, path: str, language: str) -> dict[str, Any]:
+    return {
+        "name": builder.name,
+        "names": list(names_of(builder.name, builder.aliases, language)),
+        "params": [_param_data(p) for p in builder.params],
+        "setters": [_setter_data(s, language) for s in builder.setters],
+        "build": _function_data(builder.build, f"{path}.{builder.name}.{builder.build.name}", language),
+    }
+
+
+def _global_data(declared: Global, path: str, language: str) -> dict[str, Any]:
+    return {
+        "name": declared.name,
+        "aliases": list(declared.aliases),
+        "hidden": declared.hidden,
+        "constants": dict(declared.constants),
+        "index": _function_data(declared.index, f"{path}.[]", language) if declared.index else None,
+        "source": declared.sources.get(language),
+        "functions": [_function_data(f, f"{path}.{f.name}", language) for f in declared.functions],
+        "builders": [_builder_data(b, path, language) for b in declared.builders],
+        "subglobals": [_global_data(g, f"{path}.{g.name}", language) for g in declared.subglobals],
+    }

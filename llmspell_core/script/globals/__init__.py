@@ -1,0 +1,1 @@
+"""The core's own script globals; each module exposes one `GLOBAL`."""

@@ -1,0 +1,105 @@
+"""Checks the arguments of a host call against their declaration.
+
+Messages name the call, the argument and both types: `Tool.execute: 'name' must be a string, got table`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ValidationError
+
+if TYPE_CHECKING:
+    from llmspell_core.script.declare import Param
+
+__all__ = ["bind"]
+
+_ARTICLE = {
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "a boolean",
+    "object": "a table with named fields",
+    "array": "a list",
+    "function": "a function",
+    "handle": "an object",
+}
+
+
+def bind(call: str, params: tuple[Param, ...], args: list[Any], *, varargs: bool = False) -> list[Any]:
+    """`args` in declared order, validated and completed with defaults.
+
+    Raises:
+        ValidationError: an argument is missing, of the wrong type, or one too many.
+    """
+    if len(args) > len(params) and not varargs:
+        # Scripts pass extra arguments that older interfaces had; nil and further tables were always ignored.
+        args = args[: len(params)]
+    bound = [_checked(call, param, args[i] if i < len(args) else None) for i, param in enumerate(params)]
+    return bound + args[len(params) :] if varargs else bound
+
+
+def _checked(call: str, param: Param, value: Any) -> Any:
+    if value is None:
+        if param.required and param.type != "any":
+            raise ValidationError(f"{call}: '{param.name}' is required", field=param.name, hint=_expect(param))
+        return param.default
+    if param.type == "any":
+        return value
+    accepted, value = _accept(param, value)
+    if not accepted:
+        raise ValidationError(
+            f"{call}: '{param.name}' must be {_expected(param)}, got {_word(value)}",
+            field=param.name,
+            hint=param.doc or None,
+        )
+    if param.choices and value not in param.choices:
+        raise ValidationError(
+            f"{call}: '{param.name}' must be one of {', '.join(param.choices)}, got '{value}'", field=param.name
+        )
+    return value
+
+
+def _accept(param: Param, value: Any) -> tuple[bool, Any]:
+    """Whether `value` fits, and the value as the handler wants it."""
+    kind = param.type
+    if kind == "string":
+        return isinstance(value, str), value
+    if kind == "boolean":
+        return isinstance(value, bool), value
+    if kind in {"integer", "number"}:
+        return _accept_number(kind, value)
+    if kind == "object":
+        return (isinstance(value, dict) and "$fn" not in value) or value == [], {} if value == [] else value
+    if kind == "array":
+        return isinstance(value, list) or value == {}, [] if value == {} else value
+    if kind == "function":
+        function = value.get("$fn") if isinstance(value, dict) else None
+        return isinstance(function, int), function if isinstance(function, int) else value
+    return isinstance(value, dict) and value.get("$handle") == param.handle, value
+
+
+def _accept_number(kind: str, value: Any) -> tuple[bool, Any]:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False, value
+    if kind == "number" or isinstance(value, int):
+        return True, value
+    return value.is_integer(), int(value) if value.is_integer() else value
+
+
+def _expected(param: Param) -> str:
+    return f"a {param.handle}" if param.handle else _ARTICLE[param.type]
+
+
+def _expect(param: Param) -> str:
+    return f"Pass {_expected(param)}." if not param.doc else f"Pass {_expected(param)}: {param.doc}"
+
+
+def _word(value: Any) -> str:
+    """What a script's author calls this value."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, dict):
+        return "function" if "$fn" in value else str(value.get("$handle", "table"))
+    words = {str: "string", int: "number", float: "number", list: "list"}
+    return words.get(type(value), "nil")

@@ -1,0 +1,75 @@
+"""Frames between host and worker: 4 bytes big-endian length, then one JSON array.
+
+    worker -> host   ["ready", {...}]                  ["fatal", {message}]
+                     ["call", id, op, args, line]      ["cancel", id]          ["post", op, args]
+                     ["out", "stdout"|"stderr", text]  ["ret", id, env]        ["done", run_id, env]
+    host -> worker   ["boot", {...}]                   ["run", id, {source, name, args, mode}]
+                     ["ret", id, env]                  ["invoke", id, callback_id, args]
+                     ["complete", id, text]
+    env              {"ok": true, "value": v}          {"ok": false, "error": {kind, type, message, hint, ...}}
+                     "h": 1 beside "value" says that the value holds handles
+    handle           {"$handle": "Agent", "id": 7, "fields": {...}}          function   {"$fn": 3}
+
+An interrupt is SIGINT. The JSON text is compact (no blanks between tokens); the worker relies on that when it
+slices an env out of a frame without parsing it. Standard library only: the worker imports this module.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+__all__ = ["MAX_FRAME", "FrameError", "FrameReader", "dump", "error_env", "pack"]
+
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes of the largest frame, in both directions."""
+
+_HEADER = 4
+
+dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Compact JSON text in ASCII."""
+
+
+class FrameError(Exception):
+    """The byte stream is not what the protocol says."""
+
+
+def pack(payload: bytes) -> bytes:
+    """One frame around `payload`."""
+    return len(payload).to_bytes(_HEADER, "big") + payload
+
+
+class FrameReader:
+    """Cuts a byte stream into payloads. `feed` bytes, then take payloads with `next` until it answers None."""
+
+    __slots__ = ("_buffer", "_limit")
+
+    def __init__(self, limit: int = MAX_FRAME) -> None:
+        self._buffer = bytearray()
+        self._limit = limit
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next whole payload.
+
+        Raises:
+            FrameError: a frame announces more than the limit.
+        """
+        buffer = self._buffer
+        if len(buffer) < _HEADER:
+            return None
+        end = _HEADER + int.from_bytes(buffer[:_HEADER], "big")
+        if end - _HEADER > self._limit:
+            raise FrameError(f"a frame of {end - _HEADER} bytes; the limit is {self._limit}")
+        if len(buffer) < end:
+            return None
+        payload = bytes(buffer[_HEADER:end])
+        del buffer[:end]
+        return payload
+
+
+def error_env(kind: str, type_: str, message: str, **more: Any) -> dict[str, Any]:
+    """An env that says no."""
+    return {"ok": False, "error": {"kind": kind, "type": type_, "message": message, **more}}
