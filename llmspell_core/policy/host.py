@@ -70,7 +70,8 @@ class HostRules:
         self._settings = settings
         self._resolver = resolver or look_up
         self._allowed = tuple(map(_Entry.parse, settings.allowed_hosts))
-        self._blocked = tuple(map(_Entry.parse, settings.blocked_hosts))
+        spelled_out = {entry.name for entry in self._allowed} - {"*"}
+        self._blocked = tuple(e for e in map(_Entry.parse, settings.blocked_hosts) if e.name not in spelled_out)
         self._private = tuple(map(_Entry.parse, settings.allow_private_networks))
 
     def check_url(self, scheme: str, host: str, port: int) -> None:
@@ -90,7 +91,7 @@ class HostRules:
             raise _denial(
                 "network_denied",
                 f"the security profile '{self._settings.profile}' denies network access",
-                "Set security.allow_network_access = true.",
+                "Set runtime.security.allow_network_access = true.",
             )
         host = plain_host(host)
         if entry := _first(self._blocked, host, port):
@@ -215,8 +216,9 @@ def _denial(violation: str, message: str, hint: str) -> SecurityError:
 
 
 def _private_denial(host: str, reason: str) -> SecurityError:
+    key = "allowed_hosts" if literal(host) or host == "localhost" else "allow_private_networks"
     return _denial(
         "address_denied",
         f"host '{host}' may not be reached: {reason}",
-        f'Add "{host}" to security.allow_private_networks if it should be.',
+        f'Add "{host}" to tools.http_request.{key} if it should be.',
     )

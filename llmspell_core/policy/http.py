@@ -107,7 +107,7 @@ class HttpStream:
             resource="response size",
             limit=self._max_bytes,
             used=used,
-            hint="Ask for less, or raise security.max_response_size (bytes).",
+            hint="Ask for less, or raise tools.http_request.max_response_size (bytes).",
         )
 
 

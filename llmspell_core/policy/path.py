@@ -34,6 +34,7 @@ class PathRules:
         self._base = settings.base
         self._allowed = self._rules(settings.allowed_paths)
         self._denied = self._rules(settings.denied_paths)
+        self._sensitive = self._rules(settings.sensitive_paths)
         self._read_only = self._rules(settings.read_only_paths)
 
     def _rules(self, texts: tuple[str, ...]) -> tuple[_Rule, ...]:
@@ -70,10 +71,13 @@ class PathRules:
                 asked,
                 real,
                 f"the security profile '{self._settings.profile}' denies file access",
-                "security.allow_file_access",
+                "runtime.security.allow_file_access",
             )
         if rule := _covering(self._denied, real):
             raise self._denial(asked, real, f"'{rule.text}' is in denied_paths", "security.sandbox.denied_paths")
+        if rule := self._sensitive_rule(real):
+            reason = f"'{rule.text}' is a sensitive place"
+            raise self._denial(asked, real, reason, "tools.file_operations.allowed_paths")
         if not _covering(self._allowed, real):
             allowed = ", ".join(rule.text for rule in self._allowed) or "nothing"
             raise self._denial(
@@ -82,9 +86,15 @@ class PathRules:
         if mode == "write":
             self._check_change(real, asked)
 
+    def _sensitive_rule(self, real: Path) -> _Rule | None:
+        rule = _covering(self._sensitive, real)
+        if rule is None or any(rule.covers(a.place) for a in self._allowed if a.place and a.covers(real)):
+            return None
+        return rule
+
     def check_tree(self, real: Path, asked: str | os.PathLike[str]) -> None:
         """Refuse to move a directory that holds, or would become, a place that is denied or read-only."""
-        for rule in (*self._denied, *self._read_only):
+        for rule in (*self._denied, *self._sensitive, *self._read_only):
             if rule.place is not None and real in rule.place.parents:
                 raise self._denial(asked, real, f"'{rule.text}' is below it", None)
 

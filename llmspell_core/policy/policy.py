@@ -96,7 +96,7 @@ class Policy:
         raise SecurityError(
             f"tool '{tool.name}' is {needed}; the security profile '{self.settings.profile}' allows {granted} tools",
             violation_type="tool_level_denied",
-            hint=f'Set security.max_tool_level = "{needed}", or allow this one: [tools.permissions] {tool.name} = "{granted}".',
+            hint=f'Set runtime.security.max_tool_level = "{needed}", or allow this one: [tools.permissions] {tool.name} = "{granted}".',
         )
 
     def env(self, name: str) -> str | None:

@@ -99,7 +99,7 @@ class Process:
         if not settings.allow_process_spawn:
             raise _denial(
                 f"the security profile '{settings.profile}' does not let tools start programs",
-                "Set security.allow_process_spawn = true.",
+                "Set runtime.security.allow_process_spawn = true.",
             )
         found = self._find(program)
         if "*" not in settings.allowed_commands and not any(

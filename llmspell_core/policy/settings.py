@@ -62,14 +62,17 @@ class PolicySettings:
         working_directory: what relative paths start from; None is the process's.
         allowed_paths: directories and files a tool may touch, with everything below them; `*` is any. By default the
             working directory and the temporary directory.
-        denied_paths: wins over `allowed_paths`. By default system directories and key stores.
+        denied_paths: wins over `allowed_paths`.
+        sensitive_paths: system directories and key stores; denied unless `allowed_paths` names them, or a place in
+            them, in so many words.
         read_only_paths: may be read but not changed; by default llmspell's own configuration.
         blocked_extensions, allowed_extensions: of files that are written, without the dot; empty allows all.
         max_file_size: bytes, for one read or write.
         allowed_hosts: `*`, names, `*.example.com`, addresses, networks, each optionally with `:port`. Naming
             `localhost` or an address here also allows it although it is not public; a name that resolves to a private
             address needs `allow_private_networks` as well, because whoever runs its DNS could point it anywhere.
-        blocked_hosts: the same forms; wins over `allowed_hosts`.
+        blocked_hosts: the same forms; wins over `allowed_hosts`, except for an entry that is spelled out in both:
+            the configuration blocks the names of this machine until somebody asks for one of them.
         allow_private_networks: networks, addresses or host names that may be private; `*` is every private network
             except link-local, where cloud machines keep their credentials: name `169.254.0.0/16` to allow that.
         blocked_ports: never used unless an entry of `allowed_hosts` names host and port.
@@ -88,7 +91,8 @@ class PolicySettings:
 
     working_directory: str | None = None
     allowed_paths: tuple[str, ...] = field(default_factory=_usual_directories)
-    denied_paths: tuple[str, ...] = SENSITIVE_PATHS
+    denied_paths: tuple[str, ...] = ()
+    sensitive_paths: tuple[str, ...] = SENSITIVE_PATHS
     read_only_paths: tuple[str, ...] = CONFIGURATION_FILES
     allowed_extensions: tuple[str, ...] = ()
     blocked_extensions: tuple[str, ...] = ("exe", "dll", "so", "dylib")
