@@ -1,1 +1,1 @@
-"""llmspell plugin."""
+"""Files and directories for llmspell scripts and agents, within the paths the security policy allows."""
