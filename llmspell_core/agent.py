@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from llmspell_core.component import BaseAgent, HookPoints
 from llmspell_core.errors import (
@@ -47,6 +47,7 @@ __all__ = ["AgentBuilder", "AgentConfig", "AgentDesk", "LLMAgent", "ResourceLimi
 INVALID_JSON = "_invalid_json"
 """A provider puts a tool call's arguments under this key when they are not a JSON object."""
 
+DEFAULT_DESCRIPTION = "LLM-powered agent"
 OVERRIDES = ("temperature", "max_tokens", "tool_choice", "response_schema", "stop", "seed", "timeout", "options")
 
 
@@ -66,7 +67,7 @@ class AgentConfig(Record):
     """Everything that defines an agent. `model` is `provider/model` or a bare model of `provider`."""
 
     name: str
-    description: str = "LLM-powered agent"
+    description: str = DEFAULT_DESCRIPTION
     agent_type: str = "llm"
     model: str | None = None
     provider: str | None = None
@@ -89,21 +90,18 @@ class AgentConfig(Record):
         return data
 
 
-class AgentDesk:
+class AgentDesk(Protocol):
     """What an agent needs of the runtime. The runtime implements it; a test may do so in ten lines."""
 
     async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]:
         """The provider instance and the bare model name."""
-        raise NotImplementedError
+        ...
 
-    def tool_for(self, name: str) -> Tool[Any]:
-        raise NotImplementedError
+    def tool_for(self, name: str) -> Tool[Any]: ...
 
-    def tool_names(self) -> list[str]:
-        raise NotImplementedError
+    def tool_names(self) -> list[str]: ...
 
-    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput:
-        raise NotImplementedError
+    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput: ...
 
 
 State = Literal["Uninitialized", "Ready", "Running", "Terminated", "Error"]
@@ -234,7 +232,7 @@ class LLMAgent(BaseAgent):
 
     def _system(self) -> list[Message]:
         prompt = self.config.system_prompt
-        if prompt is None and self.config.description != AgentConfig.description:
+        if prompt is None and self.config.description != DEFAULT_DESCRIPTION:
             prompt = f"You are {self.name}. {self.config.description}"
         return [Message("system", prompt)] if prompt else []
 
@@ -246,9 +244,7 @@ class LLMAgent(BaseAgent):
     def _tool_definitions(self) -> tuple[ToolDefinition, ...]:
         if self._definitions is None:
             tools = [self._desk.tool_for(name) for name in self.tool_names()]
-            self._definitions = tuple(
-                ToolDefinition(t.name, t.description, t.schema.to_json_schema()) for t in tools
-            )
+            self._definitions = tuple(ToolDefinition(t.name, t.description, t.schema.to_json_schema()) for t in tools)
         return self._definitions
 
     async def _tool_turn(
@@ -452,7 +448,7 @@ class _StreamedAgent(BaseAgent):
 class AgentBuilder:
     """Collects an agent's configuration. Immutable: every step returns a new builder, so a half-made one can be shared.
 
-        agent = runtime.agent_builder().name("poet").model("local/smollm2").tool("calculator").build()
+    agent = runtime.agent_builder().name("poet").model("local/smollm2").tool("calculator").build()
     """
 
     __slots__ = ("_config", "_create")
@@ -502,7 +498,7 @@ class AgentBuilder:
     def response_schema(self, schema: dict[str, Any]) -> Self:
         return self.set(response_schema=schema)
 
-    def limits(self, **limits: float) -> Self:
+    def limits(self, **limits: Any) -> Self:
         """Any of the fields of `ResourceLimits`."""
         return self.set(limits=replace(self._config.limits, **limits))
 

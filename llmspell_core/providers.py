@@ -55,7 +55,9 @@ class Providers:
     def _complete(self, spec: ModelSpec | None, provider: str | None) -> ModelSpec:
         default = self._config.get("providers.default_provider")
         if spec is not None and (provider or spec.provider):
-            whole = f"{spec.provider}/{spec.model}" if provider and spec.provider not in {None, provider} else spec.model
+            whole = (
+                f"{spec.provider}/{spec.model}" if provider and spec.provider not in {None, provider} else spec.model
+            )
             return ModelSpec(whole, provider or spec.provider, spec.backend)
         if spec is not None:
             return ModelSpec(spec.model, default or "openai", spec.backend)

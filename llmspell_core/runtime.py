@@ -66,10 +66,12 @@ class Runtime:
         self.offer_model: Callable[[str], Awaitable[bool]] | None = None
         """Asked when a local model is missing; returns whether it is there now. Set by the command line."""
         self._closers: list[Callable[[], Awaitable[None]]] = []
+        self._offered: set[str] = set()
         self._opened = False
 
     async def __aenter__(self) -> Self:
         self.open()
+        self.policy.attach(self)
         for name in self.registry.names("hooks"):
             self.hooks.load_plugin(self.registry.load("hooks", name), name)
         await self.hooks.fire("SystemStartup", "runtime", {})
@@ -98,7 +100,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop what was started: scripts, agents, providers, connections. Every part is closed even if one fails."""
-        parts = [*reversed(self._closers), self.providers.close, self.policy.close, self.events.close, self.state.close]
+        parts = [*reversed(self._closers), self.providers.close, self.policy.aclose, self.events.close, self.state.close]
         self._closers.clear()
         for agent in list(self.agents.values()):
             agent.terminate()
@@ -112,13 +114,15 @@ class Runtime:
     def _installed(self) -> Catalog:
         from llmspell_core.catalog import Catalog
 
-        return Catalog.load(prefer=self.config.get("plugins.prefer") or (), block=self.config.get("plugins.block") or ())
+        return Catalog.load(
+            prefer=self.config.get("plugins.prefer") or (), block=self.config.get("plugins.block") or ()
+        )
 
     def _make_policy(self) -> Policy:
         from llmspell_core.config import policy_settings
-        from llmspell_core.policy import Policy, PolicySettings
+        from llmspell_core.policy import Policy
 
-        return Policy(PolicySettings(**policy_settings(self.config)), desk=self, cwd=self.cwd)
+        return Policy(policy_settings(self.config) | {"working_directory": str(self.cwd)})
 
     def _make_providers(self) -> Providers:
         from llmspell_core.providers import Providers
@@ -138,13 +142,19 @@ class Runtime:
         return context
 
     def files(self, context: ExecutionContext) -> Files:
-        return self.policy.files(context)
+        from llmspell_core.policy import Files
+
+        return Files(self.policy, context)
 
     def http(self, context: ExecutionContext) -> Http:
-        return self.policy.http(context)
+        from llmspell_core.policy import Http
+
+        return Http(self.policy, context)
 
     def process(self, context: ExecutionContext) -> Process:
-        return self.policy.process(context)
+        from llmspell_core.policy import Process
+
+        return Process(self.policy, context)
 
     def tool_settings(self, name: str) -> dict[str, Any]:
         tables = self.config.get("tools") or {}
@@ -263,10 +273,6 @@ class Runtime:
                 await self.offer_model(model)
         return provider
 
-    @property
-    def _offered(self) -> set[str]:
-        return self.__dict__.setdefault("_offered_models", set())
-
     async def run_agent(
         self,
         agent: LLMAgent | str,
@@ -286,3 +292,11 @@ class Runtime:
         """The chunks of an execution; close the iterator to stop it."""
         found = self.agent_for(agent) if isinstance(agent, str) else agent
         return found.stream_execute(AgentInput.of(input), context or self.context())
+
+
+def _load_config(given: Config | Mapping[str, Any] | None, cwd: Path) -> Config:
+    from llmspell_core.config import Config, load_config
+
+    if isinstance(given, Config):
+        return given
+    return load_config(overrides=dict(given or {}), cwd=cwd)

@@ -1,0 +1,154 @@
+"""The script global `Event`: publish, subscribe, receive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import NotFoundError, ValidationError
+from llmspell_core.events import Event, EventBus, Subscription
+from llmspell_core.script.declare import Function, Global, Param
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+LANGUAGES = {"lua": "Lua", "javascript": "JavaScript"}
+
+
+def event_view(event: Event) -> dict[str, Any]:
+    data = event.to_dict()
+    language = LANGUAGES.get(event.language, event.language)
+    return {
+        **data,
+        "language": language,
+        "target_language": None,
+        "ttl": event.ttl,
+        "topic": event.event_type,
+        "serialization_version": "1.0",
+    }
+
+
+async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[str, Any] | None) -> bool:
+    given = options or {}
+    if not event_type:
+        raise ValidationError("Event.publish: the event type must not be empty", field="event_type")
+    ttl = given.get("ttl_seconds", given.get("ttlSeconds"))
+    event = Event(
+        event_type,
+        data,
+        language=str(given.get("language") or scope.language),
+        correlation_id=given.get("correlation_id") or given.get("correlationId"),
+        ttl=None if ttl is None else float(ttl),
+        source="script",
+    )
+    hooks = scope.runtime.hooks
+    await hooks.fire("BeforeEventEmit", event_type, {"event_type": event_type, "data": data}, type="event")
+    scope.runtime.events.publish(event)
+    await hooks.fire("AfterEventEmit", event_type, {"event_type": event_type, "data": data}, type="event")
+    return True
+
+
+def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> str:
+    bus: EventBus = scope.runtime.events
+    function = options if isinstance(options, int) and not isinstance(options, bool) else handler
+    if isinstance(options, dict) and "$fn" in options:
+        function = options
+    if function is None:
+        subscription = bus.subscribe(pattern)
+        subscription.language = scope.language
+        id_ = subscription.id
+    else:
+        callback = scope.callback(function)
+
+        async def deliver(event: Event) -> None:
+            await callback(event_view(event))
+
+        id_ = bus.subscribe_with_handler(pattern, deliver)
+        bus.get(id_).language = scope.language  # type: ignore[union-attr]  # it was made just now
+    scope.on_close(lambda: bus.unsubscribe(id_))
+    return id_
+
+
+def _subscription(scope: ScriptScope, id_: str) -> Subscription:
+    found: Subscription | None = scope.runtime.events.get(id_)
+    if found is None:
+        raise NotFoundError(f"No active subscription found: {id_}", hint="Subscribe first; ids end with unsubscribe.")
+    return found
+
+
+async def receive(scope: ScriptScope, id_: str, timeout_ms: float) -> dict[str, Any] | None:
+    event = await _subscription(scope, id_).receive(timeout_ms / 1000)
+    return None if event is None else event_view(event)
+
+
+def unsubscribe(scope: ScriptScope, id_: str) -> bool:
+    return bool(scope.runtime.events.unsubscribe(id_))
+
+
+def list_subscriptions(scope: ScriptScope) -> list[dict[str, Any]]:
+    rows: list[Subscription] = scope.runtime.events.subscriptions()
+    return [{"id": s.id, "pattern": s.pattern, "language": LANGUAGES.get(s.language, s.language)} for s in rows]
+
+
+def get_stats(scope: ScriptScope) -> dict[str, Any]:
+    bus: EventBus = scope.runtime.events
+    subscriptions = bus.subscriptions()
+    languages: dict[str, int] = {}
+    for subscription in subscriptions:
+        word = LANGUAGES.get(subscription.language, subscription.language)
+        languages[word] = languages.get(word, 0) + 1
+    published = bus.stats.published
+    return {
+        "event_bus_stats": {
+            "events_processed": published,
+            "total_published": published,
+            "delivered": bus.stats.delivered,
+            "buffer_size": sum(s.pending() for s in subscriptions),
+        },
+        "total_published": published,
+        "bridge_stats": {"active_subscriptions": len(subscriptions), "subscriptions_by_language": languages},
+    }
+
+
+GLOBAL = Global(
+    "Event",
+    doc="Publish events and receive those of others.",
+    functions=(
+        Function(
+            "publish",
+            publish,
+            (
+                Param("event_type", "string", doc="A dotted name."),
+                Param("data", "any", required=False),
+                Param("options", "object", required=False, doc="`correlation_id`, `ttl_seconds`, `language`."),
+            ),
+            "boolean",
+            "Publish an event.",
+            aliases=("emit",),
+        ),
+        Function(
+            "subscribe",
+            subscribe,
+            (
+                Param("pattern", "string", doc="`user.*`, `*.status`, `*`, or an exact name."),
+                Param(
+                    "options", "any", required=False, callbacks=("*",), doc="Options, or a function called per event."
+                ),
+                Param("handler", "function", required=False),
+            ),
+            "string",
+            "Receive events from now on; returns the subscription's id.",
+        ),
+        Function(
+            "receive",
+            receive,
+            (Param("subscription", "string"), Param("timeout_ms", "number", default=5000)),
+            "object",
+            "The next event, or nil when none came in time.",
+            blocking=True,
+            async_variant=True,
+        ),
+        Function("unsubscribe", unsubscribe, (Param("subscription", "string"),), "boolean", "End a subscription."),
+        Function("list_subscriptions", list_subscriptions, returns="array", doc="All subscriptions."),
+        Function("get_stats", get_stats, returns="object", doc="Counts of the bus."),
+    ),
+)

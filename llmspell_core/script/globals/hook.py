@@ -1,0 +1,112 @@
+"""The script global `Hook`: script functions in the hook chains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ComponentError
+from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, HookResult, parse_priority
+from llmspell_core.script.declare import Function, Global, Handle, Param
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+
+class ScriptHook:
+    """A registration as a script holds it."""
+
+    def __init__(self, handle: HookHandle) -> None:
+        self.handle = handle
+
+    def check(self) -> HookHandle:
+        if self.handle.registry is None:
+            raise ComponentError("Hook already unregistered")
+        return self.handle
+
+
+def register(scope: ScriptScope, point: str, function: int, priority: Any) -> ScriptHook:
+    callback = scope.callback(function)
+
+    async def call(context: HookContext) -> HookResult:
+        before = context.to_dict()
+        value = await callback(before)
+        return HookResult.from_value(value)
+
+    handle = scope.runtime.hooks.register(
+        point, call, priority, name=f"script:{function}:{point}", language=scope.language
+    )
+    scope.on_close(handle.unregister)
+    return ScriptHook(handle)
+
+
+def list_hooks(scope: ScriptScope, query: Any) -> list[dict[str, Any]]:
+    wanted = {"hook_point": query} if isinstance(query, str) else query or {}
+    priority = wanted.get("priority")
+    found = scope.runtime.hooks.registered(
+        wanted.get("hook_point"),
+        language=wanted.get("language"),
+        priority=None if priority is None else parse_priority(priority),
+        tag=wanted.get("tag"),
+    )
+    words = {number: word for word, number in PRIORITIES.items()}
+    rows = [handle.to_dict() for handle in found]
+    return [{**row, "priority": words.get(row["priority"], row["priority"])} for row in rows]
+
+
+def unregister(scope: ScriptScope, handle: Any) -> bool:
+    if isinstance(handle, ScriptHook):
+        return handle.handle.unregister()
+    found = scope.runtime.hooks.find(str(handle))
+    return found is not None and found.unregister()
+
+
+def hook_id(_scope: ScriptScope, hook: ScriptHook) -> str:
+    return hook.check().id
+
+
+def hook_point(_scope: ScriptScope, hook: ScriptHook) -> str:
+    return hook.check().point
+
+
+def end(_scope: ScriptScope, hook: ScriptHook) -> bool:
+    return hook.handle.unregister()
+
+
+GLOBAL = Global(
+    "Hook",
+    doc="Functions that run before and after an operation and may change it.",
+    handles=(
+        Handle(
+            "Hook",
+            methods=(
+                Function("id", hook_id, returns="string", doc="Its id; raises when it was unregistered."),
+                Function("hook_point", hook_point, returns="string", doc="Its point; raises when it was unregistered."),
+                Function("unregister", end, returns="boolean", doc="End it; whether it was still there."),
+            ),
+            doc="A registered hook.",
+        ),
+    ),
+    functions=(
+        Function(
+            "register",
+            register,
+            (
+                Param("point", "string", doc="A hook point, e.g. `BeforeToolExecution`."),
+                Param("hook", "function", doc="Gets the context; returns nil, a word, or a table with `type`."),
+                Param("priority", "any", required=False, doc="highest, high, normal, low, lowest, or a number."),
+            ),
+            "Hook",
+            "Run a function at a hook point until it is unregistered or the script ends.",
+        ),
+        Function(
+            "list",
+            list_hooks,
+            (Param("filter", "any", required=False, doc="A point, or `hook_point`, `language`, `priority`, `tag`."),),
+            "array",
+            "Registered hooks.",
+        ),
+        Function(
+            "unregister", unregister, (Param("hook", "any", doc="The handle or its id."),), "boolean", "End a hook."
+        ),
+    ),
+)

@@ -1,0 +1,75 @@
+"""The script global `Provider`: which models can be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import LLMSpellError
+from llmspell_core.script.declare import Function, Global, Param
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+NAME = Param("name", "string", doc="`openai`, or the whole `<config name>/<type>/<model>`.")
+
+
+async def _row(scope: ScriptScope, name: str) -> dict[str, Any]:
+    provider = await scope.runtime.providers.get(name)
+    settings = provider.settings
+    model = settings.default_model or (DEFAULTS.get(name, "default"))
+    return {
+        "name": f"{settings.name}/{settings.provider_type}/{model.rpartition('/')[2]}",
+        "enabled": True,
+        "capabilities": provider.capabilities.to_dict(),
+    }
+
+
+DEFAULTS = {"local": "smollm2"}
+
+
+def _config_name(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _usable(scope: ScriptScope) -> list[str]:
+    """What is configured or has a key; without any of these the embedded local provider, if it is installed."""
+    providers = scope.runtime.providers
+    names: list[str] = providers.configured()
+    if not names and scope.runtime.registry.has("providers", "local"):
+        return ["local"]
+    return names
+
+
+async def list_providers(scope: ScriptScope) -> list[dict[str, Any]]:
+    return [await _row(scope, name) for name in _usable(scope)]
+
+
+async def get(scope: ScriptScope, name: str) -> dict[str, Any] | None:
+    known = _config_name(name)
+    if known not in _usable(scope) and not scope.runtime.registry.has("providers", known):
+        return None
+    try:
+        return await _row(scope, known)
+    except LLMSpellError:
+        return None
+
+
+async def get_capabilities(scope: ScriptScope, name: str) -> Any:
+    row = await get(scope, name)
+    return None if row is None else row["capabilities"]
+
+
+async def is_available(scope: ScriptScope, name: str) -> bool:
+    return _config_name(name) in _usable(scope) and await get(scope, name) is not None
+
+
+GLOBAL = Global(
+    "Provider",
+    doc="Which model providers can be used.",
+    functions=(
+        Function("list", list_providers, returns="array", doc="Usable providers: `name`, `enabled`, `capabilities`."),
+        Function("get", get, (NAME,), "object", "One of them, or nil."),
+        Function("getCapabilities", get_capabilities, (NAME,), "object", "What it can do, or nil."),
+        Function("isAvailable", is_available, (NAME,), "boolean", "Whether it is configured, or needs no key."),
+    ),
+)

@@ -1,0 +1,147 @@
+"""The script global `State`: named values, `<scope>:<key>`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.script.declare import Function, Global, Param
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+SCOPES = ("global:", "session:", "workflow:", "agent:", "tool:", "user:", "custom:", "shared:")
+SCOPE = Param("scope", "string", doc="`global`, `custom`, `user:42`, ...")
+KEY = Param("key", "string")
+VALUE = Param("value", "any", required=False, doc="Any plain value.")
+ID = Param("id", "string")
+
+
+def full_key(scope: str, key: str) -> str:
+    """A leading colon of a key does not count: `:x` and `x` are one key."""
+    return f"{scope}:{key.lstrip(':')}"
+
+
+def any_key(key: str) -> str:
+    """A key that begins with a known scope is whole; any other lives in `global`."""
+    return key if key.startswith(SCOPES) else full_key("global", key)
+
+
+async def _read(scope: ScriptScope, key: str) -> Any:
+    hooks = scope.runtime.hooks
+    if not hooks.any_active("BeforeStateRead", "AfterStateRead"):
+        return await scope.runtime.state.get(key)
+    before = await hooks.fire("BeforeStateRead", key, {"key": key}, type="state")
+    if before.replaced:
+        return before.value
+    value = await scope.runtime.state.get(key)
+    after = await hooks.fire("AfterStateRead", key, {"key": key, "result": value}, type="state")
+    return after.value if after.replaced else value
+
+
+async def _write(scope: ScriptScope, key: str, value: Any) -> None:
+    hooks = scope.runtime.hooks
+    if hooks.any_active("BeforeStateWrite"):
+        before = await hooks.fire("BeforeStateWrite", key, {"key": key, "value": value}, type="state")
+        if before.replaced:
+            return
+    await scope.runtime.state.set(key, value)
+    await hooks.fire("AfterStateWrite", key, {"key": key, "value": value}, type="state")
+
+
+async def save(scope: ScriptScope, where: str, key: str, value: Any) -> None:
+    await _write(scope, full_key(where, key), value)
+
+
+async def load(scope: ScriptScope, where: str, key: str) -> Any:
+    return await _read(scope, full_key(where, key))
+
+
+async def delete(scope: ScriptScope, where: str, key: str | None) -> bool:
+    return bool(await scope.runtime.state.delete(any_key(where) if key is None else full_key(where, key)))
+
+
+async def list_keys(scope: ScriptScope, where: str | None) -> list[str]:
+    if where is None:
+        return list(await scope.runtime.state.keys())
+    prefix = f"{where}:"
+    return [key[len(prefix) :] for key in await scope.runtime.state.keys(prefix)]
+
+
+async def set_value(scope: ScriptScope, key: str, value: Any) -> None:
+    await _write(scope, any_key(key), value)
+
+
+async def get_value(scope: ScriptScope, key: str) -> Any:
+    return await _read(scope, any_key(key))
+
+
+async def exists(scope: ScriptScope, key: str) -> bool:
+    return any_key(key) in await scope.runtime.state.keys(any_key(key))
+
+
+async def all_values(scope: ScriptScope) -> dict[str, Any]:
+    return {key: await scope.runtime.state.get(key) for key in await scope.runtime.state.keys()}
+
+
+async def workflow_get(scope: ScriptScope, id_: str, step: str) -> Any:
+    value = await _read(scope, f"workflow:{id_}:{step}")
+    return value["output"] if isinstance(value, dict) and "step_name" in value and "output" in value else value
+
+
+async def workflow_list(scope: ScriptScope, id_: str) -> list[str]:
+    prefix = f"workflow:{id_}:"
+    keys = [key[len(prefix) :] for key in await scope.runtime.state.keys(prefix)]
+    return [key for key in keys if ":" not in key]
+
+
+async def agent_get(scope: ScriptScope, id_: str, key: str) -> Any:
+    return await _read(scope, f"agent:{id_}:{key}")
+
+
+async def agent_set(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
+    await _write(scope, f"agent:{id_}:{key}", value)
+
+
+async def tool_get(scope: ScriptScope, id_: str, key: str) -> Any:
+    return await _read(scope, f"tool:{id_}:{key}")
+
+
+async def tool_set(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
+    await _write(scope, f"tool:{id_}:{key}", value)
+
+
+GLOBAL = Global(
+    "State",
+    doc="Named values that outlive a function call and are shared by all scripts of a runtime.",
+    functions=(
+        Function("save", save, (SCOPE, KEY, VALUE), "null", "Store a value."),
+        Function("load", load, (SCOPE, KEY), "any", "The value, or nil."),
+        Function(
+            "delete",
+            delete,
+            (SCOPE, Param("key", "string", required=False)),
+            "boolean",
+            "Remove a value; with one argument, by its full key. Whether it was there.",
+        ),
+        Function(
+            "list_keys",
+            list_keys,
+            (Param("scope", "string", required=False),),
+            "array",
+            "Keys of a scope, or all full keys.",
+        ),
+        Function(
+            "set", set_value, (KEY, VALUE), "null", "Store under a full key, or under `global:`.", aliases=("write",)
+        ),
+        Function("get", get_value, (KEY,), "any", "The value of a full key, or of `global:`.", aliases=("read",)),
+        Function("exists", exists, (KEY,), "boolean", "Whether there is such a key."),
+        Function("keys", lambda scope: list_keys(scope, None), returns="array", doc="All full keys."),
+        Function("all", all_values, returns="object", doc="Everything: full key -> value."),
+        Function("workflow_get", workflow_get, (ID, Param("step", "string")), "any", "A step's output, or nil."),
+        Function("workflow_list", workflow_list, (ID,), "array", "The steps that have an output."),
+        Function("agent_get", agent_get, (ID, KEY), "any", "A value of an agent."),
+        Function("agent_set", agent_set, (ID, KEY, VALUE), "null", "Store a value of an agent."),
+        Function("tool_get", tool_get, (ID, KEY), "any", "A value of a tool."),
+        Function("tool_set", tool_set, (ID, KEY, VALUE), "null", "Store a value of a tool."),
+    ),
+)

@@ -1,0 +1,94 @@
+"""What a script sees of an output: a flat table with `text`, the tool's envelope keys and `metadata`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.messages import plain
+
+if TYPE_CHECKING:
+    from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
+
+__all__ = ["chunk_view", "output_view"]
+
+ENVELOPE_KEYS = ("success", "result", "operation")
+METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
+
+
+def output_view(output: AgentOutput) -> dict[str, Any]:
+    """The table of one output.
+
+    A text that is a JSON object with `success`, `result` or `operation` gives all its keys to the table (and stays in
+    `_raw_text`); any other JSON text is parsed into `data`. `response` and `content` repeat `text`.
+    """
+    extra = dict(output.metadata.extra)
+    envelope = extra.get("response") if extra.pop("output_style", None) == "text" else None
+    view = _flat(envelope) if isinstance(envelope, dict) else _from_text(output.text)
+    if envelope is None:
+        extra.pop("response", None)
+    view["text"] = output.text
+    for alias in ("response", "content"):
+        view.setdefault(alias, output.text)
+    view["metadata"] = _metadata(output, extra)
+    if output.media:
+        view["media"] = [{**m.to_dict(), **m.metadata, "base64": m.data} for m in output.media]
+    if output.tool_calls:
+        view["tool_calls"] = [call_view(call) for call in output.tool_calls]
+    return view
+
+
+def _from_text(text: str) -> dict[str, Any]:
+    stripped = text.lstrip()
+    if not stripped.startswith(("{", "[")):
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    if isinstance(value, dict) and any(key in value for key in ENVELOPE_KEYS):
+        return {**_flat(value), "_raw_text": text}
+    return {"data": value}
+
+
+def _flat(envelope: dict[str, Any]) -> dict[str, Any]:
+    """The envelope's keys; `error` becomes its message, because scripts print it."""
+    view = dict(envelope)
+    error = view.get("error")
+    if isinstance(error, dict):
+        view["error"] = error.get("message")
+        view["error_details"] = error
+    view.pop("metadata", None)
+    return view
+
+
+def _metadata(output: AgentOutput, extra: dict[str, Any]) -> dict[str, Any]:
+    known = {key: getattr(output.metadata, key) for key in METADATA_KEYS}
+    return {**{k: v for k, v in known.items() if v is not None}, **plain(extra)}
+
+
+def call_view(call: ToolCall) -> dict[str, Any]:
+    """`{tool_id, tool_name, parameters, result}`; `result` has `success`, `data`, `error`."""
+    return call.to_dict()
+
+
+def chunk_view(chunk: AgentChunk) -> dict[str, Any]:
+    """One chunk of a stream: `type`, `text`, and what belongs to the type."""
+    view: dict[str, Any] = {
+        "type": chunk.type,
+        "text": chunk.text,
+        "index": chunk.chunk_index,
+        "is_final": chunk.is_final,
+    }
+    for key in ("call_id", "tool_name", "data"):
+        value = getattr(chunk, key)
+        if value is not None:
+            view[key] = plain(value)
+    if chunk.call is not None:
+        view["call"] = call_view(chunk.call)
+    if chunk.output is not None:
+        view["output"] = output_view(chunk.output)
+        view["content"] = view["response"] = chunk.output.text
+    else:
+        view["content"] = view["response"] = chunk.text
+    return view

@@ -1,0 +1,178 @@
+"""Hooks: what a chain does with each kind of result, in which order, and what a broken hook may not do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from llmspell_core import hookspecs
+from llmspell_core.errors import CancelledByHookError, PluginError, ValidationError
+from llmspell_core.hook_plugins import hookimpl
+from llmspell_core.hooks import HOOK_POINTS, HookContext, HookResult, Hooks, parse_point
+
+POINT = "BeforeToolExecution"
+
+
+def context(**data: object) -> HookContext:
+    return HookContext(POINT, "calculator", "tool", {"parameters": {"a": 1}, **data}, "c-1")
+
+
+def test_every_point_has_one_documented_spec_and_every_spec_a_point() -> None:
+    specs = {n: f for n, f in vars(hookspecs).items() if n.startswith("llmspell_")}
+    assert len(HOOK_POINTS) == 43
+    assert {parse_point(n.removeprefix("llmspell_")) for n in specs} == set(HOOK_POINTS)
+    assert all(re.search(r"\w", f.__doc__ or "") for f in specs.values())
+
+
+@pytest.mark.parametrize("name", ["custom:mine", "Custom:mine", "kernel_PreCodeExecution", "artifact:before_create"])
+def test_custom_points_are_accepted(name: str) -> None:
+    assert parse_point(name)
+
+
+def test_an_unknown_point_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ValidationError, match="Unknown hook point: BeforeToolExecutoin") as caught:
+        Hooks().register("BeforeToolExecutoin", print)
+    assert "BeforeToolExecution" in str(caught.value.hint)
+
+
+async def test_hooks_run_by_priority_then_by_registration() -> None:
+    hooks = Hooks()
+    seen: list[str] = []
+    for name, priority in [("b", None), ("d", "low"), ("a", "highest"), ("c", 0)]:
+        hooks.register(POINT, lambda _c, name=name: seen.append(name), priority, name=name)
+    await hooks.run(context())
+    assert seen == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("value", [None, True, "continue", "skip", {"type": "skipped"}, {"type": "no-such"}, 7])
+async def test_these_values_let_the_operation_go_on(value: object) -> None:
+    hooks = Hooks()
+    hooks.register(POINT, lambda _c: value)
+    outcome = await hooks.run(context())
+    assert not outcome.replaced
+    assert not outcome.modified
+
+
+@pytest.mark.parametrize("value", [{"type": "cancel", "reason": "no"}, "no", HookResult.cancel("no")])
+async def test_cancel_raises_with_the_reason(value: object) -> None:
+    hooks = Hooks()
+    hooks.register(POINT, lambda _c: value, name="guard")
+    with pytest.raises(CancelledByHookError, match="no") as caught:
+        await hooks.run(context())
+    assert "guard" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("changes", [{"parameters": {"b": 2}}, {"b": 2}])
+async def test_modified_data_is_merged_and_seen_by_later_hooks(changes: dict[str, object]) -> None:
+    hooks = Hooks()
+    seen: list[object] = []
+    hooks.register(POINT, lambda _c: {"action": "modified", "modifiedData": changes}, name="one")
+    hooks.register(POINT, lambda c: seen.append(dict(c.data["parameters"])), name="two")
+    outcome = await hooks.run(context())
+    assert outcome.modified
+    assert seen == [{"a": 1, "b": 2}]
+
+
+async def test_replace_ends_the_chain() -> None:
+    hooks = Hooks()
+    seen: list[int] = []
+    hooks.register(POINT, lambda _c: {"type": "replace", "data": 42}, name="one")
+    hooks.register(POINT, lambda _c: seen.append(1), name="two")
+    outcome = await hooks.run(context())
+    assert outcome.replaced
+    assert outcome.value == 42
+    assert seen == []
+
+
+async def test_a_hook_that_raises_is_logged_and_the_chain_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = Hooks()
+    hooks.register(POINT, lambda _c: 1 / 0, name="broken")
+    hooks.register(POINT, lambda _c: {"type": "replace", "data": "still here"}, name="after")
+    assert (await hooks.run(context())).value == "still here"
+    assert "broken" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_slow_hook_is_stopped_and_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = Hooks()
+    stopped = asyncio.Event()
+
+    async def slow(_context: HookContext) -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.set()
+        return "cancel"
+
+    hooks.register(POINT, slow, timeout=0.02)
+    await hooks.run(context())
+    assert stopped.is_set()
+    assert "took longer" in caplog.text
+
+
+async def test_a_result_that_the_point_cannot_honour_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = Hooks()
+    hooks.register(POINT, lambda _c: {"type": "redirect", "target": "other"}, name="redirector")
+    for _ in range(3):
+        await hooks.run(context())
+    assert caplog.text.count("cannot honour 'redirect'") == 1
+
+
+def test_unregister_is_idempotent_and_silences_the_point() -> None:
+    hooks = Hooks()
+    handle = hooks.register(POINT, print)
+    assert hooks.any_active(POINT)
+    assert [h.id for h in hooks.registered(POINT)] == [handle.id]
+    assert handle.unregister() is True
+    assert handle.unregister() is False
+    assert not hooks.any_active(POINT)
+
+
+def test_the_same_name_twice_at_one_point_is_refused() -> None:
+    hooks = Hooks()
+    hooks.register(POINT, print, name="x")
+    hooks.register("AfterToolExecution", print, name="x")
+    with pytest.raises(ValidationError, match="already registered"):
+        hooks.register(POINT, print, name="x")
+
+
+async def test_a_hook_may_unregister_itself_while_the_chain_runs() -> None:
+    hooks = Hooks()
+    seen: list[str] = []
+    handle = hooks.register(POINT, lambda _c: (seen.append("once"), handle.unregister(), None)[2], name="once")
+    hooks.register(POINT, lambda _c: seen.append("always"), name="always")
+    await hooks.run(context())
+    await hooks.run(context())
+    assert seen == ["once", "always", "always"]
+
+
+class Plugin:
+    @hookimpl
+    def llmspell_before_tool_execution(self, context: HookContext) -> HookResult:
+        return HookResult.modified({"by": "plugin"})
+
+    @hookimpl(tryfirst=True)
+    def llmspell_after_tool_execution(self) -> None:
+        """Takes fewer arguments than the spec."""
+
+
+async def test_a_pluggy_plugin_joins_the_same_chain() -> None:
+    hooks = Hooks()
+    handles = hooks.load_plugin(Plugin(), "mine")
+    assert {(h.point, h.priority) for h in handles} == {(POINT, 0), ("AfterToolExecution", -100)}
+    given = context(by=None)
+    await hooks.run(given)
+    assert given.data["by"] == "plugin"
+    await hooks.run(given.at("AfterToolExecution", result={"text": "x"}))
+
+
+def test_a_plugin_whose_signature_does_not_fit_is_refused_at_the_door() -> None:
+    class Wrong:
+        @hookimpl
+        def llmspell_before_tool_execution(self, contxt: object) -> None: ...
+
+    with pytest.raises(PluginError, match="contxt") as caught:
+        Hooks().load_plugin(Wrong(), "wrong")
+    assert "hookspecs" in str(caught.value.hint)
