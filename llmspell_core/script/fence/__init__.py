@@ -31,7 +31,7 @@ def apply(settings: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         settings: all optional. `memory_bytes`: for the script, on top of what is in use now. `jit`: allow executable
-            memory. `threads`: allow new threads. `require_fence`: a part that cannot be had is an error.
+            memory. `threads`: False to refuse new threads too. `require_fence`: a part that cannot be had is an error.
 
     Returns:
         One entry per part of `PARTS`: its value, or `"unavailable: <reason>"`; `missing` names the latter.
@@ -41,7 +41,7 @@ def apply(settings: dict[str, Any]) -> dict[str, Any]:
     """
     refuse = _refusal() if settings.get("require_fence") else None
     time.localtime()  # the C library reads the time zone file on first use
-    jit, threads = bool(settings.get("jit")), bool(settings.get("threads"))
+    jit, threads = bool(settings.get("jit")), bool(settings.get("threads", True))
     report: dict[str, Any] = {"platform": sys.platform, "missing": []}
     _part(report, "rlimits", lambda: _limit(settings.get("memory_bytes"), threads=threads))
     _part(report, "no_new_privs", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1) == 0)
@@ -117,7 +117,7 @@ def _limit(memory_bytes: int | None, *, threads: bool) -> dict[str, int]:
     import resource
 
     wanted = {"CORE": 0, "FSIZE": 0, "NOFILE": OPEN_FILES}
-    if not threads:
+    if not threads or sys.platform != "linux":  # Linux counts threads as processes
         wanted["NPROC"] = 0
     if memory_bytes:
         wanted["AS"] = memory_bytes + BASE_BYTES + _address_space(resource.getpagesize())
