@@ -1,0 +1,252 @@
+"""What is wrong with a set of settings: types, limits, contradictions, unknown names."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from llmspell_core.config.document import Keys
+from llmspell_core.config.secrecy import MASK, is_secret
+from llmspell_core.config.settings import OPAQUE, ProviderTable, Section, Settings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Problem", "contradictions", "typed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding about the setting at `keys`. `message` begins with the dotted key."""
+
+    severity: Literal["error", "warning"]
+    keys: Keys
+    message: str
+    hint: str | None = None
+
+
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "greater_than": "a number greater than {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than_equal": "a number of at most {le}",
+    "literal_error": "one of {expected}",
+    "string_too_short": "text that is not empty",
+    "value_error": "a list such as [\"a\", \"b\"] or a,b",
+}  # fmt: skip
+_NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", list: "list", dict: "table"}
+
+
+def typed(tree: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
+    """The typed settings, or every value that has the wrong type or is outside its limits."""
+    try:
+        return Settings(**tree), []
+    except ValidationError as failure:
+        found = {_keys(error["loc"], tree): error for error in failure.errors()}
+        return None, [_wrong(keys, error, tree) for keys, error in found.items()]
+
+
+def _keys(location: tuple[int | str, ...], tree: Any) -> Keys:
+    """The path of the setting: without positions in lists and the names pydantic gives to parts of a union."""
+    keys: list[str] = []
+    for part in location:
+        if not isinstance(tree, dict) or part not in tree:
+            break
+        keys.append(str(part))
+        tree = tree[part]
+    return tuple(keys) or tuple(str(part) for part in location)
+
+
+def _wrong(keys: Keys, error: ErrorDetails, tree: dict[str, Any]) -> Problem:
+    given: Any = tree
+    for key in keys:
+        given = given.get(key) if isinstance(given, dict) else None
+    expected = _EXPECTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    if error["type"] == "string_pattern_mismatch":
+        expected = "an address that starts with http:// or https://"
+    return Problem("error", keys, f"{'.'.join(keys)} must be {expected}, but it is {_shown(keys, given)}")
+
+
+def _shown(keys: Keys, given: Any) -> str:
+    if is_secret(keys):
+        return MASK
+    if isinstance(given, dict):
+        return "a table"
+    text = f'"{given}"' if isinstance(given, str) else str(given).lower() if isinstance(given, bool) else str(given)
+    return f"{text[:60]} ({_NAMES.get(type(given), type(given).__name__)})" if not isinstance(given, bool) else text
+
+
+def unknown(settings: Settings) -> Iterator[Problem]:
+    """A warning for every key that nobody reads, with the name that was probably meant."""
+    for key in settings.model_extra or {}:
+        if key not in OPAQUE:
+            yield _unknown((key,), [*Settings.model_fields, *OPAQUE])
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, Section):
+            yield from _unknown_in(value, (name,))
+
+
+def _unknown_in(section: Section, path: Keys) -> Iterator[Problem]:
+    known = list(type(section).model_fields)
+    for key, value in (section.model_extra or {}).items():
+        near = get_close_matches(key, known, n=1, cutoff=0.85)
+        if isinstance(value, ProviderTable) and not near:
+            yield from _unknown_in(value, (*path, key))
+        elif not section.open or near:
+            yield _unknown((*path, key), known)
+    for name in known:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _unknown_in(value, (*path, name))
+
+
+def _unknown(keys: Keys, known: list[str]) -> Problem:
+    near = get_close_matches(keys[-1], known, n=1, cutoff=0.6)
+    if keys == ("features",):
+        return Problem("warning", keys, "features: ignored; what is installed decides what is available")
+    advice = f"did you mean {near[0]}?" if near else "nothing reads this setting"
+    return Problem("warning", keys, f"{'.'.join(keys)}: {advice}")
+
+
+def is_declared(keys: Keys) -> bool:
+    """Whether the type of the setting at `keys` is known here."""
+    model: Any = Settings
+    for key in keys:
+        field = model.model_fields.get(key) if _is_model(model) else None
+        if field is None:
+            model = _extra_type(model)
+            if model is None:
+                return False
+        else:
+            model = _inner(field.annotation)
+    return True
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _extra_type(model: Any) -> Any:
+    """What an undeclared key of `model` holds, when that is said; for a `dict[str, X]` it is X."""
+    if get_origin(model) is dict:
+        inner = get_args(model)[1]
+        return None if inner is Any else inner
+    from llmspell_core.config.settings import Providers, Timeouts
+
+    return {Providers: ProviderTable, Timeouts: float}.get(model)
+
+
+def _inner(annotation: Any) -> Any:
+    """The type inside `X | None`."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(part for part in get_args(annotation) if part is not type(None))
+    return annotation
+
+
+def contradictions(settings: Settings) -> Iterator[Problem]:
+    """Settings that are right one by one and wrong together, and values that are probably mistakes."""
+    yield from _engine(settings)
+    yield from _providers(settings)
+    yield from _large(settings)
+    yield from _access(settings)
+    yield from _events(settings)
+
+
+def _engine(settings: Settings) -> Iterator[Problem]:
+    known = ["lua", "javascript", "js", *(settings.engines.model_extra or {})]
+    name = settings.default_engine
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        hint = f"Another engine needs a table [engines.{name}]."
+        yield Problem("error", ("default_engine",), f'default_engine is "{name}": {advice}', hint)
+
+
+def _providers(settings: Settings) -> Iterator[Problem]:
+    tables = settings.providers.model_extra or {}
+    name = settings.providers.default_provider
+    if name is not None and name not in tables:
+        near = get_close_matches(name, list(tables), n=1)
+        advice = f"did you mean {near[0]}?" if near else "there is no such table"
+        message = f'providers.default_provider is "{name}": {advice}'
+        yield Problem(
+            "error", ("providers", "default_provider"), message, f"Add [providers.{name}] or change the name."
+        )
+    for key, table in tables.items():
+        yield from _provider(key, table)
+
+
+def _provider(name: str, table: ProviderTable) -> Iterator[Problem]:
+    from llmspell_core.config.environment import KEY_VARIABLES
+
+    type_ = table.provider_type or name
+    if type_ in KEY_VARIABLES and not table.api_key and not table.api_key_env:
+        hint = f"Set {KEY_VARIABLES[type_]}, or providers.{name}.api_key_env."
+        yield Problem("warning", ("providers", name), f"providers.{name} has no key", hint)
+    if table.timeout_seconds and table.timeout_seconds > 600:
+        message = f"providers.{name}.timeout_seconds: more than ten minutes for one model call"
+        yield Problem("warning", ("providers", name, "timeout_seconds"), message)
+
+
+def _large(settings: Settings) -> Iterator[Problem]:
+    limits: dict[Keys, tuple[float | None, float]] = {
+        ("runtime", "max_concurrent_scripts"): (settings.runtime.max_concurrent_scripts, 100),
+        ("runtime", "script_timeout_seconds"): (settings.runtime.script_timeout_seconds, 3600),
+        ("runtime", "state_persistence", "max_state_size_bytes"): (
+            settings.runtime.state_persistence.max_state_size_bytes,
+            100_000_000,
+        ),
+        ("engines", "lua", "max_memory_bytes"): (settings.engines.lua.max_memory_bytes, 1_000_000_000),
+        ("engines", "javascript", "max_heap_size_bytes"): (
+            settings.engines.javascript.max_heap_size_bytes,
+            1_000_000_000,
+        ),
+        ("events", "buffer_size"): (settings.events.buffer_size, 1_000_000),
+    }
+    for keys, (value, limit) in limits.items():
+        if value is not None and value > limit:
+            yield Problem("warning", keys, f"{'.'.join(keys)}: {value} is very large (more than {limit})")
+
+
+def _access(settings: Settings) -> Iterator[Problem]:
+    from pathlib import Path
+
+    if settings.runtime.security.allow_process_spawn:
+        keys = ("runtime", "security", "allow_process_spawn")
+        yield Problem("warning", keys, f"{'.'.join(keys)}: scripts may start programs")
+    keys = ("tools", "file_operations", "allowed_paths")
+    for path in settings.tools.file_operations.allowed_paths:
+        if any(Path(path).is_relative_to(root) for root in ("/etc", "/root", "/sys")):
+            yield Problem("warning", keys, f"{'.'.join(keys)}: {path} belongs to the system")
+        elif path != "*" and not Path(path).exists():
+            yield Problem("warning", keys, f"{'.'.join(keys)}: {path} does not exist")
+
+
+def _events(settings: Settings) -> Iterator[Problem]:
+    filters = settings.events.filtering
+    for kind in ("types", "components"):
+        both = set(getattr(filters, f"include_{kind}")) & set(getattr(filters, f"exclude_{kind}"))
+        if both:
+            keys = ("events", "filtering", f"exclude_{kind}")
+            yield Problem(
+                "error", keys, f'{".".join(keys)}: "{min(both)}" is included and excluded', "Remove it from one list."
+            )
+    if (settings.events.export.webhook or "").startswith("http://"):
+        yield Problem("warning", ("events", "export", "webhook"), "events.export.webhook: http is not encrypted")

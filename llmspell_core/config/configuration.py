@@ -1,0 +1,222 @@
+"""The merged configuration: values, typed settings, and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.config.layers import Merged
+from llmspell_core.config.secrecy import masked
+from llmspell_core.errors import NotFoundError, ValidationError
+
+if TYPE_CHECKING:
+    from llmspell_core.config.checks import Problem
+    from llmspell_core.config.settings import Settings
+
+__all__ = ["Config", "Row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of `config show`: dotted key, value (secrets masked), where it came from."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+class Config:
+    """What `load_config` returns. Read-only.
+
+    Attributes:
+        path: the main configuration file; None when there is none.
+        home: the folder of llmspell's own files, `~/.llmspell`.
+        files: all files that were read.
+        environ: the environment it was made from.
+    """
+
+    def __init__(
+        self,
+        merged: Merged,
+        *,
+        path: Path | None,
+        home: Path,
+        files: list[Path],
+        notes: list[str],
+        environ: Mapping[str, str],
+    ) -> None:
+        self.path = path
+        self.home = home
+        self.files = files
+        self._merged = merged
+        self._notes = notes
+        self.environ = environ
+        self._tree = merged.tree()
+
+    def __repr__(self) -> str:
+        return f"Config(path={str(self.path) if self.path else None!r}, {len(self._merged)} settings)"
+
+    def get(self, key: str, default: Any = None, *, secrets: bool = False) -> Any:
+        """The value at the dotted `key`, a table as a dict; `default` when there is none.
+
+        Secrets are masked unless `secrets` asks for them.
+        """
+        keys = tuple(key.split(".")) if key else ()
+        value: Any = self._tree
+        for part in keys:
+            if not isinstance(value, dict) or part not in value:
+                return default
+            value = value[part]
+        return _copied(value) if secrets else masked(keys, _copied(value))
+
+    def has(self, key: str) -> bool:
+        return self.get(key, _MISSING) is not _MISSING
+
+    def section(self, name: str, *, secrets: bool = True) -> dict[str, Any]:
+        """The table at the dotted `name` with its real values, for code; empty when there is none.
+
+        Raises:
+            ValidationError: there is a value, but it is not a table.
+        """
+        value = self.get(name, {}, secrets=secrets)
+        if not isinstance(value, dict):
+            raise ValidationError(f"{name} is one setting, not a table", field=name, hint=f"Use config.get('{name}').")
+        return value
+
+    def origin(self, key: str) -> str | None:
+        """Where the value came from: `default`, `profile:NAME`, `FILE:LINE`, `environment NAME`, `command line`."""
+        leaf = self._merged.get(tuple(key.split(".")))
+        return leaf.origin if leaf else None
+
+    def flat(self, section: str | None = None) -> list[Row]:
+        """Every setting below `section`, sorted by key.
+
+        Raises:
+            NotFoundError: there is nothing of that name.
+        """
+        if section and not self.has(section):
+            raise self.unknown(section)
+        return sorted(self._rows(section), key=lambda row: row.key)
+
+    def as_dict(self, *, mask: bool = True) -> dict[str, Any]:
+        tree: dict[str, Any] = self.get("", secrets=not mask)
+        return tree
+
+    def provider_names(self) -> list[str]:
+        """The `[providers.*]` tables that are not disabled, and the vendors whose key variable is set."""
+        tables = self.section("providers")
+        return [name for name, table in tables.items() if isinstance(table, dict) and table.get("enabled", True)]
+
+    def secrets(self) -> list[str]:
+        """The values that must not appear in any text."""
+        from llmspell_core.config.secrecy import is_secret
+
+        return [leaf.value for keys, leaf in self._merged.items() if is_secret(keys) and isinstance(leaf.value, str)]
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The typed settings.
+
+        Raises:
+            ValidationError: a value has the wrong type; every problem is named.
+        """
+        settings, problems = self._typed
+        if settings is None:
+            raise self._error(problems)
+        return settings
+
+    def problems(self) -> list[Problem]:
+        """Every error and warning that `config check` shows, errors first; messages say where the value was set."""
+        from llmspell_core.config.checks import Problem, contradictions, unknown
+
+        settings, found = self._typed
+        if settings is not None:
+            found = [*contradictions(settings), *unknown(settings)]
+        found = [self._placed(problem) for problem in found] + [Problem("warning", (), note) for note in self._notes]
+        return sorted(found, key=lambda problem: problem.severity)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [problem.message for problem in self.problems() if problem.severity == "warning"]
+
+    def check(self) -> None:
+        """Types every value, and reads texts of the environment as what their setting wants.
+
+        Raises:
+            ValidationError: with every error.
+        """
+        from llmspell_core.config.checks import contradictions
+
+        errors = [problem for problem in contradictions(self.settings) if problem.severity == "error"]
+        if errors:
+            raise self._error(errors)
+        self._adopt(self.settings.model_dump())
+
+    def unknown(self, key: str) -> NotFoundError:
+        """The error for a key that does not exist, with near matches."""
+        names = {".".join(keys[:length]) for keys in self._merged for length in range(1, len(keys) + 1)}
+        near = get_close_matches(key, sorted(names), n=3, cutoff=0.6)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "'llmspell config show' lists every setting."
+        return NotFoundError(f"there is no setting '{key}'", what="setting", name=key, near=near, hint=hint)
+
+    @cached_property
+    def _typed(self) -> tuple[Settings | None, list[Problem]]:
+        from llmspell_core.config.checks import typed
+
+        return typed(self._tree)
+
+    def _adopt(self, typed: dict[str, Any]) -> None:
+        from llmspell_core.config.checks import is_declared
+        from llmspell_core.config.environment import guessed
+
+        for keys, leaf in list(self._merged.items()):
+            value: Any = typed
+            for key in keys:
+                value = value[key]
+            if leaf.layer.kind == "environment" and isinstance(value, str) and not is_declared(keys):
+                value = guessed(value)
+            if value != leaf.value or type(value) is not type(leaf.value):
+                self._merged.revalue(keys, value)
+        self._tree = self._merged.tree()
+
+    def _placed(self, problem: Problem) -> Problem:
+        from dataclasses import replace
+
+        origin = self._nearest_origin(problem.keys)
+        return replace(problem, message=f"{problem.message} ({origin})") if origin else problem
+
+    def _nearest_origin(self, keys: tuple[str, ...]) -> str | None:
+        leaf = self._merged.get(keys) or next(
+            (leaf for path, leaf in self._merged.items() if path[: len(keys)] == keys), None
+        )
+        if leaf is None or leaf.layer.kind == "default":
+            return None
+        return leaf.origin if keys in self._merged else leaf.layer.origin(keys)
+
+    def _error(self, problems: list[Problem]) -> ValidationError:
+        placed = [self._placed(problem) for problem in problems]
+        first = placed[0]
+        message = "\n  ".join(problem.message for problem in placed)
+        return ValidationError(
+            message, field=".".join(first.keys), hint=first.hint or "Correct the value where it is set."
+        )
+
+    def _rows(self, section: str | None) -> Iterator[Row]:
+        prefix = tuple(section.split(".")) if section else ()
+        for keys, leaf in self._merged.items():
+            if keys[: len(prefix)] == prefix:
+                yield Row(".".join(keys), masked(keys, leaf.value), leaf.origin)
+
+
+_MISSING = object()
+
+
+def _copied(value: Any) -> Any:
+    """Callers may change what they get."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value

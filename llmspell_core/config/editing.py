@@ -1,0 +1,97 @@
+"""Writing configuration files: the commented default, and one setting changed in place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from llmspell_core.config.document import parse, read
+from llmspell_core.config.environment import guessed
+from llmspell_core.config.layers import canonical
+from llmspell_core.errors import ConfigurationError, ValidationError
+
+__all__ = ["default_toml", "set_value"]
+
+_ACTIVE = re.compile(r"^(?=[A-Za-z_-]+ = )", re.MULTILINE)
+_EXAMPLE = re.compile(r"^#\? ", re.MULTILINE)
+
+
+def default_toml() -> str:
+    """A configuration file that names every setting with its default, commented out, and loads as it is."""
+    text = Path(__file__).with_name("defaults.toml").read_text("utf-8")
+    return _EXAMPLE.sub("#", _ACTIVE.sub("#", text))
+
+
+def set_value(path: Path, key: str, value: Any) -> Any:
+    """Set the dotted `key` in the file at `path`, keeping comments and order; the file is made when it is missing.
+
+    Args:
+        value: plain data, or a text as typed on a command line: `true`, `12`, `["a"]`, otherwise text.
+
+    Returns:
+        the value as it was written.
+
+    Raises:
+        ConfigurationError: the file is not valid TOML, or cannot be written.
+        ValidationError: a part of `key` is not a table, or the new value is not what the setting wants.
+    """
+    import tomlkit
+
+    text = read(path).text if path.exists() else ""
+    parsed = guessed(value) if isinstance(value, str) else value
+    keys = tuple(key.split("."))
+    if not all(keys):
+        raise ValidationError(
+            f"'{key}' is not a setting", field=key, hint="Write section.name, e.g. runtime.hot_reload."
+        )
+    document = tomlkit.parse(text)
+    parsed = _checked(path, document, keys, parsed, value)
+    _write(path, tomlkit.dumps(document))
+    return parsed
+
+
+def _checked(path: Path, document: Any, keys: tuple[str, ...], parsed: Any, given: Any) -> Any:
+    """Puts the value in and types the result; a text that only looks like a number is tried as text, too."""
+    for value in (
+        dict.fromkeys((parsed, given)) if isinstance(given, str) and not isinstance(parsed, list) else [parsed]
+    ):
+        _put(document, keys, value)
+        error = _error(path, document.as_string(), keys)
+        if error is None:
+            return value
+    raise error or ValidationError("nothing to set", field=".".join(keys))
+
+
+def _put(document: Any, keys: tuple[str, ...], value: Any) -> None:
+    import tomlkit
+
+    table = document
+    for index, key in enumerate(keys[:-1]):
+        if key not in table:
+            table[key] = tomlkit.table(is_super_table=index < len(keys) - 2)
+        table = table[key]
+        if not isinstance(table, dict):
+            name = ".".join(keys[: index + 1])
+            raise ValidationError(f"{name} is one setting, not a table", field=name, hint=f"Set {name} itself.")
+    table[keys[-1]] = value
+
+
+def _error(path: Path, text: str, keys: tuple[str, ...]) -> ValidationError | None:
+    from llmspell_core.config.checks import typed
+    from llmspell_core.config.loading import stacked
+
+    tree = stacked([parse(str(path), text)])
+    wanted = canonical(keys)
+    wrong = [problem for problem in typed(tree)[1] if problem.keys[: len(wanted)] == wanted]
+    return ValidationError(wrong[0].message, field=".".join(keys), hint="Nothing was written.") if wrong else None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {path}: {error.strerror}", path=str(path), hint="Check the folder's permissions."
+        ) from None

@@ -1,0 +1,121 @@
+"""The configuration as its readers want it: the policy's settings, a provider's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.config.environment import KEY_VARIABLES
+
+if TYPE_CHECKING:
+    from llmspell_core.config.configuration import Config
+    from llmspell_core.provider import ProviderSettings
+
+__all__ = ["policy_settings", "provider_settings"]
+
+_POLICY = {
+    "allow_file_access": "runtime.security.allow_file_access",
+    "allow_network_access": "runtime.security.allow_network_access",
+    "max_tool_level": "runtime.security.max_tool_level",
+    "tool_levels": "tools.permissions",
+    "denied_paths": "security.sandbox.denied_paths",
+    "allowed_extensions": "tools.file_operations.allowed_extensions",
+    "blocked_extensions": "tools.file_operations.blocked_extensions",
+    "max_file_size": "tools.file_operations.max_file_size",
+    "max_dir_entries": "tools.file_operations.max_dir_entries",
+    "atomic_writes": "tools.file_operations.atomic_writes",
+    "allow_private_networks": "tools.http_request.allow_private_networks",
+    "blocked_hosts": "tools.http_request.blocked_hosts",
+    "blocked_ports": "tools.http_request.blocked_ports",
+    "http_timeout": "tools.http_request.timeout_seconds",
+    "max_redirects": "tools.http_request.max_redirects",
+    "max_request_size": "tools.http_request.max_request_size",
+    "max_response_size": "tools.http_request.max_response_size",
+    "default_headers": "tools.http_request.default_headers",
+    "verify_ssl": "tools.network.verify_ssl",
+    "requests_per_window": "security.sandbox.rate_limit.max_requests",
+    "window_seconds": "security.sandbox.rate_limit.window_seconds",
+    "allowed_commands": "tools.system.allowed_commands",
+    "command_timeout": "tools.system.command_timeout_seconds",
+    "max_output_size": "tools.system.max_output_size",
+}
+"""Field of `PolicySettings` -> the setting it is taken from."""
+
+_FIELDS = ("base_url", "api_key_env", "default_model", "max_tokens", "temperature")
+_USED = {*_FIELDS, "name", "provider_type", "enabled", "api_key", "timeout_seconds", "max_retries", "headers"}
+
+
+def policy_settings(config: Config) -> dict[str, Any]:
+    """What `Policy` is made from; None means the policy's own default."""
+    values = {field: config.get(key, secrets=True) for field, key in _POLICY.items()}
+    system, sandbox = config.section("tools.system"), config.section("security.sandbox")
+    values["profile"] = _base_profile(config)
+    values["allowed_paths"] = sandbox.get("allowed_paths") or _allowed_paths(config)
+    values["allowed_hosts"] = sandbox.get("allowed_domains") or config.get("tools.http_request.allowed_hosts")
+    values["allow_process_spawn"] = bool(
+        config.get("runtime.security.allow_process_spawn") or system.get("allow_process_execution")
+    )
+    values["allowed_env_vars"] = [*system.get("allowed_env_vars", ()), *sandbox.get("allowed_env_vars", ())]
+    values["read_only_paths"] = _read_only(config)
+    return values
+
+
+def _base_profile(config: Config) -> str:
+    """The policy knows low, medium and high; a custom profile extends one of them."""
+    name, seen = str(config.get("runtime.security.profile")), set()
+    while name not in {"low", "medium", "high"} and name not in seen:
+        seen.add(name)
+        name = str(config.get(f"security.profiles.{name}.extends", "medium"))
+    return name
+
+
+def _allowed_paths(config: Config) -> Any:
+    """The default is left to the policy, which knows where this platform keeps temporary files."""
+    key = "tools.file_operations.allowed_paths"
+    return None if config.origin(key) == "default" else config.get(key)
+
+
+def _read_only(config: Config) -> list[str]:
+    """Whoever could write a configuration file would choose the permissions of the next run."""
+    from llmspell_core.policy.settings import CONFIGURATION_FILES
+
+    given = config.get("tools.file_operations.read_only_paths") or []
+    return [*CONFIGURATION_FILES, str(config.home), *map(str, config.files), *given]
+
+
+def provider_settings(config: Config, name: str, environ: Mapping[str, str] | None = None) -> ProviderSettings:
+    """The table `providers.<name>` with its key and defaults; a name without a table is its own type.
+
+    The key is what the merged table holds (`LLMSPELL_PROVIDER_<NAME>_API_KEY`, the vendor's variable, the file, in this
+    order), otherwise what `api_key_env` names; an `api_key_env` of one's own is preferred to the vendor's variable. A
+    table that sends requests elsewhere (`base_url`) under a name of its own never gets the vendor's key.
+    """
+    from llmspell_core.provider import ProviderSettings
+
+    table = config.section(f"providers.{name}")
+    type_ = str(table.get("provider_type") or name)
+    settings = ProviderSettings(
+        name=name,
+        provider_type=type_,
+        api_key=_key(config, name, type_, config.environ if environ is None else environ),
+        headers=dict(table.get("headers") or {}),
+        options={key: value for key, value in table.items() if key not in _USED},
+    )
+    for field in _FIELDS:
+        setattr(settings, field, table.get(field))
+    settings.timeout_seconds = float(table.get("timeout_seconds") or settings.timeout_seconds)
+    settings.max_retries = int(table.get("max_retries", settings.max_retries))
+    return settings
+
+
+def _key(config: Config, name: str, type_: str, environ: Mapping[str, str]) -> str | None:
+    table = config.section(f"providers.{name}")
+    own, variable = table.get("api_key"), table.get("api_key_env")
+    vendor = KEY_VARIABLES.get(type_)
+    if own and variable and config.origin(f"providers.{name}.api_key") == f"environment {vendor}":
+        return environ.get(variable)
+    if own:
+        return str(own)
+    if variable:
+        return environ.get(variable)
+    return environ.get(vendor) if vendor and not table.get("base_url") else None

@@ -1,0 +1,264 @@
+"""Reading, checking and showing the configuration."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmspell_core.config import Config, load_config, policy_settings, provider_settings
+from llmspell_core.config.editing import default_toml, set_value
+from llmspell_core.config.profile import Profiles
+from llmspell_core.errors import NotFoundError, ValidationError
+from llmspell_core.policy import Policy
+
+
+def load(folder: Path, text: str | None = None, environ: dict[str, str] | None = None, **more: Any) -> Config:
+    if text is not None:
+        (folder / "llmspell.toml").write_text(text)
+    return load_config(environ={"HOME": str(folder), **(environ or {})}, cwd=folder, **more)
+
+
+SECRETS = """
+[providers.openai]
+api_key = "sk-very-secret"
+max_tokens = 7
+[providers.x]
+base_url = "https://user:hunter2secret@example.org/v1"
+headers = { Authorization = "Bearer abcsecret", Accept = "text/html" }
+[tools.email]
+smtp_password = "pwsecret"
+"""
+
+
+def test_secrets_are_masked_in_every_dump(tmp_path: Path) -> None:
+    config = load(tmp_path, SECRETS)
+    shown = f"{config!r} {config.as_dict()} {config.flat()} {config.get('providers')} {config.settings!r}"
+    for secret in ("sk-very-secret", "hunter2secret", "abcsecret", "pwsecret"):
+        assert secret not in shown.replace(repr(config.settings), "")
+    assert "sk-very-secret" not in shown
+    assert config.get("providers.openai.max_tokens") == 7
+    assert config.get("providers.x.headers.Accept") == "text/html"
+
+
+def test_code_can_ask_for_secrets(tmp_path: Path) -> None:
+    config = load(tmp_path, SECRETS)
+    assert config.get("providers.openai.api_key", secrets=True) == "sk-very-secret"
+    assert config.section("tools.email") == {"smtp_password": "pwsecret"}
+    assert {"sk-very-secret", "pwsecret"} <= set(config.secrets())
+
+
+def test_what_get_returns_belongs_to_the_caller(tmp_path: Path) -> None:
+    config = load(tmp_path)
+    config.get("tools.file_operations.allowed_paths").append("/")
+    assert "/" not in config.get("tools.file_operations.allowed_paths")
+
+
+def test_get_has_a_default_for_what_is_not_there(tmp_path: Path) -> None:
+    config = load(tmp_path)
+    assert config.get("no.such", 5) == 5
+    assert config.get("default_engine.name") is None
+    assert config.has("runtime.security")
+    assert not config.has("runtime.speed")
+    assert config.get("")["default_engine"] == "lua"
+
+
+def test_a_value_is_no_section(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="not a table"):
+        load(tmp_path).section("default_engine")
+
+
+def test_settings_are_typed(tmp_path: Path) -> None:
+    settings = load(tmp_path, "[providers.x]\ntimeout = 5\n").settings
+    assert settings.runtime.script_timeout_seconds == 300
+    assert settings.providers.model_extra is not None
+    assert settings.providers.model_extra["x"].timeout_seconds == 5.0
+
+
+def test_unknown_settings_are_kept_and_warned_about_with_the_likely_name(tmp_path: Path) -> None:
+    text = "[runtime]\nmax_concurent_scripts = 5\n[speling]\na = 1\n[hooks]\nzzz = 1\n[tools.file_operation]\nenabled = true\n"
+    config = load(tmp_path, text, {"LLMSPELL_STATE_ENABLED": "1"})
+    warnings = "\n".join(config.warnings)
+    assert "runtime.max_concurent_scripts: did you mean max_concurrent_scripts?" in warnings
+    assert f"({tmp_path / 'llmspell.toml'}:2)" in warnings
+    assert "speling: nothing reads this setting" in warnings
+    assert "hooks.zzz: nothing reads this setting" in warnings
+    assert "tools.file_operation: did you mean file_operations?" in warnings
+    assert "LLMSPELL_STATE_ENABLED" in warnings
+    assert config.get("runtime.max_concurent_scripts") == 5
+
+
+def test_tables_for_others_are_no_warning(tmp_path: Path) -> None:
+    text = '[tools.calculator]\na = 1\n[engines.mine]\nb = 2\n[kernel]\nport = 1\n[providers.x]\nspecial = true\n[prompts]\nhi = "x"\n'
+    assert load(tmp_path, text).warnings == []
+
+
+def test_contradictions_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match='default_provider is "opnai": did you mean openai'):
+        load(tmp_path, '[providers]\ndefault_provider = "opnai"\n[providers.openai]\napi_key = "k"\n')
+    with pytest.raises(ValidationError, match='default_engine is "luna": did you mean lua'):
+        load(tmp_path, 'default_engine = "luna"\n')
+    with pytest.raises(ValidationError, match=r'"a\.\*" is included and excluded'):
+        load(tmp_path, '[events.filtering]\ninclude_types = ["a.*"]\nexclude_types = ["a.*"]\n')
+    assert load(tmp_path, 'default_engine = "mine"\n[engines.mine]\na = 1\n').get("default_engine") == "mine"
+
+
+def test_problems_lists_everything_without_stopping(tmp_path: Path) -> None:
+    config = load(tmp_path, '[runtime]\nmax_concurrent_scripts = "ten"\n', check=False)
+    assert [problem.severity for problem in config.problems()] == ["error"]
+    config = load(tmp_path, "[runtime]\nmax_concurrent_scripts = 500\n[providers.openai]\ntimeout = 700\n", check=False)
+    messages = [problem.message for problem in config.problems()]
+    assert any("max_concurrent_scripts: 500 is very large" in message for message in messages)
+    assert any("providers.openai has no key" in message for message in messages)
+    assert any("more than ten minutes" in message for message in messages)
+
+
+def test_an_unknown_section_to_show_has_near_matches(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no setting 'runtme'") as caught:
+        load(tmp_path).flat("runtme")
+    assert "runtime" in str(caught.value.hint)
+
+
+def test_the_security_profile_sets_what_the_file_does_not(tmp_path: Path) -> None:
+    config = load(tmp_path, '[runtime.security]\nprofile = "high"\nallow_network_access = true\n')
+    assert config.get("runtime.security.allow_network_access") is True
+    assert config.get("runtime.security.allow_file_access") is False
+    assert config.get("tools.file_operations.allowed_paths") == []
+
+
+def test_a_security_profile_of_the_command_line_only_tightens(tmp_path: Path) -> None:
+    text = '[runtime.security]\nallow_network_access = true\nmax_tool_level = "restricted"\nmax_memory_bytes = 1000\n'
+    config = load(tmp_path, text, overrides={"runtime": {"security": {"profile": "high"}}})
+    assert config.get("runtime.security.allow_network_access") is False
+    assert config.get("runtime.security.max_tool_level") == "safe"
+    assert config.get("runtime.security.max_memory_bytes") == 1000
+    assert "command line" in str(config.origin("runtime.security.max_tool_level"))
+    config = load(tmp_path, text, overrides={"runtime": {"security": {"profile": "low"}}})
+    assert config.get("runtime.security.max_tool_level") == "restricted"
+
+
+def test_a_security_profile_of_ones_own_extends_another(tmp_path: Path) -> None:
+    text = '[security]\nprofile = "mine"\n[security.profiles.mine]\nextends = "high"\nallow_network_access = true\n'
+    config = load(tmp_path, text)
+    assert config.get("runtime.security.allow_network_access") is True
+    assert config.get("runtime.security.max_tool_level") == "safe"
+    assert policy_settings(config)["profile"] == "high"
+    with pytest.raises(ValidationError, match="no security profile 'hihg'") as caught:
+        load(tmp_path, '[security]\nprofile = "hihg"\n')
+    assert "Did you mean high?" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("profile", ["low", "medium", "high"])
+def test_a_policy_can_be_made_from_every_security_profile(tmp_path: Path, profile: str) -> None:
+    config = load(tmp_path, f'[runtime.security]\nprofile = "{profile}"\n')
+    policy = Policy(policy_settings(config))
+    assert policy.settings.profile == profile
+    assert policy.settings.allow_file_access is (profile != "high")
+    assert str(tmp_path / "llmspell.toml") in policy.settings.read_only_paths
+
+
+def test_policy_settings_follow_the_tools_tables(tmp_path: Path) -> None:
+    text = '[tools.system]\nallow_process_execution = true\nallowed_commands = "git, ls"\n[tools.permissions]\ncalculator = "safe"\n'
+    values = policy_settings(load(tmp_path, text + '[tools.http_request]\nallowed_hosts = ["a.org"]\n'))
+    assert values["allow_process_spawn"] is True
+    assert values["allowed_commands"] == ["git", "ls"]
+    assert values["tool_levels"]["calculator"] == "safe"
+    assert values["allowed_hosts"] == ["a.org"]
+
+
+def test_a_provider_without_a_table_is_its_own_type(tmp_path: Path) -> None:
+    settings = provider_settings(load(tmp_path, environ={"OPENAI_API_KEY": "sk-1"}), "openai")
+    assert (settings.provider_type, settings.api_key, settings.timeout_seconds) == ("openai", "sk-1", 60.0)
+    assert provider_settings(load(tmp_path), "local").api_key is None
+
+
+def test_a_provider_table_becomes_settings(tmp_path: Path) -> None:
+    text = '[providers.mine]\nprovider_type = "openai"\napi_base = "http://h/v1"\napi_key_env = "MINE"\n'
+    text += 'model = "m"\ntop_p = 0.5\ntimeout = 3\n'
+    settings = provider_settings(load(tmp_path, text, {"MINE": "k", "OPENAI_API_KEY": "vendor"}), "mine")
+    assert (settings.provider_type, settings.base_url, settings.api_key) == ("openai", "http://h/v1", "k")
+    assert (settings.default_model, settings.timeout_seconds, settings.options) == ("m", 3.0, {"top_p": 0.5})
+
+
+def test_the_vendors_key_is_not_sent_to_another_host(tmp_path: Path) -> None:
+    text = '[providers.mine]\nprovider_type = "openai"\n'
+    environ = {"OPENAI_API_KEY": "vendor"}
+    assert provider_settings(load(tmp_path, text, environ), "mine").api_key == "vendor"
+    assert provider_settings(load(tmp_path, text + 'base_url = "http://h"\n', environ), "mine").api_key is None
+
+
+def test_an_own_key_variable_wins_over_the_vendors(tmp_path: Path) -> None:
+    text = '[providers.openai]\napi_key_env = "WORK_KEY"\n'
+    environ = {"OPENAI_API_KEY": "private", "WORK_KEY": "work"}
+    assert provider_settings(load(tmp_path, text, environ), "openai").api_key == "work"
+    assert (
+        provider_settings(load(tmp_path, text, environ | {"LLMSPELL_PROVIDER_OPENAI_API_KEY": "x"}), "openai").api_key
+        == "x"
+    )
+
+
+def test_configured_providers_are_tables_and_keys(tmp_path: Path) -> None:
+    text = "[providers.a]\nenabled = true\n[providers.b]\nenabled = false\n"
+    assert load(tmp_path, text, {"GROQ_API_KEY": "k"}).provider_names() == ["a", "groq"]
+    assert load(tmp_path).provider_names() == ["a"]
+
+
+def test_the_default_file_loads_without_warnings_and_changes_nothing(tmp_path: Path) -> None:
+    assert tomllib.loads(default_toml())
+    config = load(tmp_path, default_toml())
+    (tmp_path / "llmspell.toml").unlink()
+    assert config.warnings == []
+    assert config.as_dict() == load(tmp_path).as_dict()
+
+
+def test_every_commented_setting_of_the_default_file_is_known(tmp_path: Path) -> None:
+    text = "\n".join(
+        line[1:] if line[:1] == "#" and line[1:2] not in {" ", ""} else line for line in default_toml().splitlines()
+    )
+    config = load(tmp_path, text.replace("~/.ssh", "/"), {"OPENAI_API_KEY": "k"})
+    assert [warning for warning in config.warnings if "nothing reads" in warning or "did you mean" in warning] == []
+    assert len(config.flat()) > 120
+
+
+def test_every_shipped_profile_loads_without_unknown_settings(tmp_path: Path) -> None:
+    for profile in Profiles().all():
+        assert profile.description
+        config = load(tmp_path, profile=f"{profile.kind}/{profile.name}", environ={"OPENAI_API_KEY": "k"})
+        assert [w for w in config.warnings if "nothing reads" in w or "did you mean" in w] == []
+        config.check()
+
+
+def test_set_keeps_comments_and_order(tmp_path: Path) -> None:
+    path = tmp_path / "llmspell.toml"
+    path.write_text("# top\n[runtime]\n# how long\nscript_timeout_seconds = 5 # seconds\n")
+    assert set_value(path, "runtime.script_timeout_seconds", "9") == 9
+    assert set_value(path, "tools.file_operations.allowed_paths", '["/tmp"]') == ["/tmp"]
+    assert set_value(path, "providers.x.api_key", "12345") == "12345"
+    text = path.read_text()
+    assert "# top" in text
+    assert "# how long\nscript_timeout_seconds = 9 # seconds" in text
+    config = load(tmp_path)
+    assert config.get("tools.file_operations.allowed_paths") == ["/tmp"]
+    assert config.get("providers.x.api_key", secrets=True) == "12345"
+
+
+def test_set_refuses_what_would_not_load_and_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "llmspell.toml"
+    path.write_text("[runtime]\nscript_timeout_seconds = 5\n")
+    with pytest.raises(ValidationError, match="must be a whole number"):
+        set_value(path, "runtime.script_timeout_seconds", "soon")
+    with pytest.raises(ValidationError, match="one setting, not a table"):
+        set_value(path, "runtime.script_timeout_seconds.long", "1")
+    assert path.read_text() == "[runtime]\nscript_timeout_seconds = 5\n"
+
+
+def test_set_in_the_default_file_makes_the_setting_active(tmp_path: Path) -> None:
+    path = tmp_path / "llmspell.toml"
+    path.write_text(default_toml())
+    set_value(path, "default_engine", "javascript")
+    set_value(path, "runtime.security.allow_process_spawn", "true")
+    config = load(tmp_path)
+    assert config.get("default_engine") == "javascript"
+    assert config.get("runtime.security.allow_process_spawn") is True
