@@ -62,9 +62,10 @@ ParamType = Literal["string", "integer", "number", "boolean", "object", "array",
 TYPES = ("string", "integer", "number", "boolean", "object", "array", "any", "function", "handle")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LUA_KEYWORDS = frozenset(
-    "and break do else elseif end false for function goto if in local nil not or repeat return then true until while".split()
-)
+_LUA_KEYWORDS = {
+    *("and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil"),
+    *("not", "or", "repeat", "return", "then", "true", "until", "while"),
+}
 
 
 def camel(name: str) -> str:
@@ -98,7 +99,7 @@ def _check_name(name: str, what: str) -> None:
 def _check_unique(names: list[str], where: str) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ValueError(f"{where} declares {sorted(twice)[0]!r} twice")
+        raise ValueError(f"{where} declares {min(twice)!r} twice")
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,10 @@ class ScriptEngine:
         """What the VM finds as `boot["options"]`."""
         return self.settings
 
+    def fence_options(self) -> dict[str, Any]:
+        """What this engine needs the second fence to allow, e.g. {"jit": True}; see `fence.apply`."""
+        return {}
+
     def import_paths(self) -> list[str]:
         """Folders the worker needs on its path: the core's, this plugin's, the VM library's.
 

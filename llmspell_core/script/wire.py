@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["MAX_FRAME", "FrameError", "FrameReader", "dump", "error_env", "pack"]
+__all__ = ["MAX_FRAME", "FrameError", "FrameReader", "dump", "dump_text", "error_env", "pack"]
 
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the largest frame, in both directions."""
@@ -28,6 +28,9 @@ _HEADER = 4
 
 dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 """Compact JSON text in ASCII."""
+
+dump_text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+"""Compact JSON text with characters as they are: what the host sends, see `latin-1` in `worker`."""
 
 
 class FrameError(Exception):

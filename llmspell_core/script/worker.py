@@ -31,7 +31,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from llmspell_core.script.wire import FrameReader, dump, pack
+from llmspell_core.script.wire import FrameReader, dump, dump_text, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,8 @@ class Host:
 
     def cancel(self, call_id: int) -> None:
         """Gives up a started call; the host stops working on it."""
-        if self._waiting.pop(call_id, False) is not False:
+        if call_id in self._waiting:
+            del self._waiting[call_id]
             self.in_flight -= 1
             self._send(f'["cancel",{call_id}]')
         self._done.pop(call_id, None)
@@ -220,7 +221,7 @@ class Host:
 
     def dump(self, value: Any) -> str:
         """JSON text of `value`, in the VM's encoding of strings."""
-        return dump(value) if self._encoding == "utf-8" else _dump_bytes(value)
+        return dump(value) if self._encoding == "utf-8" else dump_text(value)
 
     def step(self, timeout: float | None = None) -> bool:
         """Serves one frame; waits for it at most `timeout` seconds. False when none came in time."""
@@ -311,9 +312,9 @@ class Host:
     def _serve_ret(self, text: str) -> None:
         comma = text.index(",", 7)
         call_id = int(text[7:comma])
-        on_done = self._waiting.pop(call_id, False)
-        if on_done is False:
+        if call_id not in self._waiting:
             return  # cancelled meanwhile
+        on_done = self._waiting.pop(call_id)
         self.in_flight -= 1
         body = text[comma + 1 : -1]
         env = body if self._raw else json.loads(body)
@@ -402,13 +403,6 @@ class Host:
         while not any(event & (select.POLLHUP | select.POLLERR) for _, event in hangup.poll()):
             time.sleep(0.1)
         os._exit(0)
-
-
-def _dump_bytes(value: Any) -> str:
-    return _encode_bytes(value)
-
-
-_encode_bytes = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
 
 def _joined(batch: list[tuple[str, str]]) -> list[tuple[str, str]]:

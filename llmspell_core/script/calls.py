@@ -1,0 +1,187 @@
+"""Host calls of one session: found, validated, answered; waited for in tasks that the session owns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import InternalError, LLMSpellError, ValidationError
+from llmspell_core.script.scope import HandleRef
+from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
+from llmspell_core.script.validate import bind
+from llmspell_core.script.values import Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from llmspell_core.script.api import Operation, ScriptApi
+    from llmspell_core.script.process import WorkerProcess
+    from llmspell_core.script.scope import ScriptScope
+
+__all__ = ["Calls"]
+
+log = logging.getLogger("llmspell.script")
+
+
+class Calls:
+    """Answers the "call", "post" and "cancel" frames of one worker.
+
+    A plain handler is answered inside `call` itself, before control goes back to the event loop; a coroutine becomes a
+    task, at most `limit` of them at one time.
+    """
+
+    def __init__(self, api: ScriptApi, scope: ScriptScope, worker: WorkerProcess, limit: int) -> None:
+        self._operations = api.operations | STREAM_OPERATIONS
+        self._handles = api.handles
+        self._scope = scope
+        self._worker = worker
+        self._limit = limit
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._labels: dict[int, tuple[str, int]] = {}
+        self._last: tuple[str, int] | None = None
+        self._has_handles = False
+        self._encoder = Encoder(self._special)
+        self._posted = 0
+
+    def call(self, call_id: int, op: str, args: list[Any], line: int) -> None:
+        if type(call_id) is not int or type(line) is not int or type(args) is not list or call_id in self._tasks:
+            raise TypeError("call")
+        operation = self._operations.get(op)
+        if operation is None:
+            self._refuse(call_id, ValidationError(f"there is no '{op[:80]}' here"))
+            return
+        self._last = (operation.label, line)
+        self._scope.call_line = line
+        try:
+            result = operation.handler(self._scope, *self._bound(operation, args))
+            if type(result) is CoroutineType:
+                self._wait_for(call_id, operation, result, line)
+                return
+            self._answer(call_id, operation, result)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes one clean error of the script
+            self._refuse(call_id, error, operation.label)
+
+    def post(self, op: str, args: list[Any]) -> None:
+        """A call that wants no answer; its errors are logged."""
+        operation = self._operations[op]
+        try:
+            result = operation.handler(self._scope, *self._bound(operation, args))
+            if type(result) is CoroutineType:
+                self._posted -= 1
+                self._wait_for(self._posted, operation, result, 0)
+        except LLMSpellError as error:
+            log.warning("%s: %s", operation.label, error.message)
+
+    def cancel(self, call_id: int) -> None:
+        task = self._tasks.get(call_id)
+        if task is not None:
+            task.cancel()
+
+    def doing(self) -> str | None:
+        """What the script was doing last, in words; None when it never asked for anything."""
+        if self._labels:
+            label, line = next(reversed(self._labels.values()))
+            return f"it was waiting for {label}{_at(line)}"
+        if self._last is not None:
+            return f"it was computing; its last host call was {self._last[0]}{_at(self._last[1])}"
+        return None
+
+    def forget(self) -> None:
+        """A new run begins; what the one before did last is of no interest any more."""
+        self._last = None
+
+    def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def close(self) -> None:
+        """Cancels what is unanswered and waits until it has cleaned up."""
+        self.stop()
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    def text(self, value: Any) -> str:
+        """JSON text of a value on its way to the worker."""
+        return self._encoder.text(value)
+
+    # -- inner ------------------------------------------------------------------------------------------------------
+
+    def _bound(self, operation: Operation, args: list[Any]) -> list[Any]:
+        if operation.builder:
+            return [args[0]] if args and isinstance(args[0], dict) else [{}]
+        if operation.handle is None:
+            return bind(operation.label, operation.params, args, varargs=operation.varargs)
+        target = self._scope.get(args[0] if args else None, operation.handle)
+        return [target, *bind(operation.label, operation.params, args[1:], varargs=operation.varargs)]
+
+    def _wait_for(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], line: int) -> None:
+        if len(self._tasks) >= self._limit:
+            work.close()
+            self._worker.kill(f"it has more than {self._limit} calls open")
+            return
+        task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work))
+        self._tasks[call_id] = task
+        self._labels[call_id] = (operation.label, line)
+        task.add_done_callback(lambda _: self._finished(call_id))
+
+    def _finished(self, call_id: int) -> None:
+        self._tasks.pop(call_id, None)
+        self._labels.pop(call_id, None)
+
+    async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            result = await work
+            self._labels.pop(call_id, None)
+            self._answer(call_id, operation, result)
+        except Exception as error:  # noqa: BLE001 - see call
+            self._labels.pop(call_id, None)
+            self._refuse(call_id, error, operation.label)
+
+    def _answer(self, call_id: int, operation: Operation, result: Any) -> None:
+        if call_id < 0:
+            return
+        self._has_handles = False
+        text = self._encoder.text(self._returned(operation.returns, result))
+        handles = ',"h":1' if self._has_handles else ""
+        self._worker.send(f'["ret",{call_id},{{"ok":true,"value":{text}{handles}}}]')
+
+    def _returned(self, returns: str, result: Any) -> Any:
+        if result is None:
+            return None
+        if returns in self._handles:
+            return result if isinstance(result, HandleRef) else self._scope.handle(returns, result)
+        if returns == "stream":
+            return self._scope.handle("Stream", Stream(result))
+        if returns.startswith("["):
+            return [self._scope.handle(returns[1:-1], item) for item in result]
+        return result
+
+    def _special(self, value: Any) -> Any:
+        if isinstance(value, HandleRef):
+            self._has_handles = True
+            return value.to_wire()
+        return None
+
+    def _refuse(self, call_id: int, error: BaseException, label: str = "") -> None:
+        if not isinstance(error, LLMSpellError):
+            log.error("%s failed", label, exc_info=error)
+            error = InternalError(
+                f"{label} failed: {type(error).__name__}", hint="This is a defect; the log has the details."
+            )
+        if call_id < 0:
+            log.warning("%s: %s", label, error.message)
+            return
+        env = {"ok": False, "error": self._plain_error(error)}
+        self._worker.send(f'["ret",{call_id},{self._encoder.text(env)}]')
+
+    @staticmethod
+    def _plain_error(error: LLMSpellError) -> dict[str, Any]:
+        data = error.to_dict()
+        data.setdefault("hint", None)
+        return data
+
+
+def _at(line: int) -> str:
+    return f" (line {line})" if line > 0 else ""

@@ -1,0 +1,68 @@
+"""Why a script ended: errors that say what failed, where, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmspell_core.errors import ScriptError, error_from_dict
+from llmspell_core.script.process import describe_status
+
+__all__ = ["crashed", "failed", "too_late"]
+
+_MAX_TEXT = 20_000
+
+
+def failed(error: Any, language: str, *, source: str = "", name: str = "") -> ScriptError:
+    """The error a worker reported; everything in it is checked, because the worker may be hostile."""
+    data = error if isinstance(error, dict) else {}
+    line = data.get("line") if isinstance(data.get("line"), int) else None
+    file = _text(data.get("file"))
+    source_line = _text(data.get("source_line"))
+    if source_line is None and line is not None and file == name:
+        source_line = _line_of(source, line)
+    found = ScriptError(
+        _text(data.get("message")) or "the script failed",
+        hint=_text(data.get("hint")),
+        language=language,
+        file=file,
+        line=line,
+        source_line=source_line,
+        traceback=_text(data.get("traceback")),
+        phase=_text(data.get("phase")) or "runtime",
+    )
+    if isinstance(data.get("cause"), dict):
+        found.__cause__ = error_from_dict(data["cause"])
+    return found
+
+
+def too_late(name: str, timeout: float, doing: str | None, language: str) -> ScriptError:
+    """The deadline passed."""
+    what = doing or "it was computing and never called the host"
+    return ScriptError(
+        f"the script '{name}' did not end within {timeout:g} s: {what}",
+        hint="Give it more time (--timeout), or make that step shorter.",
+        language=language,
+        file=name,
+        phase="deadline",
+    )
+
+
+def crashed(name: str, status: int, problem: str | None, doing: str | None, language: str) -> ScriptError:
+    """The worker is gone without having said why."""
+    if problem is not None:
+        message = f"the process of the script '{name}' broke the protocol and was ended: {problem}"
+    else:
+        message = f"the process of the script '{name}' {describe_status(status)}"
+    hint = "Nothing else is affected. If the script does nothing unusual, this is a defect of the engine."
+    return ScriptError(
+        f"{message}; {doing}" if doing else message, hint=hint, language=language, file=name, phase="crash"
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value[:_MAX_TEXT] if isinstance(value, str) else None
+
+
+def _line_of(source: str, line: int) -> str | None:
+    lines = source.splitlines()
+    return lines[line - 1].strip()[:500] if 0 < line <= len(lines) else None

@@ -1,0 +1,363 @@
+"""The host side of one script: it answers what the script asks, ends it in time, and tells why it ended.
+
+api = ScriptApi(globals, runtime)
+session = await ScriptSession.open(engine, api, runtime, limits=Limits(timeout=10), output=print_piece)
+try:
+    result = await session.run("return 1 + 1", name="sum.lua")
+finally:
+    await session.close()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ComponentError, ResourceLimitError, ScriptError
+from llmspell_core.script.calls import Calls
+from llmspell_core.script.failure import crashed, failed, too_late
+from llmspell_core.script.process import WorkerProcess
+from llmspell_core.script.result import Limits, Output, ScriptResult
+from llmspell_core.script.scope import ScriptScope, gone
+from llmspell_core.script.wire import dump_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from llmspell_core.context import ExecutionContext
+    from llmspell_core.script.api import ScriptApi
+    from llmspell_core.script.engine import ScriptEngine
+
+__all__ = ["ScriptSession"]
+
+
+class ScriptSession:
+    """One worker and what it does: a single script, or an interactive session of many cells. Made by `open`."""
+
+    def __init__(
+        self,
+        engine: ScriptEngine,
+        api: ScriptApi,
+        scope: Callable[[ScriptSession], ScriptScope],
+        worker: WorkerProcess,
+        limits: Limits,
+        output: Callable[[str, str], None] | None,
+        *,
+        interactive: bool,
+    ) -> None:
+        self.engine = engine
+        self.limits = limits
+        self.interactive = interactive
+        self.fence: dict[str, Any] = {}
+        """What the second fence reported, once the worker has started."""
+        self.scope = scope(self)
+        self._worker = worker
+        self._calls = Calls(api, self.scope, worker, limits.open_calls)
+        self._sink = output
+        self._output = Output(limits.output_bytes)
+        self._run: asyncio.Future[dict[str, Any]] | None = None
+        self._run_id = 0
+        self._name = "script"
+        self._requests: dict[int, asyncio.Future[Any]] = {}
+        self._next_request = 0
+        self._end: ScriptError | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        engine: ScriptEngine,
+        api: ScriptApi,
+        runtime: Any,
+        *,
+        context: ExecutionContext | None = None,
+        profile: str = "medium",
+        limits: Limits | None = None,
+        output: Callable[[str, str], None] | None = None,
+        interactive: bool = False,
+        worker: WorkerProcess | None = None,
+        require_fence: bool = False,
+    ) -> ScriptSession:
+        """Starts a session; returns at once, while the worker is still booting.
+
+        Args:
+            runtime: what handlers find as `scope.runtime`.
+            context: what they find as `scope.context`; by default made by `runtime.context()` when first needed.
+            output: called with ("stdout" or "stderr", text) for what the script prints.
+            interactive: several cells, which an interrupt survives; otherwise one script, which it ends.
+            worker: one that was spawned earlier, or from a pool.
+            require_fence: refuse to run where the operating system cannot give the whole second fence.
+        """
+        limits = limits or Limits()
+        worker = worker or WorkerProcess.spawn(engine)
+
+        def scope(session: ScriptSession) -> ScriptScope:
+            fields = {name: handle.fields for name, handle in api.handles.items()}
+            language = engine.language
+            return ScriptScope(
+                runtime, context, session, lambda kind: fields.get(kind, ()), language=language, profile=profile
+            )
+
+        session = cls(engine, api, scope, worker, limits, output, interactive=interactive)
+        worker.on_frame, worker.on_end = session._on_frame, session._on_end
+        await worker.connect(limits.frame_bytes)
+        boot = {
+            "manifest": api.manifest(engine.language),
+            "language": engine.language,
+            "profile": profile,
+            "memory": limits.memory_bytes,
+            "interactive": interactive,
+            "options": engine.options(),
+            "fence": {
+                "memory_bytes": limits.memory_bytes,
+                "threads": True,
+                "require_fence": require_fence,
+                **engine.fence_options(),
+            },
+        }
+        worker.send(dump_text(["boot", boot]))
+        return session
+
+    # -- running ----------------------------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        source: str | bytes,
+        *,
+        name: str = "script",
+        args: Sequence[str] | Mapping[str, Any] = (),
+        mode: str = "script",
+        timeout: float | None = None,
+        directory: str | None = None,
+    ) -> ScriptResult:
+        """Runs a script, or in an interactive session a cell (`mode` "cell").
+
+        Args:
+            name: file name for messages; `directory`: where `require` and `dofile` look first.
+            args: what stood behind the script on the command line, or ready-made named values.
+            timeout: seconds; by default `limits.timeout`.
+
+        Raises:
+            ScriptError: it failed (`phase`: syntax, runtime, memory, deadline, crash, interrupted).
+            ResourceLimitError: the source is too large.
+            ComponentError: this session is running something already.
+        """
+        text = self._source_text(source, name)
+        self._check_idle()
+        self._begin(name, directory)
+        started = time.monotonic()
+        request = {"source": text, "name": name, "args": script_args(name, args), "mode": mode}
+        self._worker.send(dump_text(["run", self._run_id, request]))
+        env = await self._finish(self.limits.timeout if timeout is None else timeout)
+        return self._result(env, text, time.monotonic() - started)
+
+    def interrupt(self) -> None:
+        """Stops what an interactive session does now and keeps its variables; ends any other session."""
+        if self.interactive:
+            self._worker.interrupt()
+        else:
+            self._stop(ScriptError(f"the script '{self._name}' was interrupted", phase="interrupted"))
+
+    async def complete(self, text: str) -> list[str]:
+        """What `text` could become, from the declarations and the live globals; whole replacements of its last word."""
+        self._check_alive()
+        found = await self._request(lambda request: dump_text(["complete", request, text]))
+        return [str(item) for item in found] if isinstance(found, list) else []
+
+    async def invoke(self, callback: int, args: list[Any]) -> Any:
+        """Calls a function of the script. Raises: ScriptError when it raises or the script has ended."""
+        if self._end is not None or self._closed:
+            raise gone(self._name)
+        text = self._calls.text(args)
+        return await self._request(lambda request: f'["invoke",{request},{callback},{text}]')
+
+    async def close(self) -> None:
+        """Ends the worker and everything the session holds. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.scope.close()
+        self._worker.kill()
+        await self._worker.ended()
+        await self._calls.close()
+
+    # -- frames from the worker -------------------------------------------------------------------------------------
+
+    def _on_frame(self, frame: list[Any]) -> None:
+        try:
+            kind = frame[0]
+            if kind == "call":
+                if not self._worker.gone:
+                    self._calls.call(*frame[1:])
+            elif kind == "out":
+                self._on_output(*frame[1:])
+            else:
+                self._on_rare_frame(kind, frame)
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError):
+            self._worker.kill(f"it sent a malformed {str(frame[0])[:20]!r} message")
+
+    def _on_rare_frame(self, kind: str, frame: list[Any]) -> None:
+        if kind == "ret":
+            self._on_ret(*frame[1:])
+        elif kind == "post":
+            self._calls.post(*frame[1:])
+        elif kind == "cancel":
+            self._calls.cancel(*frame[1:])
+        elif kind == "done":
+            self._on_done(*frame[1:])
+        elif kind == "ready":
+            self.fence = dict(frame[1]["fence"])
+        elif kind == "fatal":
+            message = str(frame[1]["message"])
+            self._stop(ScriptError(f"the {self.engine.name} engine could not start: {message}", phase="crash"))
+        else:
+            raise ValueError(kind)
+
+    def _on_output(self, stream: str, text: str) -> None:
+        if stream not in {"stdout", "stderr"} or not isinstance(text, str):
+            raise ValueError(stream)
+        self._output.add(text)
+        if self._sink is not None:
+            self._sink(stream, text)
+
+    def _on_ret(self, request: int, env: dict[str, Any]) -> None:
+        if not 0 < request <= self._next_request:
+            raise ValueError(request)
+        waiting = self._requests.pop(request, None)
+        if waiting is None or waiting.done():
+            return  # nobody waits for it any more
+        if env["ok"] is True:
+            waiting.set_result(env.get("value"))
+        else:
+            waiting.set_exception(failed(env["error"], self.engine.language))
+
+    def _on_done(self, run_id: int, env: dict[str, Any]) -> None:
+        if run_id != self._run_id or self._run is None:
+            raise ValueError(run_id)
+        if not isinstance(env["ok"], bool):
+            raise TypeError(env)
+        if not self._run.done():
+            self._run.set_result(env)
+
+    def _on_end(self, status: int) -> None:
+        self._calls.stop()
+        if self._end is None:
+            doing = None if self._closed else self._calls.doing()
+            self._end = crashed(self._name, status, self._worker.problem, doing, self.engine.language)
+        for waiting in (self._run, *self._requests.values()):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(self._end)
+                waiting.exception()  # whoever awaits it sees it; nobody has to
+        self._requests.clear()
+
+    # -- inner ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, name: str, directory: str | None) -> None:
+        self._name = self.scope.script_name = name
+        self.scope.script_dir = directory
+        self._run_id += 1
+        self._output = Output(self.limits.output_bytes)
+        self._calls.forget()
+        self._run = asyncio.get_running_loop().create_future()
+
+    async def _finish(self, timeout: float | None) -> dict[str, Any]:
+        """Waits for the run. Cancelling it ends the script (interrupts it, in an interactive session)."""
+        assert self._run is not None
+        timer = asyncio.get_running_loop().call_later(timeout, self._expire, timeout) if timeout else None
+        try:
+            return await self._run
+        except asyncio.CancelledError:
+            self.interrupt()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _expire(self, timeout: float) -> None:
+        self._stop(too_late(self._name, timeout, self._calls.doing(), self.engine.language))
+
+    def _stop(self, reason: ScriptError) -> None:
+        self._end = self._end or reason
+        self._worker.kill()
+
+    def _result(self, env: dict[str, Any], source: str, duration: float) -> ScriptResult:
+        if not env["ok"]:
+            raise failed(env["error"], self.engine.language, source=source, name=self._name)
+        exit_code, display = env.get("exit"), env.get("display")
+        return ScriptResult(
+            value=env.get("value"),
+            exit_code=exit_code & 0xFF if isinstance(exit_code, int) else 0,
+            output=self._output.text(),
+            display=display if isinstance(display, str) else None,
+            duration=duration,
+            exited=isinstance(exit_code, int),
+        )
+
+    async def _request(self, frame: Callable[[int], str]) -> Any:
+        self._next_request += 1
+        request = self._next_request
+        waiting = self._requests[request] = asyncio.get_running_loop().create_future()
+        self._worker.send(frame(request))
+        try:
+            return await waiting
+        finally:
+            self._requests.pop(request, None)
+
+    def _source_text(self, source: str | bytes, name: str) -> str:
+        if len(source) > self.engine.max_source_bytes:
+            limit = self.engine.max_source_bytes
+            raise ResourceLimitError(
+                f"the script '{name}' is too large", resource="script bytes", limit=limit, used=len(source)
+            )
+        if isinstance(source, str):
+            return source
+        try:
+            return source.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ScriptError(
+                f"'{name}' is not a text file: byte {error.start} is not UTF-8",
+                phase="syntax",
+                language=self.engine.language,
+                file=name,
+                hint="Scripts are UTF-8 text.",
+            ) from None
+
+    def _check_idle(self) -> None:
+        self._check_alive()
+        if self._run is not None and not self._run.done():
+            raise ComponentError("this session is running a script already", hint="Open one session per script.")
+        if self._run is not None and not self.interactive:
+            raise ComponentError("a script session runs one script", hint="Open it with interactive=True for several.")
+
+    def _check_alive(self) -> None:
+        if self._closed:
+            raise ComponentError("this script session is closed", hint="Open a new one.")
+        if self._end is not None:
+            raise self._end
+
+
+def script_args(name: str, args: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """What becomes `ARGS`: {"script", "raw": [...], "positional": [...], "named": {...}}; all values strings.
+
+    `--key value`, `--key=value`, and `--flag` (alone: "true") are named, everything else is positional.
+    """
+    named: dict[str, str] = {}
+    if isinstance(args, Mapping):
+        named = {str(key): str(value) for key, value in args.items()}
+        return {"script": name, "raw": [], "positional": [], "named": named}
+    positional: list[str] = []
+    words = [str(word) for word in args]
+    rest = iter(range(len(words)))
+    for i in rest:
+        word = words[i]
+        if not word.startswith("--") or word == "--":
+            positional.append(word)
+            continue
+        key, equals, value = word[2:].partition("=")
+        if not equals and i + 1 < len(words) and not words[i + 1].startswith("--"):
+            value = words[i + 1]
+            next(rest)
+        named[key] = value if equals or value else "true"
+    return {"script": name, "raw": words, "positional": positional, "named": named}

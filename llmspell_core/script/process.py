@@ -1,0 +1,250 @@
+"""Worker processes: started early, spoken to in frames, never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.script.values import parse
+from llmspell_core.script.wire import FrameError, FrameReader, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmspell_core.script.engine import ScriptEngine
+
+__all__ = ["WorkerPool", "WorkerProcess", "describe_status"]
+
+_FRAMES_AT_ONCE = 64
+"""After so many frames the event loop gets its turn, however many more a worker has sent."""
+
+_BOOTSTRAP = (
+    "import sys; sys.path[:0] = {paths!r}; from llmspell_core.script.worker import main; main({fd}, {fd}, {vm!r})"
+)
+
+
+class WorkerProcess(asyncio.Protocol):
+    """One worker. `spawn` needs no event loop, so a command line can start it before it imports anything else.
+
+    Attributes:
+        on_frame: called with each decoded frame.
+        on_end: called once with the exit status (negative: ended by that signal) when the process is gone.
+        gone: whether the connection has ended; what still arrives are last words.
+        problem: what the worker did against the protocol, if that is why it was ended.
+    """
+
+    def __init__(self, engine: str, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+        self.engine = engine
+        self.process = process
+        self.problem: str | None = None
+        self.gone = False
+        self.on_frame: Callable[[list[Any]], None] = _ignore
+        self.on_end: Callable[[int], None] = _ignore
+        self._sock: socket.socket | None = sock
+        self._transport: asyncio.Transport | None = None
+        self._reader = FrameReader()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[int] | None = None
+        self._backlog = False
+        self._clogged = False
+
+    @classmethod
+    def spawn(cls, engine: ScriptEngine) -> WorkerProcess:
+        """Starts a worker: empty environment, closed descriptors, only the folders it needs on its path."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        code = _BOOTSTRAP.format(paths=engine.import_paths(), fd=theirs.fileno(), vm=engine.vm)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env={},
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(engine.name, process, ours)
+
+    async def connect(self, limit: int) -> None:
+        """Attaches to the running loop; `limit`: bytes of the largest frame."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._reader = FrameReader(limit)
+        sock, self._sock = self._sock, None
+        await self._loop.create_connection(lambda: self, sock=sock)
+
+    def send(self, text: str) -> None:
+        """One frame. After the end of the worker it goes nowhere."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            data = text.encode("utf-8", "surrogatepass")
+        self._transport.write(pack(data))
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def kill(self, problem: str | None = None) -> None:
+        """Ends the process at once."""
+        self.problem = self.problem or problem
+        self.process.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def ended(self) -> int:
+        """Waits for the end; the exit status."""
+        if self._ended is None:  # never connected
+            if self._sock is not None:
+                self._sock.close()
+            return self.process.wait()
+        return await asyncio.shield(self._ended)
+
+    # -- asyncio.Protocol -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        if not self._backlog:
+            self._serve()
+
+    def pause_writing(self) -> None:
+        # A worker that asks but does not read its answers is not listened to any more.
+        self._clogged = True
+        self._update_reading()
+
+    def resume_writing(self) -> None:
+        self._clogged = False
+        self._update_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        self._serve_rest()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self._reap()
+
+    # -- frames -----------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        for _ in range(_FRAMES_AT_ONCE):
+            if not self._serve_one():
+                self._set_backlog(False)
+                return
+        self._set_backlog(True)
+        assert self._loop is not None
+        self._loop.call_soon(self._serve)
+
+    def _serve_rest(self) -> None:
+        while self.problem is None and self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        try:
+            payload = self._reader.next()
+            if payload is None or self.problem is not None:
+                return False
+            frame = parse(payload)
+        except (FrameError, ValueError) as error:
+            self.kill(f"it sent something that is not a message ({error})")
+            return False
+        if not isinstance(frame, list) or not frame:
+            self.kill("it sent a message of the wrong shape")
+            return False
+        self.on_frame(frame)
+        return True
+
+    def _set_backlog(self, backlog: bool) -> None:
+        if backlog != self._backlog:
+            self._backlog = backlog
+            self._update_reading()
+
+    def _update_reading(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._backlog or self._clogged:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _reap(self) -> None:
+        """The socket is closed: the process is dead or about to be; its status may take a moment."""
+        assert self._loop is not None
+        assert self._ended is not None
+        status = self.process.poll()
+        if status is None:
+            self._loop.call_later(0.002, self._reap)
+            return
+        if not self._ended.done():
+            self._ended.set_result(status)
+            self.on_end(status)
+
+
+class WorkerPool:
+    """Workers of one engine that have loaded their VM and wait for a script; for servers."""
+
+    def __init__(self, engine: ScriptEngine, size: int = 0) -> None:
+        self._engine = engine
+        self._size = size
+        self._idle: list[WorkerProcess] = []
+        self._fill()
+
+    def keep_warm(self, size: int) -> None:
+        """Have `size` workers waiting from now on."""
+        self._size = size
+        self._fill()
+
+    def take(self) -> WorkerProcess:
+        """A worker for one session: a waiting one if there is any."""
+        worker = self._pop_alive() or WorkerProcess.spawn(self._engine)
+        if self._size:
+            asyncio.get_running_loop().call_soon(self._fill)
+        return worker
+
+    async def close(self) -> None:
+        self._size = 0
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.kill()
+        for worker in idle:
+            await worker.ended()
+
+    def _pop_alive(self) -> WorkerProcess | None:
+        while self._idle:
+            worker = self._idle.pop(0)
+            if worker.process.poll() is None:
+                return worker
+        return None
+
+    def _fill(self) -> None:
+        while len(self._idle) < self._size:
+            self._idle.append(WorkerProcess.spawn(self._engine))
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+def describe_status(status: int) -> str:
+    """An exit status in words."""
+    if status < 0:
+        try:
+            return f"was ended by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was ended by signal {-status}"
+    return f"ended with status {status}"

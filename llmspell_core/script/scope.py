@@ -1,0 +1,160 @@
+"""What a handler sees of the script that called it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llmspell_core.errors import ScriptError, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from llmspell_core.context import ExecutionContext
+
+__all__ = ["HandleRef", "ScriptScope", "Session", "gone"]
+
+log = logging.getLogger("llmspell.script")
+
+
+class Session(Protocol):
+    """The part of a script session that scopes need."""
+
+    async def invoke(self, callback: int, args: list[Any]) -> Any: ...
+
+
+@dataclass(slots=True)
+class HandleRef:
+    """A host object on its way to a script."""
+
+    kind: str
+    id: int
+    fields: dict[str, Any]
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"$handle": self.kind, "id": self.id, "fields": self.fields}
+
+
+class ScriptScope:
+    """Everything one script session holds in the host. First argument of every handler.
+
+    Attributes:
+        runtime: the desk (`Runtime`).
+        context: the execution context of this script; child contexts are made from it.
+        language, script_name, script_dir: of the script that runs; `script_dir` is None for source text.
+        data: for globals that keep something per script; key it by the global's name.
+        profile: "high", "medium" or "low".
+    """
+
+    def __init__(
+        self,
+        runtime: Any,
+        context: ExecutionContext | None,
+        session: Session,
+        fields_of: Callable[[str], tuple[str, ...]],
+        *,
+        language: str = "",
+        profile: str = "medium",
+    ) -> None:
+        self.runtime = runtime
+        self._context = context
+        self.language = language
+        self.profile = profile
+        self.script_name = ""
+        self.script_dir: str | None = None
+        self.call_line = 0
+        self.data: dict[str, Any] = {}
+        self._session = session
+        self._fields_of = fields_of
+        self._objects: dict[int, tuple[str, Any]] = {}
+        self._ids: dict[tuple[str, int], int] = {}
+        self._closers: list[Callable[[], Any]] = []
+
+    @property
+    def context(self) -> ExecutionContext:
+        if self._context is None:
+            self._context = self.runtime.context()
+        assert self._context is not None
+        return self._context
+
+    # -- callbacks --------------------------------------------------------------------------------------------------
+
+    def callback(self, function: int | dict[str, Any]) -> Callable[..., Awaitable[Any]]:
+        """An async callable for a script function: an id, or the `{"$fn": id}` found inside an object.
+
+        Calling it raises ScriptError when the function raises or its script has ended.
+        """
+        callback = function.get("$fn") if isinstance(function, dict) else function
+        if not isinstance(callback, int):
+            raise ValidationError("a function is expected here", hint="Pass a function of the script.")
+
+        async def call(*args: Any) -> Any:
+            return await self._session.invoke(callback, list(args))
+
+        return call
+
+    # -- objects ----------------------------------------------------------------------------------------------------
+
+    def handle(self, kind: str, obj: Any) -> HandleRef:
+        """`obj` as a handle of the declared `kind`; the same object always gets the same id."""
+        known = self._ids.get((kind, id(obj)))
+        if known is None:
+            known = len(self._objects) + 1
+            self._objects[known] = (kind, obj)
+            self._ids[kind, id(obj)] = known
+        return HandleRef(kind, known, {name: _field(obj, name) for name in self._fields_of(kind)})
+
+    def put(self, kind: str, obj: Any) -> int:
+        """Keeps `obj` for the script; returns its id."""
+        return self.handle(kind, obj).id
+
+    def get(self, id_: Any, kind: str | None = None) -> Any:
+        """The object of a handle id, or of a `{"$handle": ...}` that came as an argument.
+
+        Raises:
+            ValidationError: there is no such object (of that kind) in this script.
+        """
+        number = id_.get("id") if isinstance(id_, dict) else id_
+        found = self._objects.get(number) if isinstance(number, int) else None
+        if found is None or (kind is not None and found[0] != kind):
+            raise ValidationError(
+                f"this is not {'an object' if kind is None else f'a {kind}'} of this script",
+                hint="Methods are called with a colon in Lua: object:method().",
+            )
+        return found[1]
+
+    def resolve(self, value: Any) -> Any:
+        """`value` with every handle in it replaced by its object."""
+        if isinstance(value, dict):
+            if "$handle" in value:
+                return self.get(value)
+            return {key: self.resolve(item) for key, item in value.items()}
+        return [self.resolve(item) for item in value] if isinstance(value, list) else value
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def on_close(self, closer: Callable[[], Any]) -> None:
+        """Have `closer` called (and awaited, if it is a coroutine) when the script's session ends."""
+        self._closers.append(closer)
+
+    async def close(self) -> None:
+        for closer in reversed(self._closers):
+            try:
+                result = closer()
+                if hasattr(result, "__await__"):
+                    await result
+            except Exception as error:  # noqa: BLE001 - the others must still be closed
+                log.warning("closing a script failed: %s: %s", type(error).__name__, error)
+        self._closers.clear()
+        self._objects.clear()
+        self._ids.clear()
+
+
+def _field(obj: Any, name: str) -> Any:
+    return obj.get(name) if isinstance(obj, dict) else getattr(obj, name, None)
+
+
+def gone(name: str) -> ScriptError:
+    """The error of using a script that has ended."""
+    return ScriptError(f"the script '{name}' has ended", phase="exit", hint="Its callbacks cannot be called any more.")

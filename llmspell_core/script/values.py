@@ -1,0 +1,101 @@
+"""From what handlers return to what can cross: null, booleans, numbers, strings, lists, objects.
+
+JSON's own encoder does the work; `plain` is for what it does not know, and only then are values walked in Python.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ResourceLimitError, ScriptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_DEPTH", "Encoder", "parse"]
+
+MAX_DEPTH = 64
+MAX_CONTAINERS = 1_000_000
+MAX_VALUES = 5_000_000
+_BIG = 1024 * 1024
+
+
+class Encoder:
+    """JSON text of values. `special(value)` may turn an unknown object into data (handles do)."""
+
+    def __init__(self, special: Callable[[Any], Any]) -> None:
+        self._special = special
+        self._encode = json.JSONEncoder(
+            separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=self._unknown
+        ).encode
+
+    def text(self, value: Any) -> str:
+        """Raises: ResourceLimitError when it is nested deeper than `MAX_DEPTH` or contains itself."""
+        try:
+            return self._encode(value)
+        except (ValueError, TypeError, RecursionError):
+            return self._encode(self._walk(value, 0))
+
+    def _unknown(self, value: Any) -> Any:
+        known = self._special(value)
+        return _plain(value) if known is None else known
+
+    def _walk(self, value: Any, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise ResourceLimitError("the value is nested too deeply", resource="nesting", limit=MAX_DEPTH, used=depth)
+        if isinstance(value, float):
+            return value if math.isfinite(value) else None
+        if value is None or isinstance(value, (str, int)):
+            return value
+        if isinstance(value, Mapping):
+            return {str(key): self._walk(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._walk(item, depth + 1) for item in value]
+        return self._walk(self._unknown(value), depth + 1)
+
+
+def _plain(value: Any) -> Any:
+    """Data for an object that JSON does not know."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (uuid.UUID, os.PathLike)):
+        return str(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise ScriptError(f"a value of type {type(value).__name__} cannot be handed to a script", phase="runtime")
+
+
+def parse(payload: bytes) -> Any:
+    """The JSON value in a frame from an untrusted process.
+
+    Raises:
+        ValueError: not JSON, or more values than memory should be spent on.
+    """
+    if len(payload) > _BIG:
+        containers = payload.count(b"{") + payload.count(b"[")
+        if containers > MAX_CONTAINERS or payload.count(b",") > MAX_VALUES:
+            raise ValueError("too many values in one frame")
+    try:
+        return json.loads(payload.decode())
+    except RecursionError as error:
+        raise ValueError("values nested too deeply") from error
