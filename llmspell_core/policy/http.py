@@ -229,6 +229,8 @@ class _Options:
     def request(self, client: httpx2.AsyncClient, method: str, url: str, max_size: int) -> httpx2.Request:
         import httpx2
 
+        if any(name.lower() == "host" for name in self.headers or ()):
+            raise ValidationError("the header Host follows from the URL", field="headers", hint="Leave it out.")
         try:
             request = client.build_request(
                 method, url, headers=self.headers, params=self.params, json=self.json, content=self.content
@@ -334,6 +336,8 @@ def _explained(url: str) -> Iterator[None]:
         raise
     except (httpx2.TimeoutException, httpcore2.TimeoutException) as error:
         raise NetworkError(f"{url} did not answer in time", hint="Check whether the server is up.") from error
+    except httpcore2.LocalProtocolError as error:
+        raise ValidationError(f"this cannot be sent to {url}: {error}", field="headers") from None
     except (httpx2.DecodingError, httpx2.RemoteProtocolError, httpcore2.RemoteProtocolError) as error:
         raise NetworkError(
             f"{url} sent an answer that is not HTTP: {error}", hint="Check the port and http/https."

@@ -101,7 +101,9 @@ async def _write(params: Parameters, ctx: ExecutionContext) -> ToolResult:
 def _failed_write(path: str, error: LLMSpellError) -> ToolResult:
     kinds = ((SecurityError, "security_violation"), (ValidationError, "validation_error"))
     kind = next((word for cls, word in kinds if isinstance(error, cls)), "execution_error")
-    made = ToolResult.failure(error.message, result={"path": path, "error_type": kind}, **error.to_dict())
+    details = {key: value for key, value in error.to_dict().items() if key != "message"}
+    made = ToolResult({"path": path, "error_type": kind}, success=False)
+    made.error = {"message": error.message, "code": kind, "details": details}
     made.message = f"Could not write {path}: {error.message}"
     made.text = made.message + (f"\n{error.hint}" if error.hint else "")
     return made
