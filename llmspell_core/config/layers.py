@@ -45,7 +45,7 @@ class Layer:
     """Settings of one source.
 
     Attributes:
-        kind: default, profile, security, file, vendor, environment or override.
+        kind: default, profile, own profile, security, file, vendor, environment or override.
         label: what `config show` says for the whole layer.
         variables: for the environment: which variable set which path.
         document: for a file: finds the line of a path.
@@ -103,7 +103,7 @@ class Merged(dict[Keys, Leaf]):
     def add(self, layer: Layer, value: Callable[[Any], Any] = lambda value: value) -> None:
         """Lay `layer` over what is there; `value` treats each leaf (substitution)."""
         own = {canonical(keys): Leaf(value(item), layer, keys) for keys, item in leaves(layer.tree)}
-        if layer.kind in {"profile", "file"}:
+        if layer.kind in {"profile", "own profile", "file"}:
             self._drop_providers({keys[1] for keys in own if keys[0] == "providers" and len(keys) > 2})
         if not self:
             self.update(own)

@@ -21,6 +21,7 @@ __all__ = ["KINDS", "MAX_DEPTH", "Profile", "Profiles"]
 
 KINDS = ("presets", "bases", "features", "envs", "backends", "security")
 MAX_DEPTH = 10
+SHIPPED = Path(__file__).parent / "profiles"
 _META = ("profile", "metadata")
 
 
@@ -37,18 +38,20 @@ class Profile:
     path: Path | None = None
 
     @property
+    def shipped(self) -> bool:
+        return self.path is not None and self.path.is_relative_to(SHIPPED)
+
+    @property
     def layer(self) -> Layer:
-        return Layer(
-            "security" if self.kind == "security" else "profile", f"profile:{self.kind}/{self.name}", self.tree
-        )
+        kind = "security" if self.kind == "security" else "profile"
+        return Layer(kind if self.shipped else "own profile", f"profile:{self.kind}/{self.name}", self.tree)
 
 
 class Profiles:
     """All profiles that can be named: the user's folder wins over the shipped ones."""
 
     def __init__(self, user_folder: Path | None = None, inline: dict[str, Any] | None = None) -> None:
-        shipped = Path(__file__).parent / "profiles"
-        self._folders = [folder for folder in (user_folder, shipped) if folder is not None]
+        self._folders = [folder for folder in (user_folder, SHIPPED) if folder is not None]
         self._inline = inline or {}
 
     def all(self) -> list[Profile]:
