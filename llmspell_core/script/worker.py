@@ -456,7 +456,7 @@ def _boot(host: Host, vm_class: type[Any]) -> None:
     prepare = getattr(vm_class, "prepare", None)
     if prepare is not None:
         prepare(boot)  # last chance to import something, e.g. a variant of the library
-    report = _fence(boot.get("fence") or {})
+    report = _fence({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})})
     report["missing_watch"] = host.watch()
     if host.interactive:
         signal.signal(signal.SIGINT, host.on_sigint)
