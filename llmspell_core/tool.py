@@ -191,7 +191,9 @@ class ToolResult:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def failure(cls, message: str, *, operation: str | None = None, result: Any = None, **details: Any) -> ToolResult:
+    def failure(
+        cls, message: str, /, *, operation: str | None = None, result: Any = None, **details: Any
+    ) -> ToolResult:
         error: dict[str, Any] = {"message": message} | ({"details": details} if details else {})
         return cls(result=result, operation=operation, success=False, error=error)
 
@@ -325,11 +327,21 @@ class Tool(BaseAgent, Generic[P]):
         except LLMSpellError:
             raise
         except Exception as error:
+            if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+                raise self._half_a_character() from None
             raise ToolError(
                 f"{type(error).__name__}: {error}",
                 tool_name=self.name,
                 hint="The tool raised this itself; report it to its author if it looks like a defect.",
             ) from error
+
+    def _half_a_character(self) -> ValidationError:
+        """JSON can say "\\ud800" alone, which no encoding can write."""
+        return ValidationError(
+            f"{self.name}: a text in the parameters holds half of a surrogate pair",
+            field="parameters",
+            hint="Pass whole Unicode characters.",
+        )
 
     def _output(self, made: ToolResult, operation: str, started: float) -> AgentOutput:
         elapsed = round((time.perf_counter() - started) * 1000)

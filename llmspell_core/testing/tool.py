@@ -1,0 +1,379 @@
+"""The contract of a tool, as tests to inherit.
+
+    from llmspell_core.testing import ToolContract
+    from llmspell_tool_weather.weather import Weather
+
+    class TestWeatherContract(ToolContract):
+        tool_class = Weather
+        example = {"city": "Lisbon"}     # left out: the tool's own `example`
+
+The tests run the tool in a runtime of their own, in an empty folder that is the only one its policy allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import pytest
+
+from llmspell_core.context import ExecutionContext
+from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
+from llmspell_core.messages import AgentInput, AgentOutput
+from llmspell_core.registry import Registry
+from llmspell_core.runtime import Runtime
+from llmspell_core.testing.contract import Contract, Leftovers, cancelled_at
+from llmspell_core.tool import SecurityLevel, Tool, ToolResult
+
+__all__ = ["ToolContract"]
+
+T = TypeVar("T")
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+CALLS_AT_ONCE = 8
+SECONDS_PER_CALL = 5.0
+CANCEL_AFTER = (0.0, 0.0001, 0.002, 0.02)
+
+# For each type that a schema may declare, a value of another type.
+WRONG = {
+    "string": {"not": "a string"},
+    "integer": "not a number",
+    "number": "not a number",
+    "boolean": "neither true nor false",
+    "array": 5,
+    "object": 5,
+}
+AWKWARD: dict[str, tuple[Any, ...]] = {
+    "string": ("", " ", "\x00", "../..", "\ud800", "🦉" * 50, "%s{}{{$(x)", "9" * 400, "a" * 100_000),
+    "integer": (0, -1, 2**31, 2**63, -(2**63)),
+    "number": (0, -1, 1e308, 2**63),
+    "array": ([],),
+    "object": ({}, {"": None}),
+    "any": (None, [], {}, "", 0),
+}
+
+IMPORT_WATCHER = """
+import io, json, os, sys, threading
+module, sys.path[:] = sys.argv[1], json.loads(sys.argv[2])
+sys.dont_write_bytecode = True
+import asyncio, llmspell_core.runtime, llmspell_core.tool
+
+ACTS = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.fork", "os.mkdir"}
+ACTS |= {"os.remove", "os.rename", "os.putenv", "os.unsetenv", "os.chdir"}
+done, watching = [], True
+
+def watch(event, arguments):
+    if watching and event in ACTS:
+        done.append(event)
+    if watching and event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        done.append(f"write {arguments[0]}")
+
+threads = set(threading.enumerate())
+sys.addaudithook(watch)
+out, sys.stdout = sys.stdout, io.StringIO()
+__import__(module)
+watching, printed, sys.stdout = False, sys.stdout.getvalue(), out
+done += [f"print {printed[:60]!r}"] if printed else []
+done += [f"start thread {t.name}" for t in set(threading.enumerate()) - threads]
+print(json.dumps(done))
+"""
+
+
+class ToolContract(Contract):
+    """Attributes to set in the subclass.
+
+    tool_class: the class under test.
+    example: parameters that succeed; by default the tool's own `example`. For a tool that needs files, override
+        `make_example(folder)`, write them there and refer to them by relative paths.
+    settings: configuration for the runtime, e.g. `{"tools": {"weather": {"unit": "celsius"}}}`.
+    """
+
+    tool_class: ClassVar[type[Tool[Any]]]
+    example: ClassVar[Mapping[str, Any] | None] = None
+    settings: ClassVar[Mapping[str, Any]] = {}
+
+    def make_example(self, folder: Path) -> Mapping[str, Any]:
+        """Parameters of a call that succeeds; `folder` is the empty directory the call runs in."""
+        found = self.example if self.example is not None else self.tool_class.example
+        assert found is not None, f"set `example` in {type(self).__name__}, or override make_example(folder)"
+        return found
+
+    def make_settings(self, folder: Path) -> dict[str, Any]:
+        """The runtime's configuration: `settings`, and `folder` as the only allowed path."""
+        tools = dict(self.settings.get("tools", {}))
+        files = {"allowed_paths": [str(folder)], **tools.get("file_operations", {})}
+        return {**self.settings, "tools": {**tools, "file_operations": files}}
+
+    # -- what it says about itself --------------------------------------------------------------------------------
+
+    def test_name_description_category_and_level_are_sane(self) -> None:
+        """People and models find a tool by what it says about itself.
+
+        If this fails, fix the named class attribute: a lower-case name with dashes, one sentence as description, one
+        word as category, a SecurityLevel, a version like 1.2.3, aliases as a tuple of other names.
+        """
+        tool = self.tool_class()
+        assert NAME.fullmatch(tool.name), f"name {tool.name!r} is not lower case with dashes"
+        assert 10 <= len(tool.description) <= 300, "description should be one or two sentences for a model"
+        assert re.fullmatch(r"[a-z][a-z_-]*", tool.category), f"category {tool.category!r} is not one lower-case word"
+        assert isinstance(tool.security_level, SecurityLevel), "security_level is not a SecurityLevel"
+        assert re.fullmatch(r"\d+(\.\d+){0,2}", tool.version), f"version {tool.version!r} is not MAJOR.MINOR.PATCH"
+        assert tool.name not in tool.aliases, "aliases are other names than the tool's own"
+        assert all(NAME.fullmatch(alias) for alias in tool.aliases), f"aliases {tool.aliases!r} are not names"
+
+    def test_entry_point_has_the_name_of_the_tool(self) -> None:
+        """The entry point's name is what scripts and the command line use.
+
+        If this fails, write `<name> = "module:Class"` under [project.entry-points."llmspell.tools"] in pyproject.toml,
+        with the class attribute `name` as <name>, and install the plugin again (`pip install -e .`).
+        """
+        target = f"{self.tool_class.__module__}:{self.tool_class.__qualname__}"
+        names = {point.name for point in entry_points(group="llmspell.tools") if point.value == target}
+        assert names == {self.tool_class.name}, f"entry points of {target}: {sorted(names) or 'none'}"
+
+    def test_import_has_no_side_effects(self) -> None:
+        """Plugins are imported to look at them; that must not print, write, connect or start anything.
+
+        If this fails, move what is named into `run`, or into a function that `run` calls.
+        """
+        done = _effects_of_importing(self.tool_class.__module__)
+        assert not done, f"importing {self.tool_class.__module__} does: {', '.join(done)}"
+
+    def test_schema_describes_every_parameter(self) -> None:
+        """A model knows a tool only by its schema.
+
+        If this fails, give the named field of the parameters model a `Field(description=...)`, and use types that
+        JSON knows.
+        """
+        schema = self.tool_class().schema
+        assert json.loads(json.dumps(schema.to_json_schema())) == schema.to_json_schema()
+        assert schema.to_json_schema().get("type") == "object"
+        silent = [parameter.name for parameter in schema.parameters if not parameter.description]
+        assert not silent, f"parameters without a description: {', '.join(silent)}"
+
+    def test_example_matches_the_schema(self, tmp_path: Path) -> None:
+        """The example shows what the schema promises.
+
+        If this fails, use the names and types of the schema in `example`, and give all required parameters.
+        """
+        schema, example = self.tool_class().schema, self.make_example(tmp_path)
+        known = {parameter.name: parameter for parameter in schema.parameters}
+        assert set(example) <= set(known), f"the schema does not know {sorted(set(example) - set(known))}"
+        missing = [name for name, parameter in known.items() if parameter.required and name not in example]
+        assert not missing, f"the example lacks {missing}"
+        wrong = [name for name, value in example.items() if not _is_a(known[name].type, value)]
+        assert not wrong, f"the example has another type than the schema for {wrong}"
+        self.tool_class().validate_parameters(example)
+
+    # -- what it does ---------------------------------------------------------------------------------------------
+
+    def test_example_succeeds_with_plain_data(self, tmp_path: Path) -> None:
+        """The result crosses into scripts, so it is plain data that survives JSON.
+
+        If this fails, return only None, booleans, finite numbers, strings, lists and mappings with string keys, or a
+        ToolResult that holds such; turn dates, paths and objects into strings first.
+        """
+
+        async def work(tool: Tool[Any], context: ExecutionContext) -> None:
+            before = dict(self.make_example(tmp_path))
+            output = await _call(tool, self.make_example(tmp_path), context)
+            envelope = _envelope(output)
+            assert envelope["success"] is True, f"the example failed: {envelope.get('error')}"
+            assert isinstance(envelope["operation"], str) and envelope["operation"]
+            assert isinstance(output.text, str)
+            assert json.loads(json.dumps(envelope, allow_nan=False)) == envelope
+            assert dict(self.make_example(tmp_path)) == before, "the tool changed the caller's parameters"
+
+        self._with_tool(tmp_path, work)
+
+    def test_result_of_run_is_plain_data(self, tmp_path: Path) -> None:
+        """The core makes strings of what it does not know; a reader would get `<object at 0x...>`.
+
+        If this fails, convert the named value in `run`: `str(path)`, `moment.isoformat()`, `dataclasses.asdict(...)`.
+        """
+
+        async def work(tool: Tool[Any], context: ExecutionContext) -> None:
+            result = await _bare_result(tool, self.make_example(tmp_path), context)
+            odd = _not_plain(result, "what run returns")
+            assert not odd, f"{odd} is not plain data"
+
+        self._with_tool(tmp_path, work)
+
+    def test_bad_input_is_a_validation_error_that_names_the_field(self, tmp_path: Path) -> None:
+        """Whoever passes a wrong value learns which one it was.
+
+        If this fails, type the named field in the parameters model; when a check needs more than types, raise
+        `ValidationError(message, field="...", hint="...")`.
+        """
+
+        async def work(tool: Tool[Any], context: ExecutionContext) -> None:
+            example = dict(self.make_example(tmp_path))
+            for parameter in tool.schema.parameters:
+                if parameter.type in WRONG:
+                    wrong = WRONG[parameter.type]
+                    await _expect_validation_error(tool, {**example, parameter.name: wrong}, parameter.name, context)
+                if parameter.required:
+                    rest = {name: value for name, value in example.items() if name != parameter.name}
+                    await _expect_validation_error(tool, rest, parameter.name, context)
+
+        self._with_tool(tmp_path, work)
+
+    def test_foreign_exceptions_do_not_escape(self, tmp_path: Path) -> None:
+        """Odd values lead to a result, or to an error of llmspell that says what to do.
+
+        If this fails, catch the named exception in `run` and raise a ValidationError or ToolError with a hint instead.
+        """
+
+        async def work(tool: Tool[Any], context: ExecutionContext) -> None:
+            example = dict(self.make_example(tmp_path))
+            for parameter in tool.schema.parameters:
+                for value in (*AWKWARD.get(parameter.type, ()), *(parameter.enum or ())):
+                    escaped = await _foreign_exception(tool, {**example, parameter.name: value}, context)
+                    assert escaped is None, f"{parameter.name}={value!r:.60} lets {escaped} escape"
+
+        self._with_tool(tmp_path, work)
+
+    def test_two_calls_at_once_do_not_share_state(self, tmp_path: Path) -> None:
+        """One instance serves all callers of a runtime, several at a time.
+
+        If this fails, keep what belongs to a call in local variables of `run`, not on `self` or in the module.
+        """
+
+        async def work(tool: Tool[Any], context: ExecutionContext) -> None:
+            example = self.make_example(tmp_path)
+            names, alone = set(vars(tool)), await _call(tool, example, context)
+            outputs = await asyncio.gather(*(_call(tool, example, context) for _ in range(CALLS_AT_ONCE)))
+            added = set(vars(tool)) - names - {"_schema"}
+            assert not added, f"calls leave {sorted(added)} on the instance"
+            shape = _shape(_envelope(alone))
+            assert all(_shape(_envelope(output)) == shape for output in outputs), "calls at once disturb each other"
+
+        self._with_tool(tmp_path, work)
+
+    def test_cancelled_call_leaves_nothing_behind(self, tmp_path: Path) -> None:
+        """A deadline or an interrupt ends a call at any point, and the next call works as if nothing had been.
+
+        If this fails, open what is named in a `with` block, end processes and tasks in `finally`, and start no task
+        that the call does not await.
+        """
+
+        async def work(tool: Tool[Any], context: ExecutionContext) -> None:
+            await _call(tool, self.make_example(tmp_path), context)
+            before = Leftovers()
+            for moment in CANCEL_AFTER:
+                await cancelled_at(moment, lambda: _call(tool, self.make_example(tmp_path), context))
+            left = await before.new_after_a_moment()
+            assert not left, f"cancelled calls leave behind: {', '.join(left)}"
+            again = _envelope(await _call(tool, self.make_example(tmp_path), context))
+            assert again["success"] is True, f"after a cancelled call the example fails: {again.get('error')}"
+
+        self._with_tool(tmp_path, work)
+
+    def _with_tool(self, folder: Path, work: Callable[[Tool[Any], ExecutionContext], Awaitable[T]]) -> T:
+        async def inside() -> T:
+            async with Runtime(self.make_settings(folder), registry=Registry(), cwd=folder) as runtime:
+                return await work(self.tool_class(), runtime.context())
+
+        missing = self.tool_class.missing_requirements()
+        if missing:
+            pytest.skip(f"{self.tool_class.name} needs {', '.join(missing)}")
+        return asyncio.run(inside())
+
+
+async def _call(tool: Tool[Any], parameters: Mapping[str, Any], context: ExecutionContext) -> AgentOutput:
+    return await tool.execute(AgentInput(parameters={"parameters": dict(parameters)}), context)
+
+
+async def _bare_result(tool: Tool[Any], parameters: Mapping[str, Any], context: ExecutionContext) -> Any:
+    """What `run` hands to the core, before the core touches it."""
+    params = tool.validate_parameters(parameters)
+    child = context.create_child()
+    child.tool_name = tool.name
+    if asyncio.iscoroutinefunction(tool.run):
+        return await tool.run(params, child)
+    return await asyncio.to_thread(tool.run, params, child)
+
+
+def _envelope(output: AgentOutput) -> dict[str, Any]:
+    envelope: dict[str, Any] = output.metadata.extra["response"]
+    return envelope
+
+
+async def _expect_validation_error(
+    tool: Tool[Any], parameters: Mapping[str, Any], field: str, context: ExecutionContext
+) -> None:
+    shown = f"{field}={parameters[field]!r}" if field in parameters else f"no {field}"
+    try:
+        output = await asyncio.wait_for(_call(tool, parameters, context), SECONDS_PER_CALL)
+    except ValidationError as error:
+        named = (error.field or "").split(".")[0]
+        assert named == field, f"with {shown} the error names the field '{error.field}'"
+        return
+    except LLMSpellError as error:
+        pytest.fail(f"with {shown} the tool raises {type(error).__name__}, not ValidationError")
+    pytest.fail(f"with {shown} the tool answers {_envelope(output)!r:.200}")
+
+
+async def _foreign_exception(tool: Tool[Any], parameters: Mapping[str, Any], context: ExecutionContext) -> str | None:
+    """The exception that only the core's safety net caught, or None. A call that goes on is stopped: that is no error."""
+    try:
+        await asyncio.wait_for(_call(tool, parameters, context), SECONDS_PER_CALL)
+    except ToolError as error:
+        cause = error.__cause__
+        if cause is not None and error.message == f"{type(cause).__name__}: {cause}":
+            return error.message[:200]
+    except (TimeoutError, LLMSpellError):
+        return None
+    except Exception as error:  # noqa: BLE001 - any other exception is what this looks for
+        return f"{type(error).__name__}: {error}"[:200]
+    return None
+
+
+def _is_a(word: str, value: Any) -> bool:
+    kinds: dict[str, tuple[type, ...]] = {
+        "string": (str,),
+        "integer": (int,),
+        "number": (int, float),
+        "boolean": (bool,),
+        "array": (list, tuple),
+        "object": (Mapping,),
+    }
+    return isinstance(value, kinds.get(word, (object,))) and (word == "boolean" or word == "any" or value is not True)
+
+
+def _not_plain(value: Any, where: str) -> str | None:
+    """Where in a result something stands that JSON does not know."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return None
+    if isinstance(value, ToolResult):
+        value = {"result": value.result, "metadata": value.metadata, "extra": value.extra}
+    if isinstance(value, Mapping):
+        odd_keys = [f"the key {key!r} of {where}" for key in value if not isinstance(key, str)]
+        parts = [(f"{where}.{key}", part) for key, part in value.items()]
+    elif isinstance(value, (list, tuple)):
+        odd_keys, parts = [], [(f"{where}[{index}]", part) for index, part in enumerate(value)]
+    else:
+        return f"{where} ({type(value).__name__})"
+    return next((odd for odd in (*odd_keys, *(_not_plain(part, place) for place, part in parts)) if odd), None)
+
+
+def _shape(value: Any) -> Any:
+    """Keys and types of a result: two calls may tell different times, but not different things."""
+    if isinstance(value, Mapping):
+        return {key: _shape(part) for key, part in value.items()}
+    return type(value).__name__
+
+
+def _effects_of_importing(module: str) -> list[str]:
+    command = [sys.executable, "-I", "-c", IMPORT_WATCHER, module, json.dumps([*sys.path, str(Path.cwd())])]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, f"importing {module} fails:\n{ended.stderr}"
+    effects: list[str] = json.loads(ended.stdout.splitlines()[-1])
+    return effects
