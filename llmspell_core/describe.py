@@ -27,7 +27,7 @@ CONTRACTS = {
 }
 EXTRAS = {
     "tools": ("requires_extra",),
-    "providers": ("requires_key", "key_variable", "presets"),
+    "providers": ("requires_key", "key_variable"),
     "engines": ("language", "extensions", "library"),
 }
 
@@ -128,10 +128,19 @@ def _row(kind: str, loaded: Any) -> dict[str, Any]:
         "aliases": sorted({*_words(getattr(loaded, "aliases", ())), *_words(getattr(loaded, "presets", ()))}),
         "missing": [m for m in _words(getattr(loaded, "requires", ())) if find_spec(m) is None],
         "source": _source_file(loaded),
-        "extra": {
-            key: _plain(getattr(loaded, key)) for key in EXTRAS.get(kind, ()) if getattr(loaded, key, None) is not None
-        },
+        "extra": _extra(kind, loaded),
     }
+
+
+def _extra(kind: str, loaded: Any) -> dict[str, Any]:
+    found = {
+        key: _plain(getattr(loaded, key)) for key in EXTRAS.get(kind, ()) if getattr(loaded, key, None) is not None
+    }
+    if kind == "providers":
+        from llmspell_core.provider import LocalProvider
+
+        found["is_local"] = isinstance(loaded, type) and issubclass(loaded, LocalProvider)
+    return found
 
 
 def _description(kind: str, loaded: Any) -> str:
@@ -187,10 +196,9 @@ def _error(error: BaseException, distribution: str) -> dict[str, str]:
     blocking = f"Report it to its author, update it, or block it: LLMSPELL_PLUGINS_BLOCK={distribution}"
     first = (str(error).splitlines() or [""])[0]
     if isinstance(error, ModuleNotFoundError) and error.name:
-        missing = error.name.partition(".")[0]
         return {
             "type": "MissingDependency",
-            "message": f"it needs '{missing}', which is not installed",
+            "message": f"it needs '{_missing(error.name)}', which is not installed",
             "hint": _reinstall(distribution),
         }
     if isinstance(error, SyntaxError):
@@ -205,6 +213,12 @@ def _error(error: BaseException, distribution: str) -> dict[str, str]:
             "hint": blocking,
         }
     return {"type": type(error).__name__, "message": f"{type(error).__name__}: {first}".rstrip(": "), "hint": blocking}
+
+
+def _missing(module: str) -> str:
+    """The package, or the module within a package that is there."""
+    package = module.partition(".")[0]
+    return module if package in sys.modules else package
 
 
 def _reinstall(distribution: str) -> str:

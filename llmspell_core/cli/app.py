@@ -1,0 +1,72 @@
+"""The program `llmspell`: its commands by name. Nothing here imports a command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from llmspell_core.cli.lazy import Entry, LazyGroup, global_options
+
+__all__ = ["COMMANDS", "app"]
+
+HERE = "llmspell_core.cli"
+COMMANDS = {
+    "run": Entry(f"{HERE}.scripts:run", "Run a script file."),
+    "exec": Entry(f"{HERE}.scripts:exec_", "Run a piece of code."),
+    "repl": Entry(f"{HERE}.repl:repl", "Talk to a script engine line by line."),
+    "tool": Entry(f"{HERE}.tool:tool", "List, describe, try and call tools."),
+    "model": Entry(f"{HERE}.model:model", "Fetch and manage models on this machine."),
+    "provider": Entry(f"{HERE}.provider:provider", "List and test model providers."),
+    "providers": Entry(f"{HERE}.provider:provider", "The same as provider.", hidden=True),
+    "plugin": Entry(f"{HERE}.plugin:plugin", "List and check what is installed."),
+    "completion": Entry(f"{HERE}.completion:completion", "Print the completion script of a shell."),
+    "version": Entry(f"{HERE}.version:version", "Show versions."),
+}
+
+HELP = """Small Lua and JavaScript scripts that drive LLM agents, tools and workflows.
+
+Global options may stand before or after the command.
+
+\b
+Examples:
+  llmspell exec 'print(Tool.list()[1].name)'
+  llmspell run examples/lua/first_agent.lua
+  llmspell tool invoke calculator --param expression=2+2
+"""
+
+
+def commands_of_plugins() -> Mapping[str, Entry]:
+    """Commands from the entry-point group `llmspell.commands`; a broken one is left to `plugin list`."""
+    from llmspell_core.catalog import Catalog
+
+    found = Catalog.load().components("commands")
+    return {c.name: Entry(c.value, c.description) for c in found if c.error is None}
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        print(f"llmspell {version('llmspell')}")
+        ctx.exit()
+
+
+VERSION = click.Option(
+    ["-V", "--version"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version.",
+)
+
+app = LazyGroup(
+    "llmspell",
+    entries=COMMANDS,
+    more=commands_of_plugins,
+    help=HELP,
+    params=[*global_options(), VERSION],
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)

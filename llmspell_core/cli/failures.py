@@ -1,0 +1,137 @@
+"""What a person sees when something goes wrong: one message, its causes, a hint, and the right exit code.
+
+0 success, 1 failure, 2 wrong usage, 130 interrupted. Nobody gets a traceback unless they ask with `--trace debug`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import click
+
+from llmspell_core.cli.shell import Shell, dumps
+from llmspell_core.errors import LLMSpellError
+
+__all__ = ["guarded", "report"]
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+DEFECT = "This looks like a defect of llmspell; run it again with --trace debug to see where it happens."
+
+
+def guarded(arguments: Sequence[str] | None) -> int:
+    """Run the program and turn whatever happens into an exit code."""
+    _prepare_streams()
+    shell = Shell()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(given, shell)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output went away, which is its right. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    return code
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _run(arguments: list[str], shell: Shell) -> int:
+    from llmspell_core.cli.app import app
+
+    try:
+        code = app.main(arguments, prog_name="llmspell", standalone_mode=False, obj=shell)
+    except (KeyboardInterrupt, click.Abort):
+        print("Interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _usage(error, arguments, shell)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last place where anything can be said
+        return report(error, shell)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.ClickException, arguments: list[str], shell: Shell) -> int:
+    ctx = getattr(error, "ctx", None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.ctx.get_help() if error.ctx else "", file=sys.stderr)
+        return USAGE
+    message = error.format_message()
+    if ctx is not None:
+        print(ctx.get_usage(), file=sys.stderr)
+    print(f"Error: {message}", file=sys.stderr)
+    if ctx is not None:
+        print(f"Hint: {ctx.command_path} --help", file=sys.stderr)
+    if shell.is_json or _asks_for_json(arguments):
+        print(dumps({"status": "error", "error": {"kind": "Usage", "message": message}}))
+    return USAGE if isinstance(error, click.UsageError) else error.exit_code
+
+
+def _asks_for_json(arguments: list[str]) -> bool:
+    """Also where parsing stopped before the option was reached."""
+    return "--output=json" in arguments or ("--output", "json") in pairwise(arguments)
+
+
+def report(error: BaseException, shell: Shell, **more: Any) -> int:
+    """Print an error and return the exit code.
+
+    Args:
+        more: further keys of the JSON document.
+    """
+    for line in describe(error):
+        print(line, file=sys.stderr)
+    if shell.level in {"debug", "trace"}:
+        import traceback
+
+        traceback.print_exception(error)
+    if shell.is_json:
+        print(dumps({"status": "error", **more, "error": as_data(error)}))
+    return error.exit_code if isinstance(error, LLMSpellError) else FAILURE
+
+
+def as_data(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, LLMSpellError):
+        return error.to_dict()
+    return {"kind": "Internal", "type": type(error).__name__, "message": str(error), "hint": DEFECT}
+
+
+def describe(error: BaseException) -> Iterator[str]:
+    """The lines for a person."""
+    if not isinstance(error, LLMSpellError):
+        yield f"Error: {type(error).__name__}: {error}"
+        yield f"Hint: {DEFECT}"
+        return
+    yield f"Error: {error.message}"
+    yield from _script_lines(error)
+    yield from _causes(error)
+    if error.hint:
+        yield f"Hint: {error.hint}"
+
+
+def _script_lines(error: LLMSpellError) -> Iterator[str]:
+    """Where in a script it happened, when the message does not say so itself."""
+    file, line = getattr(error, "file", None), getattr(error, "line", None)
+    if file and line and f":{line}" not in error.message:
+        yield f"  at {file}:{line}"
+    if getattr(error, "source_line", None):
+        yield f"    {str(error.source_line).strip()}"  # type: ignore[attr-defined]
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """The chain below, without what the message above it says already."""
+    said, cause = str(error), error.__cause__
+    while cause is not None:
+        text = cause.message if isinstance(cause, LLMSpellError) else f"{type(cause).__name__}: {cause}"
+        if str(cause) and str(cause) not in said and text not in said:
+            yield f"  caused by: {text.splitlines()[0]}"
+        said, cause = said + text, cause.__cause__

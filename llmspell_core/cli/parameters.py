@@ -1,0 +1,83 @@
+"""Parameters on the command line: `--param key=value`, `--params JSON|@file|-`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llmspell_core.errors import UsageError
+
+__all__ = ["parameter_options", "parameters"]
+
+
+def parameter_options(command: Any) -> Any:
+    """Adds `--param` and `--params` to a command."""
+    single = click.option("--param", "pairs", multiple=True, metavar="KEY=VALUE", help="One parameter; repeatable.")
+    whole = click.option("--params", metavar="JSON", help="All parameters: a JSON object, @FILE, or - for stdin.")
+    return single(whole(command))
+
+
+def parameters(pairs: Sequence[str], whole: str | None) -> dict[str, Any]:
+    """The parameters as one mapping; single ones win over the JSON object.
+
+    Raises:
+        UsageError: a pair without `=`, or something that is not a JSON object.
+    """
+    made = _object(_text(whole)) if whole is not None else {}
+    return made | dict(_pair(pair) for pair in pairs)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(
+            f"--param {text!r} is not of the form KEY=VALUE",
+            field="param",
+            hint=f'Write e.g. --param {_example(key)}; or all of them as JSON: --params \'{{"key": "value"}}\'',
+        )
+    try:
+        return key.strip(), json.loads(value)
+    except ValueError:
+        return key.strip(), value
+
+
+def _example(key: str) -> str:
+    return f"{key.strip() or 'key'}=value"
+
+
+def _text(whole: str) -> str:
+    if whole == "-":
+        return sys.stdin.read()
+    if not whole.startswith("@"):
+        return whole
+    try:
+        return Path(whole[1:]).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"--params: cannot read {whole[1:]}: {reason}", field="params") from None
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--params is not JSON: {error}",
+            field="params",
+            hint='Quote it for the shell: --params \'{"key": "value"}\'',
+        ) from None
+    if not isinstance(value, dict):
+        raise UsageError(
+            f"--params must be a JSON object, got {_word(value)}", field="params", hint='--params \'{"key": "value"}\''
+        )
+    return value
+
+
+def _word(value: Any) -> str:
+    words = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return words.get(type(value), "null")

@@ -1,0 +1,130 @@
+"""`llmspell run` and `llmspell exec`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmspell_core.cli.shell import Shell, dumps
+
+if TYPE_CHECKING:
+    from llmspell_core.script.result import ScriptResult
+
+__all__ = ["exec_", "run"]
+
+
+def script_options(command: Any) -> Any:
+    """What `run` and `exec` share."""
+    engine = click.option("--engine", metavar="NAME", help="lua, javascript, ...; by default told by the file's name.")
+    stream = click.option("--stream", is_flag=True, help="Print as it comes, which is the default.")
+    timeout = click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Deadline."
+    )
+    return engine(stream(timeout(command)))
+
+
+@click.command()
+@click.argument("script", type=click.Path())
+@script_options
+@click.option("--input", metavar="TEXT", help="What the script finds as ARGS.input.")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def run(
+    shell: Shell, /, script: str, args: tuple[str, ...], engine: str | None, input: str | None, **options: Any
+) -> int:
+    """Run a script file.
+
+    Everything after -- belongs to the script and is found in ARGS.
+
+    \b
+    Examples:
+      llmspell run hello.lua
+      llmspell run report.js --timeout 60 -- --format short input.txt
+    """
+    words = [*args, *(["--input", input] if input is not None else [])]
+    result, elapsed = _timed(shell, path=script, engine=engine, args=words, timeout=options["timeout"])
+    about = {"status": "success", "mode": "embedded", "script_length": _size(script), "args_count": len(words)}
+    more = {"streaming": True} if options["stream"] else {}
+    return _finish(shell, about | more, result, elapsed)
+
+
+@click.command("exec")
+@click.argument("code")
+@script_options
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def exec_(shell: Shell, /, code: str, args: tuple[str, ...], engine: str | None, **options: Any) -> int:
+    """Run a piece of code, or standard input if it is -.
+
+    A value that the code returns is printed.
+
+    \b
+    Examples:
+      llmspell exec 'print("hello")'
+      llmspell exec --engine js 'console.log(Tool.list().length)'
+      cat hello.lua | llmspell exec -
+    """
+    source = sys.stdin.read() if code == "-" else code
+    result, elapsed = _timed(
+        shell, source=source, engine=engine or default_engine(), args=list(args), timeout=options["timeout"]
+    )
+    about = {"status": "executed", "mode": "embedded", "code_length": len(source)}
+    if result.value is not None and shell.options.output == "text":
+        print(_shown(result.value))
+    return _finish(shell, about, result, elapsed)
+
+
+def default_engine() -> str | None:
+    """The language of code that has no file name."""
+    import os
+
+    return os.environ.get("LLMSPELL_ENGINE") or None
+
+
+def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
+    started = time.perf_counter()
+    return shell.run(_execute(shell, request)), time.perf_counter() - started
+
+
+async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
+    from llmspell_core.cli.model import offer_models
+
+    async with shell.runtime() as runtime:
+        offer_models(shell, runtime)
+        result: ScriptResult = await runtime.run_script(**request, output=None if shell.is_json else writer())
+        return result
+
+
+def writer() -> Callable[[str, str], None]:
+    """Prints what a script prints, at once and unchanged."""
+
+    def write(stream: str, text: str) -> None:
+        target = sys.stderr if stream == "stderr" else sys.stdout
+        target.write(text)
+        target.flush()
+
+    return write
+
+
+def _size(path: str) -> int:
+    from pathlib import Path
+
+    return Path(path).stat().st_size
+
+
+def _finish(shell: Shell, about: dict[str, Any], result: ScriptResult, elapsed: float) -> int:
+    if shell.is_json:
+        extra = {"exit_code": result.exit_code} if result.exit_code else {}
+        print(dumps(about | {"result": result.value, "output": result.output} | extra))
+    elif shell.is_pretty:
+        print(f"\nResult: {_shown(result.value)}" if result.value is not None else "")
+        print(f"Time: {elapsed:.3f} s")
+    return result.exit_code
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value)

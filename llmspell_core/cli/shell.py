@@ -1,0 +1,166 @@
+"""What every command gets: the global options, ways to print, and the way to the runtime.
+
+@click.command()
+@click.pass_obj
+def hello(shell: Shell) -> None:
+    shell.emit({"greeting": "hello"}, "hello")
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from llmspell_core.catalog import Catalog
+    from llmspell_core.config import Config
+    from llmspell_core.runtime import Runtime
+
+__all__ = ["FORMATS", "LEVELS", "Options", "Shell"]
+
+FORMATS = ("text", "json", "pretty")
+LEVELS = ("off", "error", "warn", "info", "debug", "trace")
+TRACE = 5
+"""A logging level below DEBUG."""
+T = TypeVar("T")
+
+
+def _choice(variable: str, allowed: tuple[str, ...], default: str) -> str:
+    value = os.environ.get(variable, "").lower()
+    return value if value in allowed else default
+
+
+@dataclass
+class Options:
+    """The global options; those not given come from the environment."""
+
+    config: str | None = None
+    profile: str | None = None
+    output: str = field(default_factory=lambda: _choice("LLMSPELL_OUTPUT", FORMATS, "text"))
+    trace: str = field(default_factory=lambda: _choice("LLMSPELL_TRACE", LEVELS, "warn"))
+    quiet: bool = False
+    security_profile: str | None = None
+
+
+class Shell:
+    """One run of the program."""
+
+    def __init__(self) -> None:
+        self.options = Options()
+
+    @property
+    def is_json(self) -> bool:
+        return self.options.output == "json"
+
+    @property
+    def is_pretty(self) -> bool:
+        return self.options.output == "pretty"
+
+    @property
+    def level(self) -> str:
+        """The log level; `LLMSPELL_LOG` replaces `--trace`."""
+        return _choice("LLMSPELL_LOG", LEVELS, "error" if self.options.quiet else self.options.trace)
+
+    def begin(self) -> None:
+        """Called once all options are known, before the command."""
+        if self.level not in {"warn", "error", "off"}:
+            self.start_logging()
+
+    # -- printing -------------------------------------------------------------------------------------------------
+
+    def emit(
+        self, data: Any, text: str | Callable[[], str] | None = None, pretty: Callable[[], str] | None = None
+    ) -> None:
+        """Print a result: `data` as one JSON document, or its text, or its layout for people.
+
+        Args:
+            text: lines without decoration; by default `data` itself, strings raw.
+            pretty: only for `--output pretty`; by default the text.
+        """
+        if self.is_json:
+            print(dumps(data))
+        elif self.is_pretty and pretty is not None:
+            _line(pretty())
+        elif text is None:
+            _line(data if isinstance(data, str) else dumps(data))
+        else:
+            _line(text() if callable(text) else text)
+
+    def note(self, message: str) -> None:
+        """Say something that is not the result: to stderr, unless `--quiet`."""
+        if not self.options.quiet:
+            print(message, file=sys.stderr)
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person can be asked something."""
+        return sys.stdin.isatty() and sys.stderr.isatty() and not self.options.quiet
+
+    def confirm(self, question: str, *, default: bool = False) -> bool:
+        """Ask a person; without one the answer is no."""
+        if not self.is_interactive:
+            return False
+        import click
+
+        return click.confirm(question, default=default, err=True)
+
+    # -- the parts a command needs ---------------------------------------------------------------------------------
+
+    def config(self, *, check: bool = True) -> Config:
+        """The configuration that the global options choose."""
+        from llmspell_core.config import load_config
+
+        chosen = self.options.security_profile
+        overrides = {"runtime": {"security": {"profile": chosen}}} if chosen else None
+        return load_config(self.options.config, self.options.profile, overrides, check=check)
+
+    def runtime(self) -> Runtime:
+        """A runtime that is not entered yet: `async with shell.runtime() as runtime`."""
+        from llmspell_core.runtime import Runtime
+
+        self.start_logging()
+        return Runtime(self.config())
+
+    def catalog(self, *, refresh: bool = False) -> Catalog:
+        """What is installed, without the runtime."""
+        from llmspell_core.catalog import Catalog
+        from llmspell_core.cli.plugin_settings import plugin_settings
+
+        settings = plugin_settings(self)
+        return Catalog.load(refresh, block=settings.get("block") or (), prefer=settings.get("prefer") or ())
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run the asynchronous part of a command, on uvloop where it is installed."""
+        import asyncio
+
+        try:
+            from uvloop import new_event_loop
+        except ImportError:
+            return asyncio.run(work)
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(work)
+
+    def start_logging(self) -> None:
+        """Logs go to stderr; HTTP libraries are held at warnings unless everything was asked for."""
+        import logging
+
+        logging.addLevelName(TRACE, "TRACE")
+        numbers = {"off": logging.ERROR, "warn": logging.WARNING, "trace": TRACE}
+        level = numbers.get(self.level) or logging.getLevelNamesMapping()[self.level.upper()]
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        if self.level != "trace":
+            for name in ("httpx", "httpcore", "openai", "asyncio", "urllib3"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def dumps(data: Any) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+
+
+def _line(text: str) -> None:
+    if text:
+        print(text)
