@@ -300,7 +300,7 @@ class ResourceLimitError(LLMSpellError):
         return f"Resource limit error: {self.resource} limit {self.limit} reached (used {self.used}): {self.message}"
 
 
-class TimeoutError(LLMSpellError):  # noqa: A001 - the specification's name; ours is always imported from here
+class TimeoutError(LLMSpellError):
     kind = "Timeout"
     category_ = "Resource"
     severity_ = "Warning"

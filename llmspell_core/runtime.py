@@ -14,7 +14,7 @@ import builtins
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from llmspell_core.policy import Files, Http, Policy, Process
     from llmspell_core.provider import Provider
     from llmspell_core.providers import Providers
+    from llmspell_core.script.host import ScriptSession
+    from llmspell_core.script.process import WorkerProcess
     from llmspell_core.script.result import ScriptResult
+    from llmspell_core.scripts import Scripts
     from llmspell_core.tool import Tool
 
 __all__ = ["Runtime"]
@@ -71,10 +74,7 @@ class Runtime:
 
     async def __aenter__(self) -> Self:
         self.open()
-        self.policy.attach(self)
-        for name in self.registry.names("hooks"):
-            self.hooks.load_plugin(self.registry.load("hooks", name), name)
-        await self.hooks.fire("SystemStartup", "runtime", {})
+        await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -93,6 +93,14 @@ class Runtime:
         self.state: StateStore = MemoryState()
         self.policy = self._make_policy()
         self.providers = self._make_providers()
+        self._scripts: Scripts | None = None
+
+    async def start(self) -> None:
+        """Attach to the running event loop and let hook plugins in; `async with` does it after `open`."""
+        self.policy.attach(self)
+        for name in self.registry.names("hooks"):
+            self.hooks.load_plugin(self.registry.get("hooks", name), name)
+        await self.hooks.fire("SystemStartup", "runtime", {})
 
     def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Have `closer` awaited when the runtime ends, last registered first."""
@@ -100,7 +108,15 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop what was started: scripts, agents, providers, connections. Every part is closed even if one fails."""
-        parts = [*reversed(self._closers), self.providers.close, self.policy.aclose, self.events.close, self.state.close]
+        scripts = [self._scripts.close] if self._scripts is not None else []
+        parts = [
+            *scripts,
+            *reversed(self._closers),
+            self.providers.close,
+            self.policy.aclose,
+            self.events.close,
+            self.state.close,
+        ]
         self._closers.clear()
         for agent in list(self.agents.values()):
             agent.terminate()
@@ -157,7 +173,7 @@ class Runtime:
         return Process(self.policy, context)
 
     def tool_settings(self, name: str) -> dict[str, Any]:
-        tables = self.config.get("tools") or {}
+        tables = self.config.section("tools")
         found = tables.get(name) or tables.get(name.replace("-", "_")) or {}
         return dict(found) if isinstance(found, Mapping) else {}
 
@@ -208,6 +224,67 @@ class Runtime:
         timeouts = self.config.get("tools.timeouts") or {}
         value = timeouts.get(name, timeouts.get("default", 30))
         return float(value) if value else None
+
+    # -- scripts --------------------------------------------------------------------------------------------------
+
+    @property
+    def scripts(self) -> Scripts:
+        """Engines, globals and sessions."""
+        if self._scripts is None:
+            from llmspell_core.scripts import Scripts
+
+            self._scripts = Scripts(self)
+        return self._scripts
+
+    async def run_script(
+        self,
+        source: str | bytes | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        engine: str | None = None,
+        name: str | None = None,
+        args: Sequence[str] | Mapping[str, Any] = (),
+        timeout: float | None = None,
+        output: Callable[[str, str], None] | None = None,
+        context: ExecutionContext | None = None,
+        worker: WorkerProcess | None = None,
+    ) -> ScriptResult:
+        """Run a script in a process of its own.
+
+        Args:
+            source: the text; or `path` of a file.
+            engine: lua, javascript, or another engine's name; by default the file's suffix decides.
+            args: what becomes `ARGS`.
+            timeout: wall-clock seconds, waiting included; by default `runtime.script_timeout_seconds`.
+            output: called with ("stdout" | "stderr", text) for what it prints.
+
+        Raises:
+            ScriptError: it failed; carries file, line and the line's text.
+            NotFoundError: no such file or engine.
+        """
+        return await self.scripts.run(
+            source,
+            path=path,
+            engine=engine,
+            name=name,
+            args=args,
+            timeout=timeout,
+            output=output,
+            context=context,
+            worker=worker,
+        )
+
+    async def open_session(
+        self,
+        engine: str | None = None,
+        *,
+        interactive: bool = True,
+        timeout: float | None = None,
+        output: Callable[[str, str], None] | None = None,
+    ) -> ScriptSession:
+        """An interactive session: many cells, one set of variables. Close it with `scripts.close_session`."""
+        made = self.scripts.engine(engine)
+        return await self.scripts.open(made, interactive=interactive, timeout=timeout, output=output)
 
     # -- agents ---------------------------------------------------------------------------------------------------
 

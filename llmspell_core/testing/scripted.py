@@ -50,10 +50,15 @@ class ScriptedProvider(Provider):
         self.closed = False
 
     @classmethod
-    def serving(cls, *replies: Reply, delay: float = 0.0) -> Callable[[ProviderSettings], ScriptedProvider]:
-        """A factory to register in place of a provider class; its instances share one list of requests."""
+    def serving(cls, *replies: Reply, delay: float = 0.0) -> type[ScriptedProvider]:
+        """A provider class to register; everything that is made from it is one and the same instance."""
         made = cls(replies=replies, delay=delay)
-        return lambda _settings: made
+
+        class Serving(ScriptedProvider):
+            def __new__(cls, *_: object) -> ScriptedProvider:  # type: ignore[misc]
+                return made
+
+        return Serving
 
     async def _next(self, request: CompletionRequest) -> Completion:
         self.requests.append(_frozen(request))

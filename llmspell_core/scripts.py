@@ -1,0 +1,198 @@
+"""The scripts of one runtime: which engine runs a file, what it may use, and its session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import LLMSpellError, NotFoundError, PluginError, ScriptError, ValidationError
+from llmspell_core.script.host import ScriptSession
+from llmspell_core.script.result import Limits, ScriptResult
+
+if TYPE_CHECKING:
+    from llmspell_core.context import ExecutionContext
+    from llmspell_core.runtime import Runtime
+    from llmspell_core.script.api import ScriptApi
+    from llmspell_core.script.engine import ScriptEngine
+    from llmspell_core.script.process import WorkerProcess
+
+__all__ = ["Scripts"]
+
+Sink = Callable[[str, str], None]
+
+
+class Scripts:
+    """Runs scripts; `Runtime.run_script` and `Runtime.open_session` are its front."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._api: ScriptApi | None = None
+        self._sessions: set[ScriptSession] = set()
+        self.broken_globals: dict[str, LLMSpellError] = {}
+
+    def engine(self, name: str | None = None, *, path: Path | None = None, source: str | bytes = "") -> ScriptEngine:
+        """The engine of that name, or of the file's suffix, its `#!` line, or the configuration's default.
+
+        Raises:
+            NotFoundError: it is not installed; says how to install it.
+        """
+        chosen = name or self._by_suffix(path) or self._by_first_line(source)
+        return self._make(chosen or str(self._runtime.config.get("default_engine") or "lua"))
+
+    def _make(self, name: str) -> ScriptEngine:
+        registry = self._runtime.registry
+        kind = registry.load("engines", "javascript" if name in {"js", "mjs", "node"} else name)
+        settings = self._runtime.config.section(f"engines.{kind.name}")
+        engine: ScriptEngine = kind(settings)
+        return engine
+
+    def _by_suffix(self, path: Path | None) -> str | None:
+        suffix = path.suffix.lower() if path else ""
+        if suffix in KNOWN_SUFFIXES:
+            return KNOWN_SUFFIXES[suffix]
+        registry = self._runtime.registry
+        for name in registry.names("engines") if suffix else ():
+            if suffix in registry.load("engines", name).extensions:
+                return name
+        return None
+
+    def _by_first_line(self, source: str | bytes) -> str | None:
+        text = source[:200].decode("utf-8", "replace") if isinstance(source, bytes) else source[:200]
+        first = text.partition("\n")[0]
+        if not first.startswith("#!"):
+            return None
+        return next((engine for word, engine in SHEBANG_WORDS.items() if word in first), None)
+
+    @property
+    def api(self) -> ScriptApi:
+        """All declared globals. A third party's that cannot be loaded is left out and remembered, not fatal."""
+        if self._api is None:
+            from llmspell_core.script.api import ScriptApi
+
+            self._api = ScriptApi(self._globals(), self._runtime)
+        return self._api
+
+    def _globals(self) -> list[Any]:
+        registry = self._runtime.registry
+        found = []
+        for name in registry.names("globals"):
+            try:
+                found.append(registry.load("globals", name))
+            except PluginError as error:
+                self.broken_globals[name] = error
+        return found
+
+    def limits(self, engine: ScriptEngine, timeout: float | None) -> Limits:
+        """Seconds and bytes from the configuration; an explicit `timeout` wins."""
+        config = self._runtime.config
+        seconds = timeout if timeout is not None else config.get("runtime.script_timeout_seconds")
+        own = config.get(f"engines.{engine.name}.timeout_ms")
+        if timeout is None and own and config.origin(f"engines.{engine.name}.timeout_ms") != "default":
+            seconds = min(float(seconds or own / 1000), own / 1000)
+        key = "max_memory_bytes" if engine.name == "lua" else "max_heap_size_bytes"
+        memory = config.get(f"engines.{engine.name}.{key}") or config.get("runtime.security.max_memory_bytes")
+        return Limits(timeout=float(seconds) if seconds else None, memory_bytes=int(memory) if memory else None)
+
+    async def open(
+        self,
+        engine: ScriptEngine,
+        *,
+        context: ExecutionContext | None = None,
+        timeout: float | None = None,
+        output: Sink | None = None,
+        interactive: bool = False,
+        worker: WorkerProcess | None = None,
+    ) -> ScriptSession:
+        """A session that the runtime closes at its end, if nobody did before."""
+        from llmspell_core.script.process import WorkerProcess
+
+        worker = worker or WorkerProcess.spawn(engine)  # it boots while the globals are imported
+        security = self._runtime.config.section("runtime.security")
+        session = await ScriptSession.open(
+            engine,
+            self.api,
+            self._runtime,
+            context=context,
+            profile=self._runtime.policy.settings.profile,
+            limits=self.limits(engine, timeout),
+            output=output,
+            interactive=interactive,
+            worker=worker,
+            require_fence=bool(security.get("require_fence", False)),
+        )
+        self._sessions.add(session)
+        return session
+
+    async def close_session(self, session: ScriptSession) -> None:
+        self._sessions.discard(session)
+        await session.close()
+
+    async def run(
+        self,
+        source: str | bytes | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        engine: str | None = None,
+        name: str | None = None,
+        args: Sequence[str] | Mapping[str, Any] = (),
+        timeout: float | None = None,
+        output: Sink | None = None,
+        context: ExecutionContext | None = None,
+        worker: WorkerProcess | None = None,
+    ) -> ScriptResult:
+        """Run a script from a file or from text; see `Runtime.run_script`."""
+        file = Path(path) if path is not None else None
+        text = self._read(file) if file is not None else source
+        if text is None:
+            raise ValidationError("run_script needs a path or a source", field="source")
+        chosen = self.engine(engine, path=file, source=text)
+        session = await self.open(chosen, context=context, timeout=timeout, output=output, worker=worker)
+        try:
+            return await session.run(
+                text,
+                name=name or (str(path) if path is not None else f"<{chosen.name}>"),
+                args=args,
+                directory=str(file.resolve().parent) if file is not None else None,
+            )
+        finally:
+            await self.close_session(session)
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            size = path.stat().st_size
+            if size > MAX_SCRIPT_BYTES:
+                raise ScriptError(
+                    f"{path} has {size:,} bytes; a script may have {MAX_SCRIPT_BYTES:,}",
+                    file=str(path),
+                    phase="syntax",
+                    hint="Is it really a script? Put data into a file that the script reads.",
+                )
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise self._missing(path) from None
+        except IsADirectoryError:
+            raise ValidationError(f"{path} is a directory", field="script", hint="Name a script file.") from None
+        except OSError as error:
+            raise ScriptError(f"{path} cannot be read: {error.strerror}", file=str(path)) from error
+
+    def _missing(self, path: Path) -> NotFoundError:
+        from difflib import get_close_matches
+
+        folder = path.parent
+        names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+        near = get_close_matches(path.name, names, n=2)
+        hint = (
+            f"Did you mean {' or '.join(str(folder / n) for n in near)}?" if near else f"Looked in {folder.resolve()}."
+        )
+        return NotFoundError(f"there is no script {path}", hint=hint, what="script", name=str(path), near=near)
+
+    async def close(self) -> None:
+        for session in list(self._sessions):
+            await self.close_session(session)
+
+
+MAX_SCRIPT_BYTES = 20_000_000
+KNOWN_SUFFIXES = {".lua": "lua", ".js": "javascript", ".mjs": "javascript"}
+SHEBANG_WORDS = {"lua": "lua", "javascript": "javascript", "node": "javascript", "js": "javascript"}
