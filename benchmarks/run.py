@@ -1,0 +1,64 @@
+"""Runs every benchmark and writes the report: `python -m benchmarks.run [topic ...]`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.measure import Row
+
+TOPICS = ("startup", "scripts", "agent", "hooks", "events")
+REPORT = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
+
+HEAD = """# Benchmarks
+
+Written by `python -m benchmarks.run`. Absolute numbers belong to one machine at one moment; the ratios are what counts:
+both sides of each were measured in the same run, in turn. Times are the best of several rounds.
+
+Machine: {machine}.
+
+| what | ours | against | ratio | budget | met |
+|---|---:|---:|---:|---|---|
+"""
+
+
+def rows_of(topic: str) -> list[Row]:
+    """The topic's rows, measured in a process of its own."""
+    command = [sys.executable, "-m", f"benchmarks.{topic}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
+
+
+def number(value: float, unit: str) -> str:
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+
+
+def line(row: Row) -> str:
+    against = f"{number(row.baseline, row.unit)} ({row.against})" if row.baseline else ""
+    ratio = f"{row.ratio:.2f}" if row.ratio else ""
+    met = {True: "yes", False: "**no**", None: ""}[row.met]
+    return f"| {row.what} | {number(row.ours, row.unit)} | {against} | {ratio} | {row.budget} | {met} |"
+
+
+def machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def main() -> None:
+    topics = sys.argv[1:] or TOPICS
+    lines = []
+    for topic in topics:
+        found = [line(row) for row in rows_of(topic)]
+        print("\n".join(found), flush=True)
+        lines += found
+    if not sys.argv[1:]:
+        REPORT.parent.mkdir(parents=True, exist_ok=True)
+        REPORT.write_text(HEAD.format(machine=machine()) + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
