@@ -15,6 +15,7 @@ from llmspell_core.errors import ConfigurationError, ValidationError
 from llmspell_core.messages import AgentChunk, Message, Record, ToolCall, Usage
 
 __all__ = [
+    "INVALID_JSON",
     "Completion",
     "CompletionRequest",
     "Health",
@@ -23,6 +24,7 @@ __all__ = [
     "ModelSpec",
     "Provider",
     "ProviderCapabilities",
+    "ProviderFactory",
     "ProviderSettings",
     "PullProgress",
     "ToolDefinition",
@@ -60,6 +62,9 @@ class ToolDefinition(Record):
     description: str
     parameters: dict[str, Any]
 
+
+INVALID_JSON = "_invalid_json"
+"""A provider puts a tool call's arguments under this key when they are not a JSON object; the agent tells the model."""
 
 ToolChoice = str
 """`auto`, `none`, `required` (any tool), or the name of the tool that must be called."""
@@ -146,6 +151,10 @@ class ProviderSettings:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+ProviderFactory = Callable[[ProviderSettings], "Provider"]
+"""Makes a provider of any installed type from settings. Raises: NotFoundError when no plugin serves the type."""
+
+
 class Provider(ABC):
     """A connection to a vendor or a server. Made once per settings table, lives as long as the runtime.
 
@@ -161,8 +170,10 @@ class Provider(ABC):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     description: ClassVar[str] = ""
 
-    def __init__(self, settings: ProviderSettings) -> None:
+    def __init__(self, settings: ProviderSettings, *, make_provider: ProviderFactory | None = None) -> None:
+        """`make_provider` gives a provider that builds on another one its partner; the registry passes it."""
         self.settings = settings
+        self.make_provider = make_provider
 
     @classmethod
     def preload(cls) -> None:

@@ -1,1 +1,1 @@
-"""llmspell plugin."""
+"""Models that run on this machine: GGUF files served by a llama.cpp child process."""

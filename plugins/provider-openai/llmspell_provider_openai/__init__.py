@@ -1,1 +1,1 @@
-"""llmspell plugin."""
+"""OpenAI and every server that speaks its chat protocol, through the `openai` package."""

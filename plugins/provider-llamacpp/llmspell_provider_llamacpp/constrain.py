@@ -1,0 +1,189 @@
+"""Tool calls and JSON from small models: the grammar decides the form, the model only fills it in.
+
+llama.cpp turns a JSON schema into a grammar. A forced tool call is an answer of the schema
+`{"name": <one of the tools>, "arguments": <its schema>}`, which works on every backend and with every model, whether or
+not its chat template has heard of tools.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from llmspell_core.errors import ValidationError
+from llmspell_core.messages import Message, ToolCall, new_id
+from llmspell_core.provider import INVALID_JSON, CompletionRequest, ToolDefinition
+
+__all__ = ["as_text_history", "bounded", "forced_request", "forced_tools", "read_call"]
+
+MAX_STRING = 200
+MAX_ITEMS = 16
+UNSUPPORTED = frozenset({"pattern", "format", "default", "examples", "title", "$schema", "$comment", "multipleOf"})
+INSTRUCTION = """You have {these}:
+{tools}
+Reply with a JSON object with the function's name and its arguments, taken from the user's question."""
+
+
+def forced_tools(request: CompletionRequest) -> list[ToolDefinition]:
+    """The tools of which one must be called; empty when the model is free.
+
+    Raises:
+        ValidationError: the named tool is not among the tools.
+    """
+    if request.tool_choice in {"auto", "none"} or not request.tools:
+        return []
+    if request.tool_choice == "required":
+        return request.tools
+    named = [tool for tool in request.tools if tool.name == request.tool_choice]
+    if not named:
+        names = ", ".join(tool.name for tool in request.tools)
+        raise ValidationError(
+            f"tool_choice names '{request.tool_choice}', which is not among the tools",
+            field="tool_choice",
+            hint=f"The tools are: {names}.",
+        )
+    return named
+
+
+def forced_request(request: CompletionRequest, tools: list[ToolDefinition]) -> CompletionRequest:
+    """The same question, to be answered with one call of one of `tools`."""
+    schemas = [call_schema(tool) for tool in tools]
+    system = Message("system", instruction(tools))
+    return replace(
+        request,
+        messages=[*(m for m in request.messages if m.role == "system"), system, *not_system(request.messages)],
+        tools=[],
+        tool_choice="auto",
+        temperature=0.0 if request.temperature is None else request.temperature,
+        response_schema=schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
+    )
+
+
+def not_system(messages: Iterable[Message]) -> list[Message]:
+    return [m for m in messages if m.role != "system"]
+
+
+def call_schema(tool: ToolDefinition) -> dict[str, Any]:
+    arguments = bounded(tool.parameters or {"type": "object"}, drop_open=True)
+    arguments.setdefault("properties", {})
+    properties = {"name": {"const": tool.name}, "arguments": arguments}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def instruction(tools: list[ToolDefinition]) -> str:
+    lines = [f"{tool.name}: {tool.description} Arguments: {arguments_line(tool)}" for tool in tools]
+    return INSTRUCTION.format(these="this function" if len(tools) == 1 else "these functions", tools="\n".join(lines))
+
+
+def arguments_line(tool: ToolDefinition) -> str:
+    properties: Mapping[str, Any] = tool.parameters.get("properties", {})
+    words = {name: spec.get("description") or spec.get("type", "any") for name, spec in properties.items()}
+    return json.dumps(words, ensure_ascii=False)
+
+
+def bounded(schema: Any, *, drop_open: bool = False) -> Any:
+    """`schema` such that every answer comes to an end: strings and lists limited, objects closed.
+
+    Args:
+        drop_open: leave out optional properties that may hold anything; a small model loses itself in them.
+    """
+    if isinstance(schema, list):
+        return [bounded(item, drop_open=drop_open) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {k: v if k in {"enum", "const", "required"} else _inner(k, v, drop_open) for k, v in schema.items()}
+    made = {k: v for k, v in made.items() if k not in UNSUPPORTED or k in PROPERTY_MAPS}
+    return _limited(made, drop_open)
+
+
+PROPERTY_MAPS = frozenset({"properties", "$defs", "definitions"})
+
+
+def _inner(key: str, value: Any, drop_open: bool) -> Any:
+    """Below `properties` the keys are names, not keywords."""
+    if key in PROPERTY_MAPS and isinstance(value, dict):
+        return {name: bounded(spec, drop_open=drop_open) for name, spec in value.items()}
+    return bounded(value, drop_open=drop_open)
+
+
+def _limited(schema: dict[str, Any], drop_open: bool) -> dict[str, Any]:
+    if schema.get("type") == "string" and not {"enum", "const"} & schema.keys():
+        schema["maxLength"] = min(schema.get("maxLength", MAX_STRING), MAX_STRING)
+    elif schema.get("type") == "array":
+        schema["maxItems"] = min(schema.get("maxItems", MAX_ITEMS), MAX_ITEMS)
+    elif "properties" in schema:
+        schema["additionalProperties"] = False
+        required = schema.get("required", [])
+        for name in [
+            n for n, spec in schema["properties"].items() if drop_open and n not in required and is_open(spec)
+        ]:
+            del schema["properties"][name]
+        for name in required:
+            _fill(schema["properties"].get(name), drop_open)
+    return schema
+
+
+def _fill(spec: Any, drop_open: bool) -> None:
+    """A required argument is never empty: a small model would often leave it so."""
+    if drop_open and isinstance(spec, dict) and spec.get("type") == "string" and "maxLength" in spec:
+        spec.setdefault("minLength", 1)
+
+
+def is_open(spec: Any) -> bool:
+    """Whether anything may stand there."""
+    if not isinstance(spec, dict):
+        return True
+    if "anyOf" in spec:
+        return any(is_open(option) for option in spec["anyOf"])
+    if spec.get("type") == "object":
+        return not spec.get("properties")
+    if spec.get("type") == "array":
+        return is_open(spec.get("items"))
+    return not {"type", "enum", "const", "$ref"} & spec.keys()
+
+
+def read_call(text: str, tools: list[ToolDefinition]) -> ToolCall:
+    """The call in `text`; one that was cut off is marked as such, so that the model hears of it."""
+    call = ToolCall(new_id("call"), tools[0].name)
+    try:
+        data = json.loads(text, strict=False)
+        call.tool_name, call.parameters = str(data["name"]), dict(data["arguments"])
+    except (ValueError, KeyError, TypeError):
+        named = re.search(r'"name"\s*:\s*"([^"]*)"', text)
+        call.tool_name = named[1] if named else call.tool_name
+        call.parameters = {INVALID_JSON: text}
+    return call
+
+
+def as_text_history(messages: list[Message]) -> list[Message]:
+    """Earlier tool calls and results as plain turns, for a chat template that has no words for them."""
+    names = {call.tool_id: call.tool_name for m in messages for call in m.tool_calls}
+    return merged([plain_turn(message, names) for message in messages])
+
+
+def plain_turn(message: Message, names: Mapping[str, str]) -> Message:
+    if message.role == "tool":
+        tool = names.get(message.tool_call_id or "", "the function")
+        return Message("user", f"{tool} returned: {message.content}")
+    if not message.tool_calls:
+        return message
+    calls = [
+        json.dumps({"name": c.tool_name, "arguments": c.parameters}, ensure_ascii=False) for c in message.tool_calls
+    ]
+    return Message(message.role, "\n".join(filter(None, [message.content, *calls])))
+
+
+def merged(messages: list[Message]) -> list[Message]:
+    """Neighbouring system or user turns as one: templates expect the roles to alternate."""
+    made: list[Message] = []
+    for message in messages:
+        last = made[-1] if made else None
+        if last is not None and last.role == message.role != "assistant":
+            text = "\n".join(filter(None, [last.content, message.content]))
+            made[-1] = replace(last, content=text, media=[*last.media, *message.media])
+        else:
+            made.append(message)
+    return made

@@ -1,0 +1,87 @@
+"""The servers that run: one per model, shared by everybody, the least recently used one leaving when a new one comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from llmspell_core.provider import Provider
+from llmspell_provider_llamacpp.server import ModelServer
+
+__all__ = ["Running", "ServerPool"]
+
+
+@dataclass(slots=True)
+class Running:
+    """A server with the client that speaks to it. `users`: calls under way."""
+
+    server: ModelServer
+    client: Provider
+    users: int = 0
+
+    async def stop(self) -> None:
+        await self.client.close()
+        await self.server.stop()
+
+
+class ServerPool:
+    """Args:
+    start: starts the server of a model.
+    limit: how many may be loaded at a time; a call beyond it waits until a server is idle.
+    """
+
+    def __init__(self, start: Callable[[str], Awaitable[Running]], limit: int) -> None:
+        self._start = start
+        self._limit = max(1, limit)
+        self._running: OrderedDict[str, Running] = OrderedDict()
+        self._changed = asyncio.Condition()
+
+    def loaded(self) -> set[str]:
+        return {model for model, running in self._running.items() if running.server.alive}
+
+    @asynccontextmanager
+    async def use(self, model: str) -> AsyncIterator[Running]:
+        running = await self._get(model)
+        try:
+            yield running
+        finally:
+            running.users -= 1
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _get(self, model: str) -> Running:
+        async with self._changed:
+            found = self._running.get(model)
+            if found is not None and not found.server.alive:
+                await self._running.pop(model).stop()
+                found = None
+            if found is None:
+                await self._make_room()
+                found = self._running[model] = await self._start(model)
+            self._running.move_to_end(model)
+            found.users += 1
+            return found
+
+    async def _make_room(self) -> None:
+        while len(self._running) >= self._limit:
+            idle = next((name for name, running in self._running.items() if not running.users), None)
+            if idle is None:
+                await self._changed.wait()
+            else:
+                await self._running.pop(idle).stop()
+
+    async def unload(self, model: str) -> bool:
+        """Stop the model's server now; calls under way end with an error."""
+        async with self._changed:
+            running = self._running.pop(model, None)
+            if running is not None:
+                await running.stop()
+            self._changed.notify_all()
+            return running is not None
+
+    async def close(self) -> None:
+        for model in list(self._running):
+            await self.unload(model)

@@ -1,0 +1,150 @@
+"""The provider `openai` and its presets: one class for every server that speaks the chat completions protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ConfigurationError, ValidationError
+from llmspell_core.messages import AgentChunk
+from llmspell_core.provider import Completion, CompletionRequest, Provider, ProviderCapabilities, ProviderSettings
+from llmspell_provider_openai.failure import Failures
+from llmspell_provider_openai.presets import PRESETS, Dialect
+from llmspell_provider_openai.streaming import StreamReader
+from llmspell_provider_openai.wire import body_of, completion_of
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["OpenAIProvider"]
+
+VENDOR_URL = "https://api.openai.com/v1"
+
+
+class OpenAIProvider(Provider):
+    """Chat completions over HTTP. `settings.provider_type` chooses the preset.
+
+    Failed requests are repeated by the `openai` package itself, `max_retries` times with growing, jittered pauses; it
+    waits as long as the server's `Retry-After` says.
+    """
+
+    description = "OpenAI, and any server that speaks its chat protocol."
+    key_variable = "OPENAI_API_KEY"
+    presets = PRESETS
+
+    def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
+        super().__init__(settings, **wiring)
+        self.preset = PRESETS.get(settings.provider_type, {})
+        self.dialect = Dialect.of(self.preset)
+        self.base_url: str | None = settings.base_url or self.preset.get("base_url")
+        self.failures = Failures(settings, self.preset.get("key_variable"), self.base_url or VENDOR_URL)
+        self._client: AsyncOpenAI | None = None
+        self._asks_usage = self.dialect.asks_stream_usage
+
+    @classmethod
+    def preload(cls) -> None:
+        import openai.resources.chat  # noqa: F401 - the import is the work
+
+    @property
+    def capabilities(self) -> ProviderCapabilities:
+        return ProviderCapabilities(supports_multimodal=True)
+
+    @property
+    def needs_key(self) -> bool:
+        """A server of one's own may go without; the vendor's may not."""
+        own = self.settings.base_url not in {None, self.preset.get("base_url"), VENDOR_URL}
+        return bool(self.preset.get("requires_key", True)) and not own
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        timeout = self._timeout(request)
+        client = await self._connect()
+        with self.failures.mapped(request.model, timeout):
+            body = body_of(request, self.settings, self.dialect)
+            reply = await client.chat.completions.create(
+                model=request.model, messages=[], extra_body=body, timeout=timeout
+            )
+            return completion_of(reply, self.settings.name)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        timeout = self._timeout(request)
+        client = await self._connect()
+        reader = StreamReader(self.settings.name, request.model)
+        with self.failures.mapped(request.model, timeout):
+            events = await self._open(client, request, timeout)
+            try:
+                async for event in events:
+                    for chunk in reader.read(event):
+                        yield chunk
+            finally:
+                await events.close()
+            for chunk in reader.end():
+                yield chunk
+
+    async def _open(self, client: AsyncOpenAI, request: CompletionRequest, timeout: float) -> Any:
+        """The event stream. A server that refuses to be asked for usage is asked once without, and remembered."""
+        body = body_of(request, self.settings, self.dialect)
+        if not self._asks_usage:
+            return await self._events(client, request.model, body, timeout)
+        asked = {"stream_options": {"include_usage": True}} | body
+        try:
+            with self.failures.mapped(request.model, timeout):
+                return await self._events(client, request.model, asked, timeout)
+        except ValidationError as error:
+            if "stream_options" not in f"{error.field} {error.message}":
+                raise
+            self._asks_usage = False
+        return await self._events(client, request.model, body, timeout)
+
+    async def _events(self, client: AsyncOpenAI, model: str, body: dict[str, Any], timeout: float) -> Any:
+        return await client.chat.completions.create(
+            model=model, messages=[], stream=True, extra_body=body, timeout=timeout
+        )
+
+    async def list_models(self) -> list[str]:
+        client = await self._connect()
+        with self.failures.mapped("", self.settings.timeout_seconds):
+            return [model.id async for model in client.models.list()]
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _timeout(self, request: CompletionRequest) -> float:
+        return request.timeout or self.settings.timeout_seconds
+
+    async def _connect(self) -> AsyncOpenAI:
+        """The client, made at first use. Raises: AuthenticationError without a key, ConfigurationError without a URL."""
+        if self._client is None:
+            if self.needs_key and not self.settings.api_key:
+                raise self.failures.no_key()
+            if self.settings.provider_type == "openai-compatible" and not self.base_url:
+                raise ConfigurationError(
+                    f"provider '{self.settings.name}' has no base_url",
+                    setting=f"providers.{self.settings.name}.base_url",
+                    hint="Give the server's address, e.g. base_url = 'http://localhost:8000/v1'.",
+                )
+            await asyncio.to_thread(self.preload)  # the package takes most of a second to import
+            self._client = self._client or self._make_client()
+        return self._client
+
+    def _make_client(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI
+
+        with self.failures.mapped("", self.settings.timeout_seconds):
+            return AsyncOpenAI(
+                api_key=self.settings.api_key or "none",
+                base_url=self.base_url,
+                default_headers=self._headers(),
+                timeout=self.settings.timeout_seconds,
+                max_retries=self.settings.max_retries,
+            )
+
+    def _headers(self) -> dict[str, Any]:
+        """The user's own; and the vendor's account names, which the package reads from the environment, stay home."""
+        from openai import omit
+
+        private = ("OpenAI-Organization", "OpenAI-Project") if self.base_url else ()
+        headers: dict[str, Any] = dict.fromkeys(private, omit)
+        return headers | self.settings.headers
