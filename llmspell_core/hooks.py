@@ -390,7 +390,7 @@ class Hooks:
 
     def any_active(self, *points: str) -> bool:
         active = self.active
-        return bool(active) and any(point in active for point in points)
+        return bool(active) and not active.keys().isdisjoint(points)
 
     def context(self, point: str, component: BaseAgent, context: ExecutionContext, data: dict[str, Any]) -> HookContext:
         metadata = {
