@@ -11,7 +11,7 @@ from llmspell_core.config.environment import guessed
 from llmspell_core.config.layers import canonical
 from llmspell_core.errors import ConfigurationError, ValidationError
 
-__all__ = ["default_toml", "set_value"]
+__all__ = ["default_toml", "set_value", "write"]
 
 _ACTIVE = re.compile(r"^(?=[A-Za-z_-]+ = )", re.MULTILINE)
 _EXAMPLE = re.compile(r"^#\? ", re.MULTILINE)
@@ -47,7 +47,7 @@ def set_value(path: Path, key: str, value: Any) -> Any:
         )
     document = tomlkit.parse(text)
     parsed = _checked(path, document, keys, parsed, value)
-    _write(path, tomlkit.dumps(document))
+    write(path, tomlkit.dumps(document))
     return parsed
 
 
@@ -87,7 +87,7 @@ def _error(path: Path, text: str, keys: tuple[str, ...]) -> ValidationError | No
     return ValidationError(wrong[0].message, field=".".join(keys), hint="Nothing was written.") if wrong else None
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

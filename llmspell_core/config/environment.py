@@ -35,7 +35,20 @@ KEY_VARIABLES = {
 }
 """Provider type -> the vendor's own variable."""
 
-_COMMAND_LINE = {"CONFIG", "HOME", "ENV", "PROFILE", "OUTPUT", "TRACE", "LOG"}
+_NO_SETTINGS = {
+    "CACHE_DIR",
+    "CONFIG",
+    "DESCRIBE_TIMEOUT",
+    "ENV",
+    "HOME",
+    "LOG",
+    "OUTPUT",
+    "PLUGINS_BLOCK",
+    "PROFILE",
+    "TRACE",
+}
+"""Read elsewhere, before there is a configuration."""
+
 _RENAMED: dict[str, Keys] = {"ENGINE": ("default_engine",), "DEFAULT_ENGINE": ("default_engine",)}
 _PROVIDER = re.compile(r"PROVIDER_(?P<name>[A-Z0-9_]+?)_(?P<key>API_KEY|BASE_URL|MODEL|TIMEOUT|MAX_RETRIES)")
 _PROVIDER_KEY = re.compile(r"API_KEY_(?P<last>[A-Z0-9_]+)|(?P<first>[A-Z0-9_]+)_API_KEY")
@@ -70,7 +83,7 @@ def environment_layer(environ: Mapping[str, str], known: dict[str, Any]) -> Laye
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """`LLMSPELL_` variables that mean nothing to the configuration."""
-    return [variable for variable, name, _ in _own(environ) if name not in _COMMAND_LINE and not _keys(name, {})]
+    return [variable for variable, name, _ in _own(environ) if name not in _NO_SETTINGS and not _keys(name, {})]
 
 
 def _own(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -14,7 +14,7 @@ from llmspell_core.config.document import Document, Keys
 
 __all__ = ["Layer", "Leaf", "Merged", "leaves", "nested"]
 
-_SECURITY = ("allow_file_access", "allow_network_access", "allow_process_spawn", "max_tool_level", "max_memory_bytes",
+_SECURITY = ("allow_file_access", "allow_network_access", "allow_process_spawn", "max_tool_level", "require_fence", "max_memory_bytes",
              "max_execution_time_ms", "profile")  # fmt: skip
 _STATE = ("enabled", "backend_type", "migration_enabled", "backup_enabled", "schema_directory", "max_state_size_bytes")
 _SESSIONS = ("enabled", "max_sessions", "max_artifacts_per_session", "session_timeout_seconds", "storage_backend")

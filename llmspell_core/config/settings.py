@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 __all__ = ["OPAQUE", "Section", "Settings"]
 
 OPAQUE = {
-    "app", "applications", "daemon", "kernel", "memory", "metadata", "monitoring", "orchestration", "parameters",
+    "app", "applications", "daemon", "kernel", "memory", "metadata", "models", "monitoring", "orchestration", "parameters",
     "profile", "profiles", "protocols", "service", "sessions", "signals", "state", "storage", "templates", "tenancy",
     "workflows",
 }  # fmt: skip
@@ -82,11 +82,6 @@ class Providers(Section):
     default_provider: str | None = None
 
 
-class Models(Section):
-    default: str
-    directory: str
-
-
 class Lua(Section):
     stdlib: Literal["none", "basic", "standard", "all"]
     implementation: str | None = None
@@ -120,6 +115,7 @@ class RuntimeSecurity(Section):
     allow_network_access: bool
     allow_process_spawn: bool
     max_tool_level: ToolLevel
+    require_fence: bool | None = None
     max_memory_bytes: PositiveInt | None = None
     max_execution_time_ms: PositiveInt | None = None
 
@@ -360,7 +356,7 @@ class Rag(Section):
 
 
 class Plugins(Section):
-    prefer: Strings
+    prefer: Strings | dict[str, str]
     block: Strings
 
 
@@ -372,7 +368,6 @@ class Settings(BaseSettings):
 
     default_engine: Annotated[str, Field(min_length=1)]
     providers: Providers
-    models: Models
     engines: Engines
     runtime: RuntimeTable
     security: Security

@@ -75,11 +75,11 @@ def test_a_file_is_found_in_each_usual_place(tmp_path: Path, place: str) -> None
 def test_the_folder_of_llmspell_and_the_xdg_folder_can_be_moved(tmp_path: Path) -> None:
     for folder in ("own", "xdg/llmspell"):
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "config.toml").write_text("")
+        (tmp_path / folder / "config.toml").write_text('[logging]\nlog_file = "~/.llmspell/logs/a.log"\n')
     environ = {"LLMSPELL_HOME": str(tmp_path / "own"), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
     config = load(tmp_path, environ=environ)
     assert config.path == tmp_path / "own" / "config.toml"
-    assert config.get("models.directory") == str(tmp_path / "own" / "models")
+    assert config.get("logging.log_file") == str(tmp_path / "own" / "logs" / "a.log")
     (tmp_path / "own" / "config.toml").unlink()
     assert load(tmp_path, environ=environ).path == tmp_path / "xdg" / "llmspell" / "config.toml"
 
