@@ -266,7 +266,11 @@ class Host:
             if not data:
                 os._exit(0)
             self._reader.feed(data)
-        return payload.decode(self._encoding)
+        try:
+            return payload.decode(self._encoding)
+        except UnicodeDecodeError:  # half a surrogate pair; JSON can write it in ASCII
+            text = payload.decode(self._encoding, "surrogatepass")
+            return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def _readable(self, timeout: float | None) -> bool:
         """Waits for data. In an interactive session an interrupt raises here, where no byte can be lost."""

@@ -1,0 +1,265 @@
+// The script globals, built from the manifest when a script first touches them.
+let handleKinds = create(null); // name -> description
+const handlePrototypes = create(null);
+const builderFields = new WeakMap();
+
+function install(manifest) {
+  handleKinds = manifest.handles;
+  for (let i = 0; i < manifest.globals.length; i++) {
+    const description = manifest.globals[i];
+    if (description.hidden) continue;
+    let built;
+    const get = () => (built ??= buildGlobal(description, globalThis[description.name]));
+    const names = [description.name, ...description.aliases];
+    if (getOwnPropertyDescriptor(globalThis, description.name)) get(); // the language's own, such as JSON: completed
+    else for (let n = 0; n < names.length; n++) defineLazily(names[n], () => (built ??= buildGlobal(description)));
+  }
+}
+
+function defineLazily(name, get) {
+  const set = (value) => hide(globalThis, name, value);
+  defineProperty(globalThis, name, {
+    configurable: true,
+    get() {
+      const value = get();
+      set(value);
+      return value;
+    },
+    set,
+  });
+}
+
+function buildGlobal(description, existing) {
+  const G = existing ?? {};
+  const add = (name, value) => {
+    if (getOwnPropertyDescriptor(G, name) === undefined) G[name] = value;
+  };
+  addAll(description.functions, (f) => f.vm || addFunction(add, f));
+  addAll(description.builders, (b) => addAll(b.names, (name) => add(name, makeBuilderFunction(b, name))));
+  addAll(description.subglobals, (sub) => add(sub.name, buildGlobal(sub)));
+  addAll(keys(description.constants), (name) => add(name, revive(description.constants[name])));
+  if (description.source) indirectEval(`(function(G, vm){${description.source}\n})`)(G, vm);
+  return description.index ? withIndex(G, description.index) : G;
+}
+
+function addAll(list, each) {
+  for (let i = 0; i < list.length; i++) each(list[i]);
+}
+
+function addFunction(add, f) {
+  addAll(f.names, (name) => {
+    add(name, makeFunction(f, name));
+    if (f.async) {
+      add(`${name}_async`, makeAsync(f, name));
+      add(`${name}Async`, makeAsync(f, name));
+    }
+  });
+}
+
+// An unknown member asks the host: Tool["calculator"].
+function withIndex(G, f) {
+  return new Proxy(G, {
+    get(target, name) {
+      if (typeof name === "symbol" || name in target || name === "then" || name === "toJSON") return target[name];
+      return callHost(f.op, encodeArguments(f, [name]), 3) ?? undefined;
+    },
+  });
+}
+
+function makeFunction(f, name) {
+  const call = chooseCall(f);
+  return { [name](...args) { return call(f, args, this); } }[name];
+}
+
+function chooseCall(f) {
+  if (f.returns === "stream") return callStream;
+  if (f.post) return (_, args, self) => void bridge("post", f.op, encodeArguments(f, args, self));
+  return f.blocking ? callLater : callNow;
+}
+
+function callNow(f, args, self) {
+  return callHost(f.op, encodeArguments(f, args, self), 4);
+}
+
+function callLater(f, args, self) {
+  let text;
+  try {
+    text = encodeArguments(f, args, self);
+  } catch (error) {
+    return PromiseOf.reject(error);
+  }
+  return startHost(f.op, text, 4);
+}
+
+// `execute_async(input, callback?)`: a Promise; the callback gets (result, null) or (null, message).
+function makeAsync(f, name) {
+  return {
+    [name](...args) {
+      const last = args[args.length - 1];
+      const callback = args.length > 1 && typeof last === "function" ? last : undefined;
+      if (callback) args.length -= 1;
+      const promise = callLater(f, args, this);
+      if (callback) then(promise, (value) => callback(value, null), (error) => callback(null, error.message));
+      return promise;
+    },
+  }[name];
+}
+
+// With a callback the host pushes the chunks; without one the script pulls them: for await (const chunk of ...).
+function callStream(f, args, self) {
+  for (let i = 0; i < args.length; i++) if (typeof args[i] === "function") return callLater(f, args, self);
+  return pull(callLater(f, args, self));
+}
+
+function pull(opening) {
+  let ended = false;
+  const step = async (op) => {
+    const stream = weakGet(handleIds, await opening);
+    return startHost(op, stringify([stream.id]), 3);
+  };
+  const stream = {
+    async next() {
+      if (ended) return { value: undefined, done: true };
+      const chunk = await step("Stream#next");
+      ended = chunk === null || chunk.done === true;
+      return ended ? { value: undefined, done: true } : { value: chunk.value, done: false };
+    },
+    async return(value) {
+      if (!ended) {
+        ended = true;
+        await step("Stream#close");
+      }
+      return { value, done: true };
+    },
+    async collect() {
+      const items = [];
+      for (let item = await stream.next(); !item.done; item = await stream.next()) items[items.length] = item.value;
+      return items;
+    },
+    [Symbol.asyncIterator]() {
+      return stream;
+    },
+  };
+  return stream;
+}
+
+function encodeArguments(f, args, self) {
+  const out = [];
+  sawBig = false;
+  if (f.handle) out[0] = handleOf(f, self);
+  let count = args.length;
+  while (count > 0 && args[count - 1] === undefined) count--;
+  for (let i = 0; i < count; i++) {
+    const value = plain(args[i], ruleFor(f, i), 0);
+    out[out.length] = value === undefined ? null : value;
+  }
+  return flat(sawBig ? render(out) : stringify(out));
+}
+
+function ruleFor(f, i) {
+  const parameter = f.params[i];
+  if (parameter === undefined) return { label: `${f.op}: argument ${i + 1}`, functions: false };
+  return parameterRule(`${f.op}: '${parameter.name}'`, parameter);
+}
+
+function parameterRule(label, parameter) {
+  return { label, functions: parameter.type === "function" ? true : parameter.callbacks };
+}
+
+function handleOf(f, self) {
+  const handle = self !== null && typeof self === "object" ? weakGet(handleIds, self) : undefined;
+  if (handle === undefined) throw new TypeErrorOf(`${f.name} must be called on its object, as in object.${f.name}(...)`);
+  return handle.id;
+}
+
+function makeHandle(name, id, fields) {
+  const object = create((handlePrototypes[name] ??= handlePrototype(name)));
+  weakSet(handleIds, object, { name, id });
+  if (fields) addAll(keys(fields), (field) => { object[field] = revive(fields[field]); });
+  return object;
+}
+
+function handlePrototype(name) {
+  const prototype = {};
+  hide(prototype, Symbol.toStringTag, name);
+  const add = (member, value) => {
+    // An object with a `then` would be taken for a promise by `await`.
+    if (member !== "then") hide(prototype, member, value);
+  };
+  addAll(handleKinds[name]?.methods ?? [], (f) => addFunction(add, { ...f, handle: name }));
+  return prototype;
+}
+
+function makeBuilderFunction(b, name) {
+  const prototype = {};
+  const known = create(null);
+  addAll(b.setters, (setter) => {
+    addAll(setter.names, (n) => { known[n] = setter.field ?? setter.name; });
+    addAll(setter.names, (n) => hide(prototype, n, makeSetter(b, setter, n, known)));
+  });
+  addAll(b.build.names, (n) => hide(prototype, n, makeBuild(b, n)));
+  return {
+    [name](...args) {
+      const builder = create(prototype);
+      const fields = create(null);
+      addAll(b.params, (p) => {
+        const value = plain(args[b.params.indexOf(p)], parameterRule(`${b.name}: '${p.name}'`, p), 0);
+        if (value !== undefined && value !== null) fields[p.name] = value;
+      });
+      weakSet(builderFields, builder, fields);
+      return builder;
+    },
+  }[name];
+}
+
+function fieldsOf(builder, name) {
+  const fields = builder !== null && typeof builder === "object" ? weakGet(builderFields, builder) : undefined;
+  if (fields === undefined) throw new TypeErrorOf(`${name} must be called on a builder, as in builder.${name}(...)`);
+  return fields;
+}
+
+function makeSetter(b, setter, name, known) {
+  return {
+    [name](...args) {
+      store(fieldsOf(this, name), setter, setterValue(b, setter, args), known);
+      return this;
+    },
+  }[name];
+}
+
+function setterValue(b, setter, args) {
+  if (setter.params.length === 0) return setter.value;
+  const values = create(null);
+  for (let i = 0; i < setter.params.length; i++) {
+    const p = setter.params[i];
+    const value = plain(args[i], parameterRule(`${setter.name}: '${p.name}'`, p), 0);
+    if (setter.params.length === 1) return value === undefined ? null : value;
+    if (value !== undefined && value !== null) values[p.name] = value;
+  }
+  return values;
+}
+
+function store(fields, setter, value, known) {
+  if (setter.mode === "set") fields[setter.field] = value;
+  else if (setter.mode === "append") {
+    const list = (fields[setter.field] ??= []);
+    list[list.length] = value;
+  } else {
+    const target = setter.field === null ? fields : (fields[setter.field] ??= create(null));
+    if (value === null || typeof value !== "object") throw new TypeErrorOf(`${setter.name} takes an object`);
+    addAll(keys(value), (key) => { target[known[key] ?? key] = value[key]; });
+  }
+}
+
+function makeBuild(b, name) {
+  const f = { ...b.build, params: [{ name: "fields", type: "object", callbacks: ["*"] }] };
+  const call = chooseCall(f);
+  return { [name]() { return call(f, [fieldsOf(this, name)]); } }[name];
+}
+
+// What the JavaScript part of a global (`sources`) may use.
+const vm = freeze({
+  call: (op, ...args) => callHost(op, encode(args, op, true), 3),
+  start: (op, ...args) => startHost(op, encode(args, op, true), 3),
+  inspect,
+});

@@ -1,0 +1,210 @@
+// Calls to the host, promises that the host settles, timers, and the runs and callbacks that the host starts.
+const pending = create(null); // call id -> {resolve, reject, site}
+const timers = create(null); // timer id -> {run, every}
+let lastTimer = 0;
+let scriptName = "script";
+
+// Where the script is: the stack without the frames of this file, which are always the innermost ones.
+function site(skip) {
+  const stack = new ErrorOf().stack;
+  let at = 0;
+  for (let i = 0; i < skip; i++) at = indexOf(stack, "\n", at) + 1;
+  return flat(slice(stack, at));
+}
+
+function callHost(op, args, skip) {
+  const where = site(skip);
+  const env = parse(bridge("call", op, args, where));
+  if (!env.ok) throw hostError(env.error, where);
+  return decode(env.value, env.h);
+}
+
+function startHost(op, args, skip) {
+  const where = site(skip);
+  return new PromiseOf((resolve, reject) => {
+    const id = bridge("start", op, args, where);
+    pending[id] = { resolve, reject, site: where };
+  });
+}
+
+function settle(id, text) {
+  const { resolve, reject, site: where } = pending[id];
+  delete pending[id];
+  const env = parse(text);
+  if (env.ok) resolve(decode(env.value, env.h));
+  else reject(hostError(env.error, where));
+}
+
+function describe(error) {
+  const out = create(null);
+  try {
+    if (error instanceof ErrorOf) {
+      out.name = `${error.name}`;
+      out.message = `${error.message}`;
+      out.stack = stackOf(error);
+      out.cause = weakGet(hostErrors, error);
+    } else {
+      out.message = typeof error === "string" ? error : `${inspect(error, 1)} was thrown`;
+    }
+  } catch {
+    out.message = "an error was thrown that cannot be shown";
+  }
+  return stringify(out);
+}
+
+// Starts a script or a cell; the host hears of its end through "settled".
+function run(text) {
+  const request = parse(text);
+  let started;
+  try {
+    const source = request.cell ? rewriteCell(request.source) : request.source;
+    started = compile(source, request.line, request.cell ? "$cell" : "")(defineFromCell);
+  } catch (error) {
+    bridge("failed", "syntax", describe(error));
+    return;
+  }
+  then(started, (value) => finish(value, request.cell), (error) => bridge("failed", "runtime", describe(error)));
+}
+
+function compile(source, line, parameters) {
+  return indirectEval(`${repeat("\n", line)}(async function(${parameters}){${source}\n})`);
+}
+
+function finish(value, cell) {
+  try {
+    const text = cell ? encodeLoosely(value) : encode(value, "the script's result");
+    const shown = cell && value !== undefined ? stringify(inspect(value)) : "null";
+    if (cell && value !== undefined) globalThis._ = value;
+    bridge("settled", text, shown);
+  } catch (error) {
+    bridge("failed", "runtime", describe(error));
+  }
+}
+
+// A cell may end in anything; what is not plain data is only shown.
+function encodeLoosely(value) {
+  try {
+    return encode(value, "the value");
+  } catch {
+    return "null";
+  }
+}
+
+// Calls a function that crossed as {"$fn": id}. Answers at once if it can, later if the function is asynchronous.
+function invoke(invocation, id, text, rich) {
+  try {
+    const args = decode(parse(text), rich);
+    const result = ReflectApply(functions[id], undefined, args);
+    if (result instanceof PromiseOf) {
+      then(result, (value) => answer(invocation, value), (error) => bridge("fail", invocation, describe(error)));
+    } else {
+      answer(invocation, result);
+    }
+  } catch (error) {
+    bridge("fail", invocation, describe(error));
+  }
+}
+
+function answer(invocation, value) {
+  try {
+    bridge("answer", invocation, encode(value, "the callback's result", true));
+  } catch (error) {
+    bridge("fail", invocation, describe(error));
+  }
+}
+
+function addTimer(f, delay, args, repeated) {
+  if (typeof f !== "function") throw new TypeErrorOf("a timer needs a function");
+  const ms = delay >= 1 && delay <= 2147483647 ? +delay : 1;
+  const id = ++lastTimer;
+  timers[id] = { run: () => ReflectApply(f, undefined, args), every: repeated ? ms : 0 };
+  bridge("timer", id, ms);
+  return id;
+}
+
+function fire(id) {
+  const timer = timers[id];
+  if (timer === undefined) return;
+  if (timer.every) bridge("timer", id, timer.every);
+  else delete timers[id];
+  try {
+    timer.run();
+  } catch (error) {
+    bridge("failed", "runtime", describe(error));
+  }
+}
+
+function clearTimer(id) {
+  if (timers[id] === undefined) return;
+  delete timers[id];
+  bridge("untimer", id);
+}
+
+// After an interrupt: nothing that was under way comes back.
+function forget() {
+  for (const id in pending) delete pending[id];
+  for (const id in timers) delete timers[id];
+}
+
+function print(stream, args) {
+  bridge("out", stream, stringify(`${format(args)}\n`));
+}
+
+function installEnvironment() {
+  const out = (...args) => print("stdout", args);
+  const err = (...args) => print("stderr", args);
+  const exit = (code) => bridge("exit", code === undefined || code === true ? 0 : code === false ? 1 : code | 0);
+  const environment = {
+    print: out,
+    console: { log: out, info: out, debug: out, trace: err, warn: err, error: err, dir: (value) => print("stdout", [value]) },
+    setTimeout: (f, delay, ...args) => addTimer(f, delay, args, false),
+    setInterval: (f, delay, ...args) => addTimer(f, delay, args, true),
+    clearTimeout: clearTimer,
+    clearInterval: clearTimer,
+    queueMicrotask: (f) => void then(PromiseOf.resolve(), f),
+    sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms, [], false)),
+    process: { argv: [], exit },
+    os: { exit },
+    require: (name) => requireModule(`${name}`, ""),
+  };
+  const names = keys(environment);
+  for (let i = 0; i < names.length; i++) hide(globalThis, names[i], environment[names[i]]);
+}
+
+// require("name"): the host finds and checks the file; every module runs once.
+const modules = create(null);
+
+function requireModule(name, from) {
+  const found = callHost("Script.module", stringify([name, from]), 3);
+  const cached = modules[found.path];
+  if (cached !== undefined) return cached.exports;
+  const module = { exports: {}, id: found.path };
+  modules[found.path] = module;
+  try {
+    loadModule(module, found);
+  } catch (error) {
+    delete modules[found.path];
+    throw error;
+  }
+  return module.exports;
+}
+
+function loadModule(module, found) {
+  if (matches(/\.json$/, found.path)) {
+    module.exports = parse(found.source);
+    return;
+  }
+  const line = bridge("place", stringify([found.path, found.source]));
+  const body = `${repeat("\n", line)}(function(module, exports, require, __filename){${found.source}\n})`;
+  const inner = (name) => requireModule(`${name}`, found.path);
+  ReflectApply(indirectEval(body), module.exports, [module, module.exports, inner, found.path]);
+}
+
+function setArguments(text) {
+  const { name, argv, args } = parse(text);
+  scriptName = name;
+  globalThis.process.argv = argv;
+  hide(globalThis, "ARGS", args);
+  hide(globalThis, "Args", args);
+  hide(globalThis, "args", args);
+}

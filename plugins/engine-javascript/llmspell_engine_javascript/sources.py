@@ -1,0 +1,92 @@
+"""Which file and line a position in the VM belongs to.
+
+The VM calls every source `<input>`. So each source starts on lines of its own (newlines in front of it cost next to
+nothing), the bootstrap far behind, and a line number says where it came from.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+
+__all__ = ["BOOTSTRAP_LINE", "SourceMap"]
+
+BOOTSTRAP_LINE = 200_000
+_BOOTSTRAP_END = 210_000
+_FRAME = re.compile(r"^\s*at (?:(.*?) \()?<input>:(\d+)(?::\d+)?\)?$")
+_MAX_FRAMES = 20
+
+Frame = tuple[str, str, int]
+"""Function name, file, line."""
+
+
+class SourceMap:
+    """Places sources on lines and finds them again."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._names: list[str] = []
+        self._texts: list[str] = []
+        self._next = 0
+
+    def place(self, name: str, source: str) -> int:
+        """How many empty lines to put in front of `source`."""
+        lines = source.count("\n") + 2
+        if self._next < _BOOTSTRAP_END and self._next + lines > BOOTSTRAP_LINE:
+            self._next = _BOOTSTRAP_END
+        start = self._next
+        self._starts.append(start)
+        self._names.append(name)
+        self._texts.append(source)
+        self._next = start + lines
+        return start
+
+    def line_of(self, site: str) -> int:
+        """The line of the innermost script frame in a stack; 0 when there is none."""
+        for text in site.split("\n"):
+            frame = self._frame(text)
+            if frame is not None:
+                return frame[2]
+        return 0
+
+    def frames(self, stack: str, *, syntax: bool) -> list[Frame]:
+        """The script's frames, innermost first.
+
+        Args:
+            syntax: the first line is the position of a syntax error in a placed source; otherwise such a line belongs
+                to a text that the script itself had parsed.
+        """
+        found: list[Frame] = []
+        for text in stack.split("\n"):
+            if not syntax and "(" not in text:
+                continue
+            frame = self._frame(text)
+            if frame is not None and len(found) < _MAX_FRAMES:
+                found.append(frame)
+        return found
+
+    def text_of(self, name: str | None, line: int | None) -> str | None:
+        """One line of a source."""
+        lines = self.source_of(name).split("\n")
+        return lines[line - 1] if line is not None and 0 < line <= len(lines) else None
+
+    def source_of(self, name: str | None) -> str:
+        for known, text in zip(reversed(self._names), reversed(self._texts), strict=True):
+            if known == name:
+                return text
+        return ""
+
+    def _frame(self, text: str) -> Frame | None:
+        match = _FRAME.match(text)
+        if match is None:
+            return None
+        line = int(match[2])
+        index = bisect_right(self._starts, line - 1) - 1
+        if index < 0 or line > self._starts[index] + self._texts[index].count("\n") + 2:
+            return None
+        last = self._starts[index] + self._texts[index].count("\n") + 1
+        return _function(match[1]), self._names[index], min(line, last) - self._starts[index]
+
+
+def _function(name: str | None) -> str:
+    return name if name and name != "<anonymous>" else "script"

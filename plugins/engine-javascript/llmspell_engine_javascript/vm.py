@@ -1,0 +1,389 @@
+"""One JavaScript VM inside a worker process.
+
+The border is crossed by JSON text and small integers only, through two functions: `_enter`, which lives in the VM and is
+all that Python calls, and `_bridge`, which is all that JavaScript can call and which never raises. Whoever waits, waits
+in `_turn`: it runs the VM's jobs, fires timers, and serves one frame of the host.
+
+Standard library and the VM library only. `_quickjs` is imported instead of `quickjs`, which starts a thread pool.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import _quickjs
+
+from llmspell_core.script.worker import LATER, Interrupted, VMError
+from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, SourceMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmspell_core.script.worker import Host
+
+__all__ = ["JavaScriptVM"]
+
+STACK_BYTES = 4 * 1024 * 1024
+"""Enough for about 2,500 frames, half of what the main thread has."""
+
+_PARTS = ("values", "inspect", "loop", "api", "cells", "main")
+_HUGE = re.compile(r"(?<![\d.])\d{16}")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
+_MODULE_SYNTAX = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
+_SAFE = 2**53 - 1
+_SHARED_MEMORY = "delete globalThis.Atomics; delete globalThis.SharedArrayBuffer;"
+
+
+def _read(part: str) -> str:
+    # Not pathlib: it takes longer to import than all of this to run.
+    with open(os.path.join(os.path.dirname(__file__), "js", f"{part}.js"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123
+        return file.read()
+
+
+_CODE = "\n".join(map(_read, _PARTS))
+"""Read while this module is imported: the worker's fence closes soon after."""
+
+
+class JavaScriptVM:
+    """See `llmspell_core.script.worker.VM`."""
+
+    raw: ClassVar[bool] = True
+    encoding: ClassVar[str] = "utf-8"
+
+    def __init__(self, boot: dict[str, Any], host: Host) -> None:
+        self._host = host
+        self._sources = SourceMap()
+        self._timers: list[tuple[float, int]] = []
+        self._live_timers: set[int] = set()
+        self._calls: set[int] = set()
+        self._invocations: set[int] = set()
+        self._outcome: str | VMError | None = None
+        self._depth = 0
+        self._context = self._create_context(boot)
+        self._enter = self._bootstrap(boot)
+        if boot.get("interactive"):
+            from llmspell_engine_javascript.interrupt import stop_when
+
+            stop_when(self._context, lambda: host.interrupted)
+
+    @classmethod
+    def prepare(cls, boot: dict[str, Any]) -> None:
+        """Reads and imports what cannot be had any more behind the fence."""
+        if boot.get("interactive"):
+            import llmspell_engine_javascript.interrupt  # noqa: F401
+
+    # -- what the worker calls --------------------------------------------------------------------------------------
+
+    def run(self, source: str, name: str, args: dict[str, Any], mode: str) -> str:
+        """Runs a script to its end: its result, its timers and its open calls."""
+        cell = mode == "cell"
+        self._outcome = None
+        line = self._sources.place(name, source)
+        if not cell:
+            self._guarded("arguments", json.dumps(_arguments(name, args)))
+        text = source if source[:2] != "#!" else "//" + source
+        try:
+            self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell}))
+            while self._outcome is None or (self._has_work() and not cell and isinstance(self._outcome, str)):
+                self._turn()
+        except Interrupted:
+            raise self._interrupted() from None
+        if self._host.interrupted:
+            raise self._interrupted()
+        if isinstance(self._outcome, VMError):
+            raise self._outcome
+        assert self._outcome is not None
+        return self._outcome
+
+    def invoke(self, invocation: int, callback: int, args: str) -> Any:
+        """Calls a script function; its answer goes out when it is there, see `_bridge_answer`."""
+        self._invocations.add(invocation)
+        text, rich = _with_big_integers(args)
+        self._guarded("invoke", invocation, callback, text, rich or '"$' in text)
+        if self._depth == 0 and not self._driving:
+            self._drive_callbacks()
+        return LATER
+
+    def complete(self, text: str) -> list[str]:
+        found: list[str] = json.loads(self._guarded("complete", json.dumps(text)))
+        return found
+
+    # -- start ------------------------------------------------------------------------------------------------------
+
+    def _create_context(self, boot: dict[str, Any]) -> Any:
+        context = _quickjs.Context()
+        context.set_max_stack_size(STACK_BYTES)
+        if boot.get("memory"):
+            context.set_memory_limit(int(boot["memory"]))
+        if boot.get("profile") == "high":
+            context.eval(_SHARED_MEMORY)
+        return context
+
+    def _bootstrap(self, boot: dict[str, Any]) -> Callable[..., Any]:
+        self._context.add_callable("$bridge", self._bridge)
+        shell = f'{chr(10) * BOOTSTRAP_LINE}(function(bridge){{"use strict";{_CODE}\n}})(globalThis.$bridge)'
+        enter: Callable[..., Any] = self._context.eval(shell)
+        self._context.eval("delete globalThis.$bridge")
+        enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}))
+        return enter
+
+    # -- into the VM ------------------------------------------------------------------------------------------------
+
+    def _guarded(self, *arguments: Any) -> Any:
+        self._depth += 1
+        try:
+            return self._enter(*arguments)
+        except _quickjs.JSException as error:
+            raise self._broken(str(error)) from None
+        finally:
+            self._depth -= 1
+
+    def _broken(self, text: str) -> VMError:
+        """What ended the VM's code in a way that no script can catch."""
+        if self._host.interrupted:
+            return self._interrupted()
+        if "out of memory" in text or text == "null":
+            return _out_of_memory()
+        message = text.splitlines()[0] if text else "the script failed"
+        return VMError("runtime", message.removeprefix("Error: "))
+
+    def _pump(self) -> None:
+        """Runs every job that is ready: the continuations of promises."""
+        run_job = self._context.execute_pending_job
+        self._depth += 1
+        try:
+            while run_job():
+                if self._host.interrupted:
+                    raise Interrupted
+        except _quickjs.JSException as error:
+            if self._outcome is None:
+                self._outcome = self._broken(str(error))
+        finally:
+            self._depth -= 1
+
+    # -- waiting ----------------------------------------------------------------------------------------------------
+
+    _driving = False
+
+    def _turn(self) -> None:
+        """Lets the script go on as far as it can, then waits for one thing to happen."""
+        self._driving = True
+        try:
+            self._pump()
+            if self._outcome is not None and not self._has_work():
+                return
+            if self._fire_due() or self._host.step(0 if not self._may_wait() else self._until_timer()):
+                return
+        finally:
+            self._driving = False
+        self._check_stuck()
+
+    def _may_wait(self) -> bool:
+        return bool(self._live_timers or self._host.in_flight or self._invocations or self._can_be_called())
+
+    def _can_be_called(self) -> bool:
+        return bool(self._enter("callbacks"))
+
+    def _has_work(self) -> bool:
+        return bool(self._live_timers or self._calls)
+
+    def _check_stuck(self) -> None:
+        if self._outcome is None and not self._may_wait():
+            self._outcome = VMError("runtime", "the script never settles: it awaits a Promise that nothing can resolve")
+
+    def _drive_callbacks(self) -> None:
+        """No script runs: stays until every callback has answered, so that those that await can go on."""
+        self._driving = True
+        try:
+            self._pump()
+            while self._invocations:
+                if not self._fire_due():
+                    self._host.step(self._until_timer())
+                self._pump()
+        finally:
+            self._driving = False
+
+    def _until_timer(self) -> float | None:
+        self._drop_cleared()
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _fire_due(self) -> bool:
+        self._drop_cleared()
+        if not self._timers or self._timers[0][0] > time.monotonic():
+            return False
+        _, timer = heapq.heappop(self._timers)
+        self._live_timers.discard(timer)
+        self._guarded("fire", timer)
+        return True
+
+    def _drop_cleared(self) -> None:
+        while self._timers and self._timers[0][1] not in self._live_timers:
+            heapq.heappop(self._timers)
+
+    # -- out of the VM ----------------------------------------------------------------------------------------------
+
+    def _bridge(self, kind: str, *arguments: Any) -> Any:
+        """The only Python callable in the VM. Never raises: the wrapper would lose the error's text."""
+        try:
+            return getattr(self, "_bridge_" + kind)(*arguments)
+        except Interrupted:
+            return json.dumps(_refusal("Cancelled", "interrupted"))
+        except Exception as error:  # noqa: BLE001 - see above
+            return json.dumps(_refusal("Internal", f"{type(error).__name__}: {error}"))
+
+    def _bridge_start(self, op: str, args: str, site: str) -> int:
+        calls = self._calls
+
+        def on_done(env: str) -> None:
+            calls.discard(call)
+            self._guarded("settle", call, _rich(env))
+
+        call = self._host.start(op, args, self._sources.line_of(site), on_done)
+        calls.add(call)
+        return call
+
+    def _bridge_call(self, op: str, args: str, site: str) -> str:
+        """Waits in place; callbacks that arrive meanwhile are served, asynchronous ones included."""
+        host = self._host
+        call = host.start(op, args, self._sources.line_of(site))
+        try:
+            while not host.is_done(call):
+                if self._invocations:
+                    self._pump()
+                    if self._fire_due() or host.is_done(call):
+                        continue
+                host.step(self._until_timer() if self._invocations else None)
+        except Interrupted:
+            host.cancel(call)
+            raise
+        return _rich(host.wait(call))
+
+    def _bridge_post(self, op: str, args: str) -> None:
+        self._host.post(op, args)
+
+    def _bridge_out(self, stream: str, text: str) -> None:
+        self._host.write(stream, _printable(json.loads(text)))
+
+    def _bridge_settled(self, value: str, display: str) -> None:
+        if self._outcome is None:
+            shown = display if display == "null" else json.dumps(_printable(json.loads(display)))
+            self._outcome = f'{{"value":{value},"display":{shown}}}'
+
+    def _bridge_failed(self, phase: str, text: str) -> None:
+        if self._outcome is None or isinstance(self._outcome, str):
+            self._outcome = self._error(phase, json.loads(text))
+
+    def _bridge_answer(self, invocation: int, value: str) -> None:
+        self._invocations.discard(invocation)
+        self._host.answer(invocation, value)
+
+    def _bridge_fail(self, invocation: int, text: str) -> None:
+        self._invocations.discard(invocation)
+        self._host.fail(invocation, self._error("runtime", json.loads(text)).error)
+
+    def _bridge_timer(self, timer: int, milliseconds: float) -> None:
+        heapq.heappush(self._timers, (time.monotonic() + milliseconds / 1000, timer))
+        self._live_timers.add(timer)
+
+    def _bridge_untimer(self, timer: int) -> None:
+        self._live_timers.discard(timer)
+
+    def _bridge_place(self, text: str) -> int:
+        path, source = json.loads(text)
+        return self._sources.place(path, source)
+
+    def _bridge_exit(self, code: int) -> None:
+        self._host.exit(code)
+
+    # -- errors -----------------------------------------------------------------------------------------------------
+
+    def _error(self, phase: str, described: dict[str, Any]) -> VMError:
+        message = described["message"]
+        if described.get("name") == "InternalError" and "out of memory" in message:
+            return _out_of_memory()
+        if described.get("name") in {"SyntaxError", "TypeError", "ReferenceError", "RangeError", "InternalError"}:
+            message = f"{described['name']}: {message}"
+        frames = self._sources.frames(described.get("stack") or "", syntax=phase == "syntax")
+        file, line = frames[0][1:] if frames else (None, None)
+        error = VMError(
+            phase,
+            message,
+            file=file,
+            line=line,
+            source_line=self._sources.text_of(file, line),
+            traceback="\n".join(f"    at {name} ({file}:{line})" for name, file, line in frames) or None,
+        )
+        return self._with_more(error, described, file)
+
+    def _with_more(self, error: VMError, described: dict[str, Any], file: str | None) -> VMError:
+        cause = described.get("cause")
+        if cause:
+            error.error["cause"] = cause
+            error.error["hint"] = cause.get("hint")
+        elif error.error["phase"] == "syntax" and _MODULE_SYNTAX.search(self._sources.source_of(file)):
+            error.error["hint"] = "ES modules (import, export) are not available; use require('name')."
+        return error
+
+    def _interrupted(self) -> VMError:
+        """Forgets what was under way; variables stay."""
+        for call in self._calls:
+            self._host.cancel(call)
+        for invocation in self._invocations:
+            self._host.fail(invocation, VMError("interrupted", "interrupted").error)
+        self._calls.clear()
+        self._invocations.clear()
+        self._live_timers.clear()
+        self._host.interrupted = False
+        self._enter("forget")
+        return VMError("interrupted", "interrupted")
+
+
+def _out_of_memory() -> VMError:
+    error = VMError("memory", "the script ran out of memory")
+    error.error["hint"] = "Raise the memory limit of scripts, or keep less at one time."
+    return error
+
+
+def _refusal(kind: str, message: str) -> dict[str, Any]:
+    return {"ok": False, "error": {"kind": kind, "type": "InternalError", "message": message}}
+
+
+def _arguments(name: str, args: dict[str, Any]) -> dict[str, Any]:
+    """What becomes `process.argv` and `ARGS`."""
+    numbered = enumerate([args.get("script", name), *args.get("positional", [])])
+    everything = {str(i): word for i, word in numbered} | args.get("named", {})
+    return {"name": name, "argv": ["llmspell", name, *args.get("raw", [])], "args": everything}
+
+
+def _rich(env: str) -> str:
+    """An env whose integers JavaScript can hold; its own would lose digits beyond 2^53 without a word."""
+    text, changed = _with_big_integers(env)
+    return f'{text[:-1]},"h":1}}' if changed else text
+
+
+def _with_big_integers(text: str) -> tuple[str, bool]:
+    if _HUGE.search(text) is None:
+        return text, False
+    changed = _TOKEN.sub(_big_integer, text)
+    return changed, changed != text
+
+
+def _big_integer(match: re.Match[str]) -> str:
+    token = match[0]
+    if len(token) < 16 or not token.lstrip("-").isdigit() or abs(int(token)) <= _SAFE:
+        return token
+    return f'{{"$big":"{token}"}}'
+
+
+def _printable(text: str) -> str:
+    """Half a surrogate pair cannot be printed."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
