@@ -70,8 +70,7 @@ class HostRules:
         self._settings = settings
         self._resolver = resolver or look_up
         self._allowed = tuple(map(_Entry.parse, settings.allowed_hosts))
-        spelled_out = {entry.name for entry in self._allowed} - {"*"}
-        self._blocked = tuple(e for e in map(_Entry.parse, settings.blocked_hosts) if e.name not in spelled_out)
+        self._blocked = tuple(map(_Entry.parse, settings.blocked_hosts))
         self._private = tuple(map(_Entry.parse, settings.allow_private_networks))
 
     def check_url(self, scheme: str, host: str, port: int) -> None:

@@ -84,6 +84,7 @@ class Policy:
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
+        await asyncio.sleep(0)  # reports from other threads begin with the next round of the loop
         if self._reports:
             await asyncio.gather(*self._reports)
 
@@ -93,11 +94,13 @@ class Policy:
         granted = self.settings.max_tool_level
         if LEVELS.index(needed) <= LEVELS.index(granted):
             return
-        raise SecurityError(
+        denial = SecurityError(
             f"tool '{tool.name}' is {needed}; the security profile '{self.settings.profile}' allows {granted} tools",
             violation_type="tool_level_denied",
             hint=f'Set runtime.security.max_tool_level = "{needed}", or allow this one: [tools.permissions] {tool.name} = "{granted}".',
         )
+        self.report_soon(denial)
+        raise denial
 
     def env(self, name: str) -> str | None:
         """The environment variable, None when it is not set. Raises: SecurityError when tools may not read it."""

@@ -43,6 +43,7 @@ CONFIGURATION_FILES = (
     "~/.config/llmspell.toml",
 )
 
+MERGED = {"tool_levels"}  # given entries are added to those of the profile
 BLOCKED_PORTS = (22, 23, 25, 110, 135, 139, 445, 1433, 3306, 3389, 5432, 5900, 6379, 8020, 9200, 11211, 27017)
 
 
@@ -71,8 +72,7 @@ class PolicySettings:
         allowed_hosts: `*`, names, `*.example.com`, addresses, networks, each optionally with `:port`. Naming
             `localhost` or an address here also allows it although it is not public; a name that resolves to a private
             address needs `allow_private_networks` as well, because whoever runs its DNS could point it anywhere.
-        blocked_hosts: the same forms; wins over `allowed_hosts`, except for an entry that is spelled out in both:
-            the configuration blocks the names of this machine until somebody asks for one of them.
+        blocked_hosts: the same forms; wins over `allowed_hosts`.
         allow_private_networks: networks, addresses or host names that may be private; `*` is every private network
             except link-local, where cloud machines keep their credentials: name `169.254.0.0/16` to allow that.
         blocked_ports: never used unless an entry of `allowed_hosts` names host and port.
@@ -133,7 +133,10 @@ class PolicySettings:
             )
         given = {name: value for name, value in overrides.items() if value is not None}
         _check_names(given)
-        values = {"profile": profile, **PROFILES[profile], **given}
+        preset = PROFILES[profile]
+        for name in MERGED.intersection(preset, given):
+            given[name] = {**preset[name], **given[name]}
+        values = {"profile": profile, **preset, **given}
         return cls(**{name: _as_tuple(value) for name, value in values.items()})
 
     @classmethod
