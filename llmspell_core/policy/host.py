@@ -24,6 +24,7 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 LINK_LOCAL: tuple[Network, ...] = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 NAT64 = IPv6Network("64:ff9b::/96")
 OLD_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}", re.IGNORECASE)
+HOST = re.compile(r"[\w.-]+|\[?[0-9a-f.]*:[0-9a-f:.]*(?:%[\w.-]+)?\]?", re.IGNORECASE)
 LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "metadata.google.internal")
 
 
@@ -42,6 +43,8 @@ class _Entry:
         if match := re.fullmatch(r"(\[.+\]|[^:]+):(\d+)", bare):
             bare, port = match[1], int(match[2])
         bare = bare.strip("[]").rstrip(".")
+        with suppress(UnicodeError):
+            bare = bare if bare.isascii() else bare.encode("idna").decode()
         network = None
         with suppress(ValueError):
             network = ipaddress.ip_network(bare, strict=False)
@@ -80,9 +83,9 @@ class HostRules:
             SecurityError: `network_denied`, `host_denied` or `port_denied`.
             ValidationError: the URL is not one for HTTP.
         """
-        if scheme not in {"http", "https"} or not host:
+        if scheme not in {"http", "https"} or not HOST.fullmatch(host) or not 0 < port < 65536:
             raise ValidationError(
-                f"'{scheme or 'no scheme'}' URLs cannot be requested",
+                f"this is no URL for HTTP: scheme '{scheme}', host '{host}', port {port}",
                 field="url",
                 hint="Write http://host/... or https://host/...",
             )

@@ -265,8 +265,8 @@ class HttpPool:
 
     def admit(self, url: httpx2.URL) -> None:
         """Check the URL and count it. Raises: SecurityError, ValidationError, RateLimitError."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        self._policy.hosts.check_url(url.scheme, url.host, port)
+        port = url.port if url.port is not None else (443 if url.scheme == "https" else 80)
+        self._policy.hosts.check_url(url.scheme, url.raw_host.decode("ascii"), port)
         settings = self._policy.settings
         if not settings.requests_per_window:
             return
