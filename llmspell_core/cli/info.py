@@ -49,7 +49,7 @@ def info(shell: Shell) -> None:
 def _engines(catalog: Catalog) -> list[dict[str, Any]]:
     """Installed engines, and the known ones that are not, with what to install."""
     found = [
-        {"name": e.name, "available": e.available, "distribution": e.distribution}
+        {"name": e.name, "available": e.available, "distribution": e.distribution, "error": e.error}
         for e in catalog.components("engines")
     ]
     names = {engine["name"] for engine in found}
@@ -122,7 +122,10 @@ def _page(data: dict[str, Any]) -> str:
 
 
 def _engine(engine: dict[str, Any]) -> str:
-    return "available" if engine["available"] else f"not available; pip install {engine['distribution']}"
+    if engine["available"]:
+        return "available"
+    error = engine.get("error")
+    return f"broken: {error['message']}" if error else f"not available; pip install {engine['distribution']}"
 
 
 def _fence_line(fence: dict[str, Any]) -> str:

@@ -48,6 +48,7 @@ _EXPECTED = {
     "less_than_equal": "a number of at most {le}",
     "literal_error": "one of {expected}",
     "string_too_short": "text that is not empty",
+    "string_pattern_mismatch": "an address that starts with http:// or https://",
     "value_error": "a list such as [\"a\", \"b\"] or a,b",
 }  # fmt: skip
 _NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", list: "list", dict: "table"}
@@ -77,9 +78,10 @@ def _wrong(keys: Keys, error: ErrorDetails, tree: dict[str, Any]) -> Problem:
     given: Any = tree
     for key in keys:
         given = given.get(key) if isinstance(given, dict) else None
-    expected = _EXPECTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-    if error["type"] == "string_pattern_mismatch":
-        expected = "an address that starts with http:// or https://"
+    known = _EXPECTED.get(error["type"])
+    expected = known.format(**error.get("ctx", {})) if known else error["msg"]
+    if isinstance(given, list) and len(error["loc"]) > len(keys):
+        expected = f"a list in which every item is {expected}"
     return Problem("error", keys, f"{'.'.join(keys)} must be {expected}, but it is {_shown(keys, given)}")
 
 

@@ -115,7 +115,10 @@ class Config:
         """The values that must not appear in any text."""
         from llmspell_core.config.secrecy import is_secret
 
-        return [leaf.value for keys, leaf in self._merged.items() if is_secret(keys) and isinstance(leaf.value, str)]
+        found = [leaf.value for keys, leaf in self._merged.items() if is_secret(keys) and isinstance(leaf.value, str)]
+        tables = [table for table in self.section("providers").values() if isinstance(table, dict)]
+        named = [self.environ.get(str(table.get("api_key_env"))) for table in tables]
+        return [value for value in (*found, *named) if value]
 
     @cached_property
     def settings(self) -> Settings:

@@ -103,6 +103,10 @@ def parse(name: str, text: str) -> Document:
         tree = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise _syntax_error(name, text, error) from None
+    except RecursionError:
+        raise ConfigurationError(
+            f"{name} is nested too deeply", path=name, hint="Settings are a few levels deep."
+        ) from None
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{name} holds no table of settings", path=name, hint='Start with {"section": {...}}.')
     return Document(name, text, tree)

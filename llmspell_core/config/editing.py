@@ -53,14 +53,15 @@ def set_value(path: Path, key: str, value: Any) -> Any:
 
 def _checked(path: Path, document: Any, keys: tuple[str, ...], parsed: Any, given: Any) -> Any:
     """Puts the value in and types the result; a text that only looks like a number is tried as text, too."""
-    for value in (
-        dict.fromkeys((parsed, given)) if isinstance(given, str) and not isinstance(parsed, list) else [parsed]
-    ):
+    looks_like_text = isinstance(given, str) and parsed != given and isinstance(parsed, int | float)
+    error: ValidationError | None = None
+    for value in [parsed, given] if looks_like_text else [parsed]:
         _put(document, keys, value)
         error = _error(path, document.as_string(), keys)
         if error is None:
             return value
-    raise error or ValidationError("nothing to set", field=".".join(keys))
+    assert error is not None
+    raise error
 
 
 def _put(document: Any, keys: tuple[str, ...], value: Any) -> None:
@@ -74,6 +75,9 @@ def _put(document: Any, keys: tuple[str, ...], value: Any) -> None:
         if not isinstance(table, dict):
             name = ".".join(keys[: index + 1])
             raise ValidationError(f"{name} is one setting, not a table", field=name, hint=f"Set {name} itself.")
+    if isinstance(table.get(keys[-1]), dict) and not isinstance(value, dict):
+        name = ".".join(keys)
+        raise ValidationError(f"{name} is a table, not one setting", field=name, hint=f"Set {name}.<setting>.")
     table[keys[-1]] = value
 
 
@@ -83,7 +87,7 @@ def _error(path: Path, text: str, keys: tuple[str, ...]) -> ValidationError | No
 
     tree = stacked([parse(str(path), text)])
     wanted = canonical(keys)
-    wrong = [problem for problem in typed(tree)[1] if problem.keys[: len(wanted)] == wanted]
+    wrong = [problem for problem in typed(tree)[1] if all(a == b for a, b in zip(problem.keys, wanted, strict=False))]
     return ValidationError(wrong[0].message, field=".".join(keys), hint="Nothing was written.") if wrong else None
 
 

@@ -80,7 +80,9 @@ def nested(flat: dict[Keys, Any]) -> dict[str, Any]:
     for keys, value in flat.items():
         table = tree
         for key in keys[:-1]:
-            table = table.setdefault(key, {})
+            if not isinstance(table.get(key), dict):
+                table[key] = {}
+            table = table[key]
         table[keys[-1]] = {} if value == {} else value
     return tree
 

@@ -113,14 +113,31 @@ class Profiles:
 
 
 def _profile(name: str, kind: str, tree: dict[str, Any], path: Path | None) -> Profile:
-    about = tree.get("profile") or {}
-    extends = about.get("extends", tree.get("extends", ())) if path is None else about.get("extends", ())
+    about, more = _table(name, tree, "profile"), _table(name, tree, "metadata")
     return Profile(
         name=name,
         kind=kind,
         description=str(about.get("description", "")),
-        extends=(extends,) if isinstance(extends, str) else tuple(extends),
-        category=str((tree.get("metadata") or {}).get("category", "Layer")),
+        extends=_extended(name, about.get("extends", tree.get("extends", ()))),
+        category=str(more.get("category", "Layer")),
         tree={key: value for key, value in tree.items() if key not in (*_META, "extends")},
         path=path,
     )
+
+
+def _table(name: str, tree: dict[str, Any], key: str) -> dict[str, Any]:
+    table = tree.get(key, {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(
+            f"profile {name}: {key} must be a table", hint=f"Write [{key}] and its settings below it."
+        )
+    return table
+
+
+def _extended(name: str, value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
+        raise ConfigurationError(
+            f"profile {name}: extends must be a list of names", hint='E.g. extends = ["envs/dev"].'
+        )
+    return tuple(names)

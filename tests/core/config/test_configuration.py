@@ -262,3 +262,23 @@ def test_set_in_the_default_file_makes_the_setting_active(tmp_path: Path) -> Non
     config = load(tmp_path)
     assert config.get("default_engine") == "javascript"
     assert config.get("runtime.security.allow_process_spawn") is True
+
+
+def test_set_does_not_replace_a_table_by_a_value(tmp_path: Path) -> None:
+    path = tmp_path / "llmspell.toml"
+    path.write_text("[tools.calculator]\nprecision = 3\n")
+    with pytest.raises(ValidationError, match="calculator is a table"):
+        set_value(path, "tools.calculator", "5")
+    assert set_value(path, "tools.calculator.limits", '{"digits": 3}') == {"digits": 3}
+    assert load(tmp_path).get("tools.calculator.limits.digits") == 3
+
+
+def test_a_key_that_a_variable_names_is_a_secret(tmp_path: Path) -> None:
+    config = load(tmp_path, '[providers.x]\napi_key_env = "MY_KEY"\n', {"MY_KEY": "sk-from-elsewhere"})
+    assert "sk-from-elsewhere" in config.secrets()
+    assert config.get("providers.x.api_key_env") == "MY_KEY"
+
+
+def test_variables_for_a_table_and_its_inside_do_not_clash(tmp_path: Path) -> None:
+    environ = {"LLMSPELL_TOOLS__X": "text", "LLMSPELL_TOOLS__X__SIZE": "3"}
+    assert load(tmp_path, environ=environ).get("tools.x") == {"size": 3}
