@@ -138,7 +138,8 @@ class Runtime:
         from llmspell_core.config import policy_settings
         from llmspell_core.policy import Policy
 
-        return Policy(policy_settings(self.config) | {"working_directory": str(self.cwd)})
+        settings = policy_settings(self.config) | {"working_directory": str(self.cwd)}
+        return Policy(settings, secrets=self.config.secrets())
 
     def _make_providers(self) -> Providers:
         from llmspell_core.providers import Providers
