@@ -20,6 +20,9 @@ COMMANDS = {
     "provider": Entry(f"{HERE}.provider:provider", "List and test model providers."),
     "providers": Entry(f"{HERE}.provider:provider", "The same as provider.", hidden=True),
     "plugin": Entry(f"{HERE}.plugin:plugin", "List and check what is installed."),
+    "config": Entry(f"{HERE}.config:config", "Show, check and change the configuration."),
+    "init": Entry(f"{HERE}.init:init", "Make a folder to start in."),
+    "info": Entry(f"{HERE}.info:info", "Show what is installed and what this machine gives."),
     "completion": Entry(f"{HERE}.completion:completion", "Print the completion script of a shell."),
     "version": Entry(f"{HERE}.version:version", "Show versions."),
 }

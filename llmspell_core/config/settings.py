@@ -84,7 +84,7 @@ class Providers(Section):
 
 class Lua(Section):
     stdlib: Literal["none", "basic", "standard", "all"]
-    implementation: str | None = None
+    variant: str | None = None
     max_memory_bytes: PositiveInt | None = None
     timeout_ms: PositiveInt | None = None
     enable_debug: bool
