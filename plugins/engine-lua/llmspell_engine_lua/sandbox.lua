@@ -1,0 +1,239 @@
+-- The world a script lives in: its own environment, and the parts of the standard library its profile allows.
+-- Called as a chunk with K, the table that the chunks of this engine share. Whatever is used after user code ran is
+-- captured here: a script may change the library tables it sees.
+local K = ...
+local host, profile = K.host, K.profile
+local getinfo, traceback, sethook = debug.getinfo, debug.traceback, debug.sethook
+local type, error, select, pairs, next, tostring, setmetatable = type, error, select, pairs, next, tostring, setmetatable
+local getmetatable, rawget, load, pcall, xpcall = getmetatable, rawget, load, pcall, xpcall
+local floor, huge, mathtype = math.floor, math.huge, math.type
+local concat, unpack, format, sub, gsub, match = table.concat, table.unpack or unpack, string.format, string.sub, string.gsub, string.match
+local real_setmetatable, getreal = setmetatable, getmetatable
+
+K.getinfo, K.traceback, K.unpack = getinfo, traceback, unpack
+
+local env = {}
+K.env = env
+for _, name in next, { "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen",
+  "rawset", "select", "setmetatable", "tonumber", "tostring", "type", "xpcall", "_VERSION" } do
+  env[name] = _G[name]
+end
+env._G = env
+for _, name in next, { "string", "table", "math", "coroutine", "utf8" } do
+  env[name] = _G[name]
+end
+env.unpack = not table.unpack and unpack or nil
+string.dump = nil
+getmetatable("").__metatable = false
+
+-- Output ------------------------------------------------------------------------------------------------------------
+
+local function shown(value)
+  local kind = type(value)
+  if kind == "string" then return value end
+  if kind == "number" then
+    if mathtype and mathtype(value) == "float" and value == floor(value) and value < 1e15 and value > -1e15 then
+      return format("%d", value)
+    end
+    return tostring(value)
+  end
+  if kind == "table" then
+    local meta = getreal(value)
+    if type(meta) == "table" and rawget(meta, "__tostring") then return tostring(value) end
+    return "table"
+  end
+  if kind == "nil" or kind == "boolean" then return tostring(value) end
+  return kind
+end
+K.shown = shown
+
+function env.print(...)
+  local parts = { ... }
+  for i = 1, select("#", ...) do parts[i] = shown(parts[i]) end
+  host.write("stdout", concat(parts, "\t") .. "\n")
+end
+
+-- Code --------------------------------------------------------------------------------------------------------------
+
+-- Short chunk names, as Lua writes them into messages -> the names the host knows.
+K.chunks = {}
+
+local function short_name(name)
+  return getinfo(load("", "@" .. name), "S").short_src
+end
+
+function K.compile(source, name, environment)
+  if sub(source, 1, 1) == "#" then source = "--" .. source end
+  local chunk, problem = load(source, "@" .. name, "t", environment or env)
+  if not chunk then
+    host.remember(name, source)
+    K.chunks[short_name(name)] = name
+    return nil, problem
+  end
+  host.remember(name, source)
+  K.chunks[getinfo(chunk, "S").short_src] = name
+  return chunk
+end
+
+if profile ~= "high" then
+  local function pieces(source)
+    local found = {}
+    while true do
+      local piece = source()
+      if piece == nil or piece == "" then return concat(found) end
+      if type(piece) ~= "string" then error("reader function must return a string", 3) end
+      found[#found + 1] = piece
+    end
+  end
+
+  function env.load(source, name, _, environment)
+    if type(source) == "function" then source = pieces(source) end
+    if type(source) ~= "string" then error("bad argument #1 to 'load' (string or function expected)", 2) end
+    if sub(source, 1, 1) == "\27" then return nil, "attempt to load a binary chunk (only text is allowed)" end
+    return load(source, name or source, "t", environment or env)
+  end
+
+  local function fetch(op, name)
+    local ok, found = host.call(op, getinfo(3, "l").currentline, name)
+    if not ok then return nil, found end
+    return found
+  end
+
+  function env.loadfile(path, _, environment)
+    local found, problem = fetch("Script.source", path)
+    if not found then return nil, problem end
+    return K.compile(found.source, found.name, environment)
+  end
+
+  function env.dofile(path)
+    local found, problem = fetch("Script.source", path)
+    if not found then error(problem, 2) end
+    local chunk, wrong = K.compile(found.source, found.name)
+    if not chunk then error(wrong, 0) end
+    return chunk()
+  end
+
+  local loaded, loading = {}, {}
+  for _, name in next, { "string", "table", "math", "coroutine", "utf8" } do loaded[name] = _G[name] end
+
+  function env.require(name)
+    if type(name) ~= "string" then error("bad argument #1 to 'require' (string expected)", 2) end
+    if loaded[name] ~= nil then return loaded[name] end
+    if loading[name] then error("module '" .. name .. "' requires itself", 2) end
+    local found, problem = fetch("Script.module", name)
+    if not found then error(problem, 2) end
+    local chunk, wrong = K.compile(found.source, found.name)
+    if not chunk then error(wrong, 0) end
+    loading[name] = true
+    local ok, value = pcall(chunk, name, found.name)
+    loading[name] = nil
+    if not ok then error(value, 0) end
+    if value == nil then value = true end
+    loaded[name] = value
+    return value
+  end
+end
+
+function env.collectgarbage(what)
+  what = what or "collect"
+  if what == "count" then return collectgarbage("count") end
+  if what == "collect" or what == "step" then return collectgarbage("collect") end
+  error("collectgarbage: only 'count' and 'collect' are available", 2)
+end
+local collectgarbage = collectgarbage
+K.used_bytes = function() return floor(collectgarbage("count") * 1024) end
+
+-- The operating system ----------------------------------------------------------------------------------------------
+
+env.os = { time = os.time, date = os.date, clock = os.clock, difftime = os.difftime }
+
+function env.os.exit(code)
+  if code == nil or code == true then code = 0 elseif code == false then code = 1 end
+  if type(code) ~= "number" then error("bad argument #1 to 'exit' (number expected)", 2) end
+  K.flush_files()
+  host.exit(floor(code))
+end
+
+if profile ~= "high" then
+  function env.os.getenv(name)
+    local ok, value = host.call("Script.getenv", getinfo(2, "l").currentline, name)
+    if not ok then error(value, 2) end
+    return value
+  end
+
+  function env.os.execute(command)
+    if command == nil then return false end
+    host.write("stderr", "os.execute is not available in scripts; use the tool process-executor\n")
+    return nil, "exit", 1
+  end
+end
+
+-- Interrupts (interactive sessions only: the hook costs) --------------------------------------------------------------
+
+if K.interactive then
+  local interval = 10000
+  local function hook()
+    if host.interrupted() then error("interrupted", 0) end
+  end
+  K.arm = function() sethook(hook, "", interval) end
+  local create, wrap = coroutine.create, coroutine.wrap
+  local function armed(body)
+    return function(...)
+      K.arm()
+      return body(...)
+    end
+  end
+  function coroutine.create(body) return create(armed(body)) end
+  function coroutine.wrap(body) return wrap(armed(body)) end
+  -- An interrupt is not a failure that a script may handle.
+  local function rethrow(ok, ...)
+    if not ok and host.interrupted() then error("interrupted", 0) end
+    return ok, ...
+  end
+  function env.pcall(...) return rethrow(pcall(...)) end
+  function env.xpcall(...) return rethrow(xpcall(...)) end
+else
+  K.arm = function() end
+end
+
+-- Errors ------------------------------------------------------------------------------------------------------------
+
+local function described(problem)
+  if type(problem) == "string" then return problem end
+  if type(problem) == "number" then return tostring(problem) end
+  if type(problem) == "table" then
+    local meta = getreal(problem)
+    if type(meta) == "table" and rawget(meta, "__tostring") then
+      local ok, text = pcall(tostring, problem)
+      if ok and type(text) == "string" then return text end
+    end
+    local message = rawget(problem, "message") or rawget(problem, "error")
+    if type(message) == "string" then return message end
+    return "an error object (a table without 'message')"
+  end
+  return "an error object (a " .. type(problem) .. " value)"
+end
+K.described = described
+
+local function own_lines(text)
+  local kept = {}
+  for line in string.gmatch(text, "[^\n]+") do
+    if not string.find(line, "[llmspell]", 1, true) and not match(line, "^%s*%[C%]: in %?$") then kept[#kept + 1] = line end
+  end
+  return concat(kept, "\n")
+end
+
+local function handler(problem)
+  return { described(problem), traceback("", 2) }
+end
+
+local function finish(ok, first, ...)
+  if ok then return true, first, ... end
+  if type(first) ~= "table" then return false, described(first), "" end
+  return false, first[1], own_lines(first[2])
+end
+
+-- Calls `body(...)`; returns true, values... or false, message, traceback.
+function K.protected(body, ...)
+  return finish(xpcall(body, handler, ...))
+end

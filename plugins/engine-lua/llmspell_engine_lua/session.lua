@@ -1,0 +1,86 @@
+-- Running scripts and cells, and completing words.
+local K = ...
+local host, env, kinds, identity = K.host, K.env, K.kinds, K.identity
+local type, select, next, setmetatable, getmetatable, tostring, rawget = type, select, next, setmetatable, getmetatable, tostring, rawget
+local match, gmatch, sub, concat, format = string.match, string.gmatch, string.sub, table.concat, string.format
+local sort, ipairs = table.sort, ipairs
+
+function K.set_args(args)
+  local ARGS, arg = {}, {}
+  for name, value in next, args.named do ARGS[name] = value end
+  for i, value in ipairs(args.positional) do ARGS[i], arg[i] = value, value end
+  ARGS[0], arg[0] = args.script, args.script
+  env.ARGS, env.Args, env.arg = ARGS, ARGS, arg
+end
+
+local function pack(...) return { n = select("#", ...), ... } end
+
+local function displayed(values)
+  if values.n == 0 then return nil end
+  local parts = {}
+  for i = 1, values.n do
+    local value = values[i]
+    if type(value) == "string" then
+      parts[i] = format("%q", value)
+    elseif type(value) == "table" and K.dump then
+      parts[i] = K.dump(value)
+    else
+      parts[i] = K.shown(value)
+    end
+  end
+  return concat(parts, "\t")
+end
+
+local function run_chunk(chunk)
+  K.arm()
+  local values = pack(K.protected(chunk))
+  K.flush_files()
+  if not values[1] then return false, values[2], values[3] end
+  local ok, problem, trace = K.protected(K.drain)
+  if not ok then return false, problem, trace end
+  return true, pack(K.unpack(values, 2, values.n))
+end
+
+-- Returns true, value, display, or false, message, traceback; a traceback of nil means that it did not compile.
+function K.run(source, name, mode)
+  local chunk, problem
+  if mode == "cell" then chunk = K.compile("return " .. source, name) end
+  if not chunk then chunk, problem = K.compile(source, name) end
+  if not chunk then return false, problem, nil end
+  local ok, values, trace = run_chunk(chunk)
+  if not ok then return false, values, trace or "" end
+  return true, values[1], mode == "cell" and displayed(values) or nil
+end
+
+-- What the last word of `text` could become: names of fields, and of methods after a colon.
+function K.complete(text)
+  local word = match(text, "[%w_%.:]+$") or ""
+  local path, separator, start = match(word, "^(.-)([%.:]?)([%w_]*)$")
+  local target = env
+  for name in gmatch(path, "[%w_]+") do
+    if type(target) ~= "table" then return {} end
+    target = identity[target] and identity[target][3][name] or rawget(target, name)
+  end
+  local found = {}
+  local function add(members, methods_only)
+    for name, value in next, members do
+      if type(name) == "string" and sub(name, 1, #start) == start and (not methods_only or type(value) == "function") then
+        found[path .. separator .. name] = true
+      end
+    end
+  end
+  if type(target) ~= "table" then return {} end
+  local own = identity[target]
+  if own then
+    add(kinds[own[1]] or {}, true)
+    if separator ~= ":" then add(own[3]) end
+  else
+    add(target, separator == ":")
+    local meta = getmetatable(target)
+    if type(meta) == "table" and type(meta.__index) == "table" then add(meta.__index, separator == ":") end
+  end
+  local list = {}
+  for name in next, found do list[#list + 1] = name end
+  sort(list)
+  return list
+end

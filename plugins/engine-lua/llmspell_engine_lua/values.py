@@ -1,0 +1,182 @@
+"""Values across the border of the Lua VM.
+
+Every str in this process is a view of bytes, one character (0-255) per byte: the VM is opened with the encoding latin-1
+and frames are decoded with it, so text passes through without being decoded or copied twice. Only what leaves the process
+is checked to be UTF-8.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_DEPTH", "MAX_TABLES", "BadValue", "Values", "bytes_view", "dump"]
+
+MAX_DEPTH = 64
+MAX_TABLES = 100_000
+MAX_INTEGER = 1 << 63
+
+dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+_sorted = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False, sort_keys=True).encode
+_pretty = json.JSONEncoder(indent=2, allow_nan=False, ensure_ascii=False, sort_keys=True).encode
+
+
+class BadValue(Exception):  # noqa: N818 - it becomes a script's error, with a better name
+    """A Lua value that cannot cross."""
+
+
+class Values:
+    """Conversions for one runtime.
+
+    Args:
+        runtime: the lupa runtime.
+        special: Lua function (table) -> kind, id, fields for handles, "array" for marked tables, else nil.
+        keep: Lua function (function) -> id; stores a callback.
+        handle: Lua function (kind, id, fields) -> the handle's table.
+    """
+
+    def __init__(self, runtime: Any, special: Any, keep: Any, handle: Any) -> None:
+        self._table_from = runtime.table_from
+        self._table = type(runtime.table())
+        self._function = type(keep)
+        self._special, self._keep, self._handle = special, keep, handle
+
+    # -- out of the VM ----------------------------------------------------------------------------------------------
+
+    def out(self, value: Any, allow: Callable[[str], bool] | None = None, key: str = "") -> Any:
+        """Data of an argument. `allow(key)`: may a function stand there? It becomes {"$fn": id}; handles {"$handle": ...}.
+
+        Raises: BadValue.
+        """
+        return self._walk(value, _Walk(allow, references=True), key, 0)
+
+    def result(self, value: Any) -> Any:
+        """Data of what a script returned: functions in it are left out, handles become their fields. Raises: BadValue."""
+        return self._walk(value, _Walk(lambda _: True, drop_functions=True), "", 0)
+
+    def encode(self, value: Any, *, pretty: bool = False) -> str:
+        """JSON text of a value, keys sorted. Raises: BadValue."""
+        data = self._walk(value, _Walk(None), "", 0)
+        return _pretty(data) if pretty else _sorted(data)
+
+    def _walk(self, value: Any, walk: _Walk, key: str, depth: int) -> Any:
+        kind = type(value)
+        if value is None or kind is str or kind is int or kind is bool:
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else None
+        if kind is self._table:
+            return self._walk_table(value, walk, key, depth)
+        if kind is self._function and walk.allow is not None and walk.allow(key):
+            return None if walk.drop_functions else {"$fn": self._keep(value)}
+        if walk.drop_functions:
+            return None
+        word = "function" if kind is self._function else "thread" if "Coroutine" in kind.__name__ else "userdata"
+        raise BadValue(f"Unsupported Lua type: {word}" + (f" (in field '{key}')" if depth and key else ""))
+
+    def _walk_table(self, table: Any, walk: _Walk, key: str, depth: int) -> Any:
+        walk.tables += 1
+        if depth >= MAX_DEPTH:
+            raise BadValue(f"the table is nested deeper than {MAX_DEPTH} levels, or contains itself")
+        if walk.tables > MAX_TABLES:
+            raise BadValue(f"there are more than {MAX_TABLES} tables in it")
+        items = dict(table.items())
+        if not items:
+            return self._walk_empty(table, walk, depth)
+        depth += 1
+        length = len(table)
+        if length and all(i in items for i in range(1, length + 1)):
+            return [self._walk(items[i], walk, key, depth) for i in range(1, length + 1)]
+        named = ((_key(k), v) for k, v in items.items() if not (walk.drop_functions and type(v) is self._function))
+        return {k: self._walk(v, walk, k, depth) for k, v in named}
+
+    def _walk_empty(self, table: Any, walk: _Walk, depth: int) -> Any:
+        """An empty table may be a handle or a marked array: only then does its identity matter."""
+        found = self._special(table)
+        if found is None:
+            return {}
+        if found == "array":
+            return []
+        kind, id_, fields = found
+        if walk.references:
+            return {"$handle": kind, "id": id_}
+        return self._walk(fields, walk, "", depth + 1)
+
+    # -- into the VM ------------------------------------------------------------------------------------------------
+
+    def into(self, value: Any, *, handles: bool = False) -> Any:
+        """The Lua value for JSON data; with `handles`, {"$handle": ...} becomes the object's table."""
+        kind = type(value)
+        if kind is str or kind is bool or value is None or kind is float:
+            return value
+        if kind is int:
+            return _number(value)
+        if handles:
+            return self._build(value, handles=True, text=_same)
+        try:
+            return self._table_from(value, recursive=True)
+        except OverflowError:
+            return self._build(value, handles=False, text=_same)
+
+    def decode(self, text: str) -> Any:
+        """The Lua value of JSON text. Raises: ValueError, RecursionError."""
+        if "\\u" not in text:
+            return self.into(json.loads(text))
+        # Escapes name characters, not bytes: decode everything first, then make views of it.
+        return self._build(json.loads(text.encode("latin-1").decode("utf-8")), handles=False, text=bytes_view)
+
+    def _build(self, value: Any, *, handles: bool, text: Callable[[str], str]) -> Any:
+        if isinstance(value, str):
+            return text(value)
+        if isinstance(value, list):
+            return self._table_from([self._build(item, handles=handles, text=text) for item in value])
+        if not isinstance(value, dict):
+            return _number(value) if type(value) is int else value
+        if handles and "$handle" in value:
+            fields = self._build(value.get("fields") or {}, handles=True, text=text)
+            return self._handle(value["$handle"], value["id"], fields)
+        return self._table_from({text(k): self._build(v, handles=handles, text=text) for k, v in value.items()})
+
+
+class _Walk:
+    """How one walk treats what is not plain data, and how much it has seen."""
+
+    __slots__ = ("allow", "drop_functions", "references", "tables")
+
+    def __init__(
+        self, allow: Callable[[str], bool] | None, *, references: bool = False, drop_functions: bool = False
+    ) -> None:
+        self.allow = allow
+        self.references = references
+        self.drop_functions = drop_functions
+        self.tables = 0
+
+
+def bytes_view(text: str) -> str:
+    """Characters as UTF-8 bytes, each again a character."""
+    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _number(value: int) -> int | float:
+    """Beyond 64 bits only a float will do."""
+    return value if -MAX_INTEGER <= value < MAX_INTEGER else float(value)
+
+
+def _key(key: Any) -> str:
+    if type(key) is str:
+        return key
+    if type(key) is float and key.is_integer():
+        return str(int(key))
+    if type(key) in (int, float):
+        return str(key)
+    if type(key) is bool:
+        return "true" if key else "false"
+    raise BadValue("a table key is neither a string nor a number")

@@ -1,0 +1,363 @@
+"""The Lua VM inside the worker: lupa, a sandbox, and the prelude built from the manifest.
+
+Rules that keep it safe (each was learnt the hard way):
+- Scripts run in their own environment table. The real globals end up without `debug` and `python`.
+- No Python object ever becomes visible to a script: only scalars, tables, and functions written in Lua.
+- Python functions called from Lua never raise; they return `True, value...` or `False, message`.
+- Lua functions are never kept here: callbacks are integer ids, the functions stay in the VM.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from llmspell_core.script.worker import HostError, Interrupted, VMError
+from llmspell_engine_lua.values import BadValue, Values, dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmspell_core.script.worker import Host
+
+__all__ = ["LuaVM"]
+
+CHUNKS = ("sandbox", "prelude", "async", "files", "session")
+HIGH_MEMORY = 32 * 1024 * 1024
+
+_library: Any = None
+_sources: dict[str, str] = {}
+
+
+def _deny(*_: object) -> object:
+    """The attribute filter: a script sees no attribute of any Python object."""
+    raise AttributeError("access denied")
+
+
+class LuaVM:
+    """One Lua state. See `llmspell_core.script.worker.VM` for the contract."""
+
+    raw: ClassVar[bool] = True
+    encoding: ClassVar[str] = "latin-1"
+
+    @staticmethod
+    def prepare(boot: dict[str, Any]) -> None:
+        """Loads what has to be loaded before the fence closes."""
+        global _library
+        _library = import_module(f"lupa.{boot['options'].get('variant', 'lua54')}")
+        folder = Path(__file__).parent
+        for name in CHUNKS:
+            _sources[name] = (folder / f"{name}.lua").read_text("ascii")
+
+    def __init__(self, boot: dict[str, Any], host: Host) -> None:
+        self._host = host
+        self._memory_error = _library.LuaMemoryError
+        self._error = _library.LuaError
+        self._runtime = self._new_runtime(boot)
+        self._programs: dict[str, str] = {}
+        self._parameters = _parameters(boot["manifest"])
+        self._k = self._runtime.table_from(
+            {
+                "host": self._runtime.table_from(self._host_functions()),
+                "profile": boot["profile"],
+                "interactive": bool(boot["interactive"]),
+            }
+        )
+        self._k["vm"] = self._runtime.table_from({"json_encode": self._json_encode, "json_decode": self._json_decode})
+        for name in CHUNKS:
+            self._load(name)(self._k)
+            if name == "prelude":
+                self._values = Values(self._runtime, self._k["special"], self._k["keep"], self._k["handle"])
+        self._install(boot["manifest"])
+
+    def _new_runtime(self, boot: dict[str, Any]) -> Any:
+        options: dict[str, Any] = {}
+        memory = boot["memory"]
+        if boot["profile"] == "high":
+            memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
+        if memory and "jit" not in _library.__name__:
+            options["max_memory"] = memory
+        return _library.LuaRuntime(
+            encoding="latin-1",
+            source_encoding="latin-1",
+            unpack_returned_tuples=True,
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_deny,
+            **options,
+        )
+
+    def _load(self, name: str) -> Any:
+        load = self._runtime.eval("function(source, name) return assert(load(source, name, 't')) end")
+        return load(_sources[name], f"=[llmspell] {name}")
+
+    def _install(self, manifest: dict[str, Any]) -> None:
+        vm, k = self._k["vm"], self._k
+        for name in ("host", "arrays", "identity", "env", "traceback", "getinfo", "used_bytes", "shown", "chunks"):
+            vm[name] = k[name]
+        vm["share"] = k
+        # Before any user code runs, nothing of this may be left in the real globals.
+        self._runtime.execute("python = nil")
+        k["install"](self._runtime.table_from(manifest, recursive=True))
+        self._run, self._dispatch = k["run"], k["dispatch"]
+        self._runtime.execute("debug, package, io, os, dofile, loadfile, require = nil")
+
+    # -- the contract -----------------------------------------------------------------------------------------------
+
+    def run(self, source: str, name: str, args: dict[str, Any], mode: str) -> str:
+        self._k["set_args"](self._runtime.table_from(args, recursive=True))
+        try:
+            outcome = self._run(source, name, mode)
+            if not outcome[0]:
+                raise self._failure(str(outcome[1]), outcome[2])
+            value = self._values.result(outcome[1] if len(outcome) > 1 else None)
+            display = outcome[2] if len(outcome) > 2 else None
+            return _text({"value": value, "display": display})
+        except BadValue as error:
+            raise VMError("runtime", f"the script's result cannot be handed over: {error}", file=name) from None
+        except (self._memory_error, MemoryError):
+            raise VMError("memory", f"{name}: the script used up its memory", file=name) from None
+        except self._error as error:
+            raise VMError("runtime", str(error), file=name) from None
+
+    def invoke(self, invocation: int, callback: int, args: str) -> str:
+        values = [self._values.into(item, handles='"$handle"' in args) for item in json.loads(args)]
+        try:
+            table = self._runtime.table_from({i + 1: value for i, value in enumerate(values)})
+            ok, *rest = self._dispatch(callback, table, len(values))
+            if not ok:
+                raise self._failure(str(rest[0]), rest[1])
+            return _text(self._values.out(rest[0] if rest else None))
+        except BadValue as error:
+            raise VMError("runtime", f"a callback returned something that cannot be handed over: {error}") from None
+        except (self._memory_error, MemoryError):
+            raise VMError("memory", "the script used up its memory in a callback") from None
+        except self._error as error:
+            raise VMError("runtime", str(error)) from None
+
+    def complete(self, text: str) -> list[str]:
+        return [str(name) for name in self._k["complete"](text).values()]
+
+    # -- errors -----------------------------------------------------------------------------------------------------
+
+    def _failure(self, message: str, trace: str | None) -> VMError:
+        phase = "syntax" if trace is None else "runtime"
+        if trace is not None and message == "interrupted":
+            return VMError("interrupted", "interrupted")
+        if trace is not None and "not enough memory" in message:
+            phase = "memory"
+        file, line = self._position(message, trace or "")
+        return VMError(
+            phase, message, file=file, line=line, source_line=self._line_of(file, line), traceback=trace or None
+        )
+
+    def _position(self, message: str, trace: str) -> tuple[str | None, int | None]:
+        """Where the message says it happened; else the innermost line of the script in the traceback."""
+        chunks = dict(self._k["chunks"].items())
+        for text in (message, *(piece.strip() for piece in trace.splitlines())):
+            for short, name in chunks.items():
+                digits = text[len(short) + 1 :].partition(":")[0] if text.startswith(f"{short}:") else ""
+                if digits.isdecimal():
+                    return name, int(digits)
+        return None, None
+
+    def _line_of(self, file: str | None, line: int | None) -> str | None:
+        lines = self._programs.get(file or "", "").split("\n")
+        return lines[line - 1].strip()[:500] if line and line <= len(lines) else None
+
+    # -- what Lua calls ---------------------------------------------------------------------------------------------
+
+    def _host_functions(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "call": self._call,
+            "file": self._file,
+            "post": self._post,
+            "start": self._start,
+            "cancel": self._host.cancel,
+            "step": self._step,
+            "write": self._host.write,
+            "exit": self._host.exit,
+            "interrupted": lambda: self._host.interrupted,
+            "remember": self._programs.__setitem__,
+        }
+
+    def _call(self, op: str, line: int, *args: Any) -> Any:
+        try:
+            return True, self._opened(self._host.call(op, self._arguments(op, args), line))
+        except (HostError, BadValue) as error:
+            return False, str(error)
+        except Interrupted:
+            return False, "interrupted"
+        except MemoryError:
+            return False, "not enough memory"
+        except Exception as error:  # noqa: BLE001 - a Python exception must never reach a script
+            return False, f"{op} failed: {type(error).__name__}"
+
+    def _opened(self, env: str) -> Any:
+        found = json.loads(env)
+        if not found["ok"]:
+            self._host.open(found)
+        return self._values.into(found["value"], handles="h" in found)
+
+    def _post(self, op: str, *args: Any) -> Any:
+        try:
+            self._host.post(op, self._arguments(op, args))
+        except BadValue as error:
+            return False, str(error)
+        return True, None
+
+    def _start(self, op: str, line: int, count: int, *args: Any) -> Any:
+        def done(env: str) -> None:
+            try:
+                value = (True, self._opened(env))
+            except HostError as error:
+                value = (False, str(error))
+            self._k["settle"](call_id, *value)
+
+        try:
+            call_id = self._host.start(op, self._arguments(op, args[:count]), line, done)
+        except BadValue as error:
+            return False, str(error)
+        return True, call_id
+
+    def _step(self, left_ms: float | None) -> Any:
+        """Serves one frame: "ok", "timeout" or a message, and the milliseconds that are left."""
+        begin = monotonic()
+        try:
+            served = self._host.step(None if left_ms is None else max(0.0, left_ms / 1000))
+        except Interrupted:
+            return "interrupted", left_ms
+        except self._error as error:
+            return str(error), left_ms
+        left = None if left_ms is None else left_ms - (monotonic() - begin) * 1000
+        return "ok" if served and (left is None or left > 0) else "timeout", left
+
+    def _file(self, op: str, *args: Any) -> Any:
+        """A file operation: content that is no text crosses as base64."""
+        content = [_portable(arg) if isinstance(arg, str) else arg for arg in args]
+        try:
+            found = json.loads(self._host.call(op, _text(content), 0))
+            value = found["value"] if found["ok"] else self._host.open(found)
+        except HostError as error:
+            return False, str(error)
+        except Interrupted:
+            return False, "interrupted"
+        if isinstance(value, dict) and "b64" in value:
+            value = binascii.a2b_base64(value["b64"]).decode("latin-1")
+        return True, self._values.into(value)
+
+    def _arguments(self, op: str, args: tuple[Any, ...]) -> str:
+        """JSON text of the arguments. Raises: BadValue, which names the argument."""
+        params = self._parameters.get(op, ())
+        data = []
+        for i, arg in enumerate(args):
+            kind = type(arg)
+            if kind is str or kind is int or kind is bool or arg is None:
+                data.append(arg)
+                continue
+            name, allow = params[i] if i < len(params) else (f"argument {i + 1}", None)
+            try:
+                data.append(self._values.out(arg, allow))
+            except BadValue as error:
+                raise BadValue(f"{_label(op)}: '{name}': {error}") from None
+        text = dump(data)
+        return text if text.isascii() or _is_text(text) else _refuse_bytes(op, data, params)
+
+    def _json_encode(self, value: Any, pretty: bool = False) -> Any:
+        try:
+            return True, self._values.encode(value, pretty=bool(pretty))
+        except BadValue as error:
+            return False, str(error)
+
+    def _json_decode(self, text: Any) -> Any:
+        if not isinstance(text, str):
+            return False, "JSON parse error: a string is expected"
+        try:
+            return True, self._values.decode(text)
+        except (ValueError, RecursionError) as error:
+            return False, f"JSON parse error: {error}"
+
+
+Parameter = tuple[str, "Callable[[str], bool] | None"]
+
+
+def _parameters(manifest: dict[str, Any]) -> dict[str, list[Parameter]]:
+    """op -> its parameters' names and where functions may stand in them; a method's first argument is its object."""
+    found: dict[str, list[Parameter]] = {}
+
+    def add_global(spec: dict[str, Any]) -> None:
+        for function in spec["functions"]:
+            found[function["op"]] = [_parameter(p) for p in function["params"]]
+        for builder in spec["builders"]:
+            found[builder["build"]["op"]] = [("fields", _allowed_fields(builder))]
+        for sub in spec["subglobals"]:
+            add_global(sub)
+
+    for spec in manifest["globals"]:
+        add_global(spec)
+    for handle in manifest["handles"].values():
+        for method in handle["methods"]:
+            found[method["op"]] = [("self", None), *(_parameter(p) for p in method["params"])]
+    return found
+
+
+def _parameter(spec: dict[str, Any]) -> Parameter:
+    if spec["type"] == "function":
+        return spec["name"], lambda key: key == ""
+    return spec["name"], _allows(set(spec["callbacks"]))
+
+
+def _allows(keys: set[str]) -> Callable[[str], bool] | None:
+    if not keys:
+        return None
+    return (lambda _: True) if "*" in keys else keys.__contains__
+
+
+def _allowed_fields(builder: dict[str, Any]) -> Callable[[str], bool] | None:
+    keys: set[str] = set()
+    for setter in builder["setters"]:
+        for param in setter["params"]:
+            keys.update(param["callbacks"])
+            if param["type"] == "function":
+                keys.update({param["name"], setter["field"] or setter["name"]})
+    return _allows(keys)
+
+
+def _label(op: str) -> str:
+    return op.replace("#", ":")
+
+
+def _is_text(view: str) -> bool:
+    try:
+        view.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _refuse_bytes(op: str, data: list[Any], params: Any) -> str:
+    for i, item in enumerate(data):
+        if not _is_text(dump(item)):
+            name = params[i][0] if i < len(params) else f"argument {i + 1}"
+            raise BadValue(f"{_label(op)}: '{name}' holds text that is not UTF-8; encode it first (base64-encoder)")
+    raise BadValue(f"{_label(op)}: text that is not UTF-8")
+
+
+def _portable(content: str) -> Any:
+    return (
+        content
+        if _is_text(content)
+        else {"b64": binascii.b2a_base64(content.encode("latin-1"), newline=False).decode()}
+    )
+
+
+def _text(value: Any) -> str:
+    """JSON text; bytes that are not UTF-8 are replaced, so that a result always arrives."""
+    text = dump(value)
+    if text.isascii() or _is_text(text):
+        return text
+    return text.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")
