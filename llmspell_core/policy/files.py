@@ -125,13 +125,12 @@ class Files:
     async def write_text(
         self, path: AnyPath, text: str, *, encoding: str = "utf-8", atomic: bool | None = None
     ) -> FileEntry:
-        return await self.write_bytes(path, text.encode(encoding), atomic=atomic)
+        return await self.write_bytes(path, _encoded(text, encoding), atomic=atomic)
 
     async def append(self, path: AnyPath, data: str | bytes) -> FileEntry:
         """Add to the end; makes the file when it is not there."""
-        return await self._run(
-            "append to", path, lambda p: self._append(p, data if isinstance(data, bytes) else data.encode())
-        )
+        added = data if isinstance(data, bytes) else _encoded(data, "utf-8")
+        return await self._run("append to", path, lambda p: self._append(p, added))
 
     async def delete(self, path: AnyPath) -> None:
         """Delete a file, or a link but not what it points to. Directories stay."""
@@ -323,6 +322,14 @@ class Files:
                 used=size,
                 hint="Raise tools.file_operations.max_file_size (bytes) if this size is wanted.",
             )
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as error:
+        reason = f"it holds {text[error.start]!r}, which {encoding} cannot write"
+        raise ValidationError(f"this is not text: {reason}", field="input", hint="Write it as bytes.") from None
 
 
 def _file(place: Place, flags: int, path: AnyPath) -> BinaryIO:

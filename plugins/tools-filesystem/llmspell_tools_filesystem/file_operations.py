@@ -28,8 +28,7 @@ Operation = Literal["read", "write", "append", "delete", "create_dir", "list_dir
 
 
 def _canonical(word: Any) -> Any:
-    lowered = word.lower() if isinstance(word, str) else word
-    return SYNONYMS.get(lowered, lowered)
+    return SYNONYMS.get(word.lower(), word.lower()) if isinstance(word, str) else word
 
 
 class Parameters(BaseModel):
@@ -110,9 +109,10 @@ def _failed_write(path: str, error: LLMSpellError) -> ToolResult:
 
 
 async def _append(params: Parameters, ctx: ExecutionContext) -> ToolResult:
-    path, data = params.need("path"), params.need("input").encode()
+    path, data = params.need("path"), params.need("input")
     entry = await ctx.files.append(path, data)
-    return _done(f"Appended {len(data)} bytes to {path}", {"appended_size": len(data)}, path, entry.size)
+    size = len(data.encode())
+    return _done(f"Appended {size} bytes to {path}", {"appended_size": size}, path, entry.size)
 
 
 async def _delete(params: Parameters, ctx: ExecutionContext) -> ToolResult:

@@ -27,6 +27,10 @@ def _empty_table(value: Any) -> Any:
     return {} if value is None or value == [] else value
 
 
+def _upper(word: Any) -> Any:
+    return word.upper() if isinstance(word, str) else word
+
+
 Headers = Annotated[dict[str, str], BeforeValidator(_empty_table)]
 
 
@@ -65,7 +69,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     input: str = Field(description="The URL, with http:// or https://.")
-    method: Annotated[Method, BeforeValidator(lambda word: word.upper() if isinstance(word, str) else word)] = "GET"
+    method: Annotated[Method, BeforeValidator(_upper)] = Field("GET", description="The HTTP method.")
     headers: Headers = Field(default_factory=dict, description="Request headers by name.")
     body: Any = Field(None, description="The request body: text is sent as it is, any other value as JSON.")
     auth: Annotated[Auth, BeforeValidator(_empty_table)] = Field(default_factory=Auth, description="Credentials.")

@@ -1,0 +1,181 @@
+"""file-operations on real files, through the desk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llmspell_tools_filesystem.file_operations import FileOperations
+
+from llmspell_core.errors import NotFoundError, SecurityError, ValidationError
+from llmspell_core.messages import AgentOutput
+from llmspell_core.registry import Registry
+from llmspell_core.runtime import Runtime
+
+Invoke = Callable[..., Awaitable[AgentOutput]]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    (tmp_path / "outside.txt").write_text("secret")
+    (tmp_path / "room").mkdir()
+    return tmp_path / "room"
+
+
+@pytest.fixture
+async def invoke(room: Path) -> AsyncIterator[Invoke]:
+    """`await invoke("read", path="a.txt")`, with relative paths in `room`, the only allowed directory."""
+    registry = Registry()
+    registry.register("tools", FileOperations.name, FileOperations)
+    settings = {"tools": {"file_operations": {"allowed_paths": ["."], "max_file_size": 1000}}}
+    async with Runtime(settings, registry=registry, cwd=room) as runtime:
+
+        async def call(operation: str, **parameters: Any) -> AgentOutput:
+            return await runtime.invoke_tool("file-operations", {"operation": operation, **parameters})
+
+        yield call
+
+
+def response(output: AgentOutput) -> dict[str, Any]:
+    envelope: dict[str, Any] = output.metadata.extra["response"]
+    return envelope
+
+
+async def test_read_gives_the_content_as_text(room: Path, invoke: Invoke) -> None:
+    (room / "größe.txt").write_text("größe\n", encoding="utf-8")
+    output = await invoke("read", path="größe.txt")
+    assert output.text == "größe\n"
+    assert response(output)["result"] == {"input": "größe\n", "size": 8}
+    assert response(output)["metadata"] == {"file_path": "größe.txt", "file_size": 8}
+
+
+async def test_write_replaces_and_append_extends(room: Path, invoke: Invoke) -> None:
+    await invoke("write", path="a.txt", input="one\n")
+    written = await invoke("write", path="a.txt", content="two\n")
+    appended = await invoke("append", path="a.txt", input="drü\n")
+    assert (room / "a.txt").read_text(encoding="utf-8") == "two\ndrü\n"
+    assert written.text == "Wrote 4 bytes to a.txt"
+    assert response(written)["success"] is True
+    assert response(appended)["result"] == {"appended_size": 5}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "kind"),
+    [
+        ("../outside.txt", "x", "security_violation"),
+        ("llmspell.toml", "x", "security_violation"),
+        ("no/such/directory.txt", "x", "execution_error"),
+        (".", "x", "validation_error"),
+        ("half.txt", "\ud800", "validation_error"),
+        ("big.txt", "x" * 1001, "execution_error"),
+    ],
+)
+async def test_a_failed_write_is_returned(room: Path, invoke: Invoke, path: str, text: str, kind: str) -> None:
+    output = await invoke("write", path=path, input=text)
+    envelope = response(output)
+    assert envelope["success"] is False
+    assert envelope["result"] == {"path": path, "error_type": kind}
+    assert envelope["error"]["message"] in output.text
+    assert list(room.iterdir()) == []
+    assert (room.parent / "outside.txt").read_text() == "secret"
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("read", {"path": "../outside.txt"}),
+        ("append", {"path": "../outside.txt", "input": "x"}),
+        ("delete", {"path": "../outside.txt"}),
+        ("create_dir", {"path": "../new"}),
+        ("list_dir", {"path": ".."}),
+        ("copy", {"source_path": "../outside.txt", "target_path": "a"}),
+        ("copy", {"source_path": "a", "target_path": "../b"}),
+        ("move", {"source_path": "../outside.txt", "target_path": "a"}),
+        ("metadata", {"path": "../outside.txt"}),
+        ("exists", {"path": "../outside.txt"}),
+    ],
+)
+async def test_other_operations_outside_raise(
+    room: Path, invoke: Invoke, operation: str, parameters: dict[str, Any]
+) -> None:
+    (room / "a").write_text("a")
+    with pytest.raises(SecurityError):
+        await invoke(operation, **parameters)
+    assert [p.name for p in room.parent.iterdir() if p.name != "room"] == ["outside.txt"]
+
+
+async def test_missing_files_raise_and_exists_answers(invoke: Invoke) -> None:
+    for operation in ("read", "delete", "metadata"):
+        with pytest.raises(NotFoundError, match="nope"):
+            await invoke(operation, path="nope")
+    assert response(await invoke("exists", path="nope"))["result"] == {"exists": False}
+    assert response(await invoke("exists", path="."))["result"] == {"exists": True}
+
+
+async def test_directories_are_made_and_listed(room: Path, invoke: Invoke) -> None:
+    await invoke("create_dir", path="a/b", recursive=True)
+    (room / "a" / "file.txt").write_text("123")
+    output = await invoke("list_dir", path="a")
+    result = response(output)["result"]
+    assert result["count"] == 2
+    assert [(e["name"], e["type"]) for e in result["entries"]] == [("b", "directory"), ("file.txt", "file")]
+    assert set(result["entries"][1]) == {"name", "path", "type", "size", "modified"}
+    assert "file\t3\tfile.txt" in output.text
+    assert response(await invoke("list_dir", path=".", recursive=True))["result"]["count"] == 3
+
+
+async def test_copy_move_delete_and_metadata(room: Path, invoke: Invoke) -> None:
+    (room / "a.txt").write_text("abc")
+    copied = await invoke("copy", source_path="a.txt", target_path="b.txt")
+    assert response(copied)["result"] == {"source": "a.txt", "target": "b.txt"}
+    await invoke("move", source_path="b.txt", target_path="c.txt")
+    facts = response(await invoke("metadata", path="c.txt"))["result"]
+    assert (facts["type"], facts["size"], facts["readonly"]) == ("file", 3, False)
+    assert facts["modified"].endswith("Z")
+    await invoke("delete", path="c.txt")
+    assert [p.name for p in room.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("synonym", "operation"),
+    [
+        ("mkdir", "create_dir"), ("ls", "list_dir"), ("DIR", "list_dir"), ("cp", "copy"), ("mv", "move"),
+        ("rename", "move"), ("stat", "metadata"), ("info", "metadata"),
+    ],
+)  # fmt: skip
+def test_synonyms_are_understood(synonym: str, operation: str) -> None:
+    assert FileOperations().validate_parameters({"operation": synonym}).operation == operation
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"operation": "fly"}, "operation"),
+        ({}, "operation"),
+        ({"operation": "read"}, "path"),
+        ({"operation": "write", "path": "a"}, "input"),
+        ({"operation": "copy", "source_path": "a"}, "target_path"),
+        ({"operation": "move", "target_path": "a"}, "source_path"),
+    ],
+)
+async def test_missing_parameters_are_named(invoke: Invoke, parameters: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        await invoke(parameters.pop("operation", None), **parameters)
+    assert caught.value.field == field
+
+
+async def test_binary_files_are_not_read_as_text(room: Path, invoke: Invoke) -> None:
+    (room / "a.bin").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValidationError, match="not utf-8 text") as caught:
+        await invoke("read", path="a.bin")
+    assert "binary" in str(caught.value.hint)
+
+
+async def test_the_high_profile_does_not_run_it(room: Path) -> None:
+    registry = Registry()
+    registry.register("tools", FileOperations.name, FileOperations)
+    async with Runtime({"runtime": {"security": {"profile": "high"}}}, registry=registry, cwd=room) as runtime:
+        with pytest.raises(SecurityError, match="privileged"):
+            await runtime.invoke_tool("file-operations", {"operation": "exists", "path": "."})
