@@ -86,14 +86,10 @@ class Scripts:
 
     def limits(self, engine: ScriptEngine, timeout: float | None) -> Limits:
         """Seconds and bytes from the configuration; an explicit `timeout` wins."""
-        config = self._runtime.config
-        seconds = timeout if timeout is not None else config.get("runtime.script_timeout_seconds")
-        own = config.get(f"engines.{engine.name}.timeout_ms")
-        if timeout is None and own and config.origin(f"engines.{engine.name}.timeout_ms") != "default":
-            seconds = min(float(seconds or own / 1000), own / 1000)
-        key = "max_memory_bytes" if engine.name == "lua" else "max_heap_size_bytes"
-        memory = config.get(f"engines.{engine.name}.{key}") or config.get("runtime.security.max_memory_bytes")
-        return Limits(timeout=float(seconds) if seconds else None, memory_bytes=int(memory) if memory else None)
+        from llmspell_core.config import script_limits
+
+        seconds, memory = script_limits(self._runtime.config, engine.name, timeout)
+        return Limits(timeout=seconds, memory_bytes=memory)
 
     async def open(
         self,

@@ -10,6 +10,6 @@ from __future__ import annotations
 
 from llmspell_core.config.configuration import Config, Row
 from llmspell_core.config.loading import load_config
-from llmspell_core.config.views import policy_settings, provider_settings
+from llmspell_core.config.views import policy_settings, provider_settings, script_limits
 
-__all__ = ["Config", "Row", "load_config", "policy_settings", "provider_settings"]
+__all__ = ["Config", "Row", "load_config", "policy_settings", "provider_settings", "script_limits"]

@@ -18,11 +18,12 @@ from llmspell_core.config.document import Document, parse, read
 from llmspell_core.config.environment import environment_layer, unknown_variables, vendor_layer
 from llmspell_core.config.layers import Layer, Merged
 from llmspell_core.config.profile import Profiles
-from llmspell_core.config.security_profile import security_layers, tightened
+from llmspell_core.config.security_profile import PROFILE, chosen, security_layers, stricter, tightened
 
 __all__ = ["load_config"]
 
 _VARIABLE = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NOTHING = Layer("override", "command line", {})
 _TRUSTED = {"default", "security", "profile", "vendor"}
 
 
@@ -103,11 +104,15 @@ class _Loading:
         """Twice: the security profile lies below the layers that choose it."""
         top = Layer("override", "command line", overrides)
         first = self._stack([_defaults(), *layers], top, quiet=True)
-        security = security_layers(first, profiles)
+        asked = chosen(first).layer.kind == "override"
+        leaf = stricter(first, self._stack([_defaults(), *layers], _NOTHING, quiet=True)) if asked else chosen(first)
+        security = security_layers(leaf, first, profiles)
         merged = self._stack([_defaults(), *security, *layers], top, quiet=False)
         self.notes += [f"{name}: no setting has this name" for name in unknown_variables(self.environ)]
-        chosen = first.get(("runtime", "security", "profile"))
-        return tightened(merged, security) if chosen and chosen.layer.kind == "override" else merged
+        if asked:
+            merged[PROFILE] = leaf
+            return tightened(merged, security)
+        return merged
 
     def _stack(self, layers: list[Layer], top: Layer, *, quiet: bool) -> Merged:
         merged = Merged()

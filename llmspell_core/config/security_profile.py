@@ -14,33 +14,53 @@ from llmspell_core.config.layers import Layer, Leaf, Merged, leaves
 from llmspell_core.config.profile import Profiles
 from llmspell_core.errors import ValidationError
 
-__all__ = ["PROFILES", "security_layers", "tightened"]
+__all__ = ["PROFILE", "chosen", "security_layers", "stricter", "tightened"]
 
 PROFILES = ("low", "medium", "high")
 _USUAL = Leaf("medium", Layer("default", "default", {}), ())
+PROFILE = ("runtime", "security", "profile")
 _LEVELS = ("safe", "restricted", "privileged")
 _LIBRARIES = ("none", "basic", "standard", "all")
 
 
-def security_layers(merged: Merged, profiles: Profiles) -> list[Layer]:
-    """The layers of the profile that `merged` chooses, lowest first.
+def chosen(merged: Merged) -> Leaf:
+    return merged.get(PROFILE, _USUAL)
+
+
+def stricter(asked: Merged, configured: Merged) -> Leaf:
+    """The profile that was asked for on the command line, or the configured one where somebody set a stricter one."""
+    before, now = chosen(configured), chosen(asked)
+    if before.layer.kind == "default":
+        return now
+    custom = _custom(asked)
+    ranks = [PROFILES.index(_chain(leaf, custom)[-1]) for leaf in (before, now)]
+    return before if ranks[0] > ranks[1] else now
+
+
+def security_layers(leaf: Leaf, merged: Merged, profiles: Profiles) -> list[Layer]:
+    """The layers of the profile named by `leaf`, lowest first.
 
     Raises:
         ValidationError: it does not exist.
     """
-    chosen = merged.get(("runtime", "security", "profile"), _USUAL)
     custom = _custom(merged)
-    name, chain = str(chosen.value), []
-    while name not in PROFILES:
-        if name not in custom or name in chain:
-            raise _unknown(name, chosen, custom)
-        chain.append(name)
-        name = str(custom[name].get("extends", "medium"))
+    *chain, name = _chain(leaf, custom)
     layers = profiles.layers(f"security/{name}")
     for each in reversed(chain):
         table = {key: value for key, value in custom[each].items() if key != "extends"}
         layers.append(Layer("security", f"profile:security/{each}", {"runtime": {"security": table}}))
     return layers
+
+
+def _chain(leaf: Leaf, custom: dict[str, dict[str, Any]]) -> list[str]:
+    """The profile's name and those it extends; the last one is low, medium or high."""
+    names = [str(leaf.value)]
+    while names[-1] not in PROFILES:
+        name = names[-1]
+        if name not in custom or name in names[:-1]:
+            raise _unknown(name, leaf, custom)
+        names.append(str(custom[name].get("extends", "medium")))
+    return names
 
 
 def _custom(merged: Merged) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from llmspell_core.config.configuration import Config
     from llmspell_core.provider import ProviderSettings
 
-__all__ = ["policy_settings", "provider_settings"]
+__all__ = ["policy_settings", "provider_settings", "script_limits"]
 
 _POLICY = {
     "allow_file_access": "runtime.security.allow_file_access",
@@ -81,6 +81,22 @@ def _read_only(config: Config) -> list[str]:
 
     given = config.get("tools.file_operations.read_only_paths") or []
     return [*CONFIGURATION_FILES, str(config.home), *map(str, config.files), *given]
+
+
+def script_limits(config: Config, engine: str, timeout: float | None = None) -> tuple[float | None, int | None]:
+    """Seconds and bytes for a script: the smallest of what runtime, engine and security say.
+
+    Args:
+        engine: the name of the engine's table.
+        timeout: asked for by whoever starts the script; wins over the configured seconds.
+    """
+    security, own = config.section("runtime.security"), config.section(f"engines.{engine}")
+    times = (own.get("timeout_ms"), security.get("max_execution_time_ms"))
+    seconds = [config.get("runtime.script_timeout_seconds"), *(each / 1000 for each in times if each)]
+    sizes = (own.get("max_memory_bytes"), own.get("max_heap_size_bytes"), security.get("max_memory_bytes"))
+    known = [float(each) for each in seconds if each]
+    smallest = timeout if timeout is not None else min(known, default=None)
+    return smallest, min((int(each) for each in sizes if each), default=None)
 
 
 def provider_settings(config: Config, name: str, environ: Mapping[str, str] | None = None) -> ProviderSettings:

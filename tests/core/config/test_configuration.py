@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmspell_core.config import Config, load_config, policy_settings, provider_settings
+from llmspell_core.config import Config, load_config, policy_settings, provider_settings, script_limits
 from llmspell_core.config.editing import default_toml, set_value
 from llmspell_core.config.profile import Profiles
 from llmspell_core.errors import NotFoundError, ValidationError
@@ -137,6 +137,14 @@ def test_a_security_profile_of_the_command_line_only_tightens(tmp_path: Path) ->
     assert "command line" in str(config.origin("runtime.security.max_tool_level"))
     config = load(tmp_path, text, overrides={"runtime": {"security": {"profile": "low"}}})
     assert config.get("runtime.security.max_tool_level") == "restricted"
+
+
+def test_a_security_profile_of_the_command_line_does_not_loosen_a_configured_one(tmp_path: Path) -> None:
+    low = {"runtime": {"security": {"profile": "low"}}}
+    config = load(tmp_path, '[security]\nprofile = "high"\n', overrides=low)
+    assert config.get("runtime.security.profile") == "high"
+    assert config.get("runtime.security.max_tool_level") == "safe"
+    assert load(tmp_path, "", overrides=low).get("runtime.security.max_tool_level") == "privileged"
 
 
 def test_a_security_profile_of_ones_own_extends_another(tmp_path: Path) -> None:
@@ -282,3 +290,14 @@ def test_a_key_that_a_variable_names_is_a_secret(tmp_path: Path) -> None:
 def test_variables_for_a_table_and_its_inside_do_not_clash(tmp_path: Path) -> None:
     environ = {"LLMSPELL_TOOLS__X": "text", "LLMSPELL_TOOLS__X__SIZE": "3"}
     assert load(tmp_path, environ=environ).get("tools.x") == {"size": 3}
+
+
+def test_the_smallest_limit_holds_for_a_script(tmp_path: Path) -> None:
+    assert script_limits(load(tmp_path), "lua") == (300.0, 50_000_000)
+    assert script_limits(load(tmp_path), "lua", 900) == (900, 50_000_000)
+    text = "[engines.lua]\ntimeout_ms = 2000\n[engines.javascript]\nmax_heap_size_bytes = 1000000\n"
+    config = load(tmp_path, text + '[runtime.security]\nprofile = "high"\n')
+    assert script_limits(config, "lua") == (2.0, 25_000_000)
+    assert script_limits(config, "javascript") == (30.0, 1_000_000)
+    (tmp_path / "llmspell.toml").unlink()
+    assert script_limits(load(tmp_path, profile="security/low"), "lua")[1] == 512_000_000
