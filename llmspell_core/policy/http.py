@@ -57,7 +57,10 @@ class HttpResponse:
 
     @property
     def text(self) -> str:
-        return self.content.decode(self.encoding, errors="replace")
+        try:
+            return self.content.decode(self.encoding, errors="replace")
+        except (LookupError, UnicodeError):  # the server named an encoding that is none
+            return self.content.decode("utf-8", errors="replace")
 
     @property
     def is_success(self) -> bool:
@@ -66,8 +69,8 @@ class HttpResponse:
     def json(self) -> Any:
         """Raises: ValidationError when the body is not JSON."""
         try:
-            return json.loads(self.content)
-        except ValueError as error:
+            return json.loads(self.content, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
             raise ValidationError(f"the answer of {self.url} is not JSON: {error}", field="body") from None
 
 
@@ -285,6 +288,11 @@ class HttpPool:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+
+def _no_number(word: str) -> None:
+    message = f"{word} is not JSON"
+    raise ValueError(message)
 
 
 def _make_client(policy: Policy) -> httpx2.AsyncClient:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +27,7 @@ log = logging.getLogger("llmspell.policy")
 
 LEVELS = ("safe", "restricted", "privileged")
 SECRET_NAME = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_reporting: ContextVar[bool] = ContextVar("reporting", default=False)
 SHORTEST_SECRET = 8  # masking shorter values would blacken ordinary text
 
 
@@ -134,12 +136,16 @@ class Policy:
     async def report(self, error: SecurityError, context: ExecutionContext | None = None) -> None:
         """Log a denial, publish `security.violation`, and run the SecurityViolation hooks. Never raises for a hook."""
         data = self._violation(error, context)
-        if self._desk is None:
+        if self._desk is None or _reporting.get():  # a hook that is denied something must not be told so forever
             return
-        self._desk.events.emit("security.violation", data, context)
-        # The access is denied already; what a hook makes of it can no longer change that.
-        with suppress(LLMSpellError):
-            await self._desk.hooks.fire("SecurityViolation", "policy", data)
+        token = _reporting.set(True)
+        try:
+            self._desk.events.emit("security.violation", data, context)
+            # The access is denied already; what a hook makes of it can no longer change that.
+            with suppress(LLMSpellError):
+                await self._desk.hooks.fire("SecurityViolation", "policy", data)
+        finally:
+            _reporting.reset(token)
 
     def report_soon(self, error: SecurityError, context: ExecutionContext | None = None) -> None:
         """The same from code that cannot wait, in any thread."""
@@ -155,6 +161,7 @@ class Policy:
         task.add_done_callback(self._reports.discard)
 
     def _violation(self, error: SecurityError, context: ExecutionContext | None) -> dict[str, Any]:
-        log.info("denied: %s (%s)", error.message, error.violation_type)
+        message = self.redact(error.message)
+        log.info("denied: %s (%s)", message, error.violation_type)
         tool = context.tool_name if context is not None else None
-        return {"violation_type": error.violation_type, "message": error.message, "tool_name": tool}
+        return {"violation_type": error.violation_type, "message": message, "tool_name": tool}

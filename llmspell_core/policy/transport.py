@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["make_client"]
 
 MAX_CONNECTIONS = 100
+CONNECT_TIMEOUT = 10.0  # seconds for each address, so that one dead address leaves time for the next
 
 
 class PinnedBackend(httpcore2.AsyncNetworkBackend):
@@ -37,7 +38,9 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
         failure: Exception | None = None
         for address in await self._hosts.addresses(host, port):
             try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return await self._inner.connect_tcp(
+                    address, port, timeout or CONNECT_TIMEOUT, local_address, socket_options
+                )
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         assert failure is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from llmspell_core.context import ExecutionContext
+from llmspell_core.errors import ValidationError
 from llmspell_core.policy import HttpResponse
 from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
 from llmspell_tools_web.retry import Retry, with_retries
@@ -149,8 +149,8 @@ def _body(response: HttpResponse) -> tuple[Any, Literal["json", "text", "binary"
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         try:
-            return json.loads(response.content), "json"
-        except ValueError:
+            return response.json(), "json"
+        except ValidationError:
             return response.text, "text"
     if not response.content or kind.startswith(TEXT_TYPES) or kind.endswith("+xml") or not kind:
         return _text_or_binary(response)

@@ -343,6 +343,17 @@ async def test_a_body_can_be_read_piece_by_piece(server: HTTPServer) -> None:
     assert len(sizes) > 1
 
 
+async def test_the_next_address_is_tried_when_one_is_dead(server: HTTPServer) -> None:
+    settings = {"allow_private_networks": ["two.example"]}
+    async with http(settings, {"two.example": ["::1", "127.0.0.1"]}) as client:
+        assert (await client.request("GET", at(server, "/hello", "two.example"))).text == "hello"
+
+
+async def test_this_machine_can_be_allowed_by_name(server: HTTPServer) -> None:
+    async with http({"allowed_hosts": ["localhost"]}) as client:
+        assert (await client.request("GET", at(server, "/hello", "localhost"))).text == "hello"
+
+
 async def test_nobody_there_and_no_such_host_are_network_errors() -> None:
     async def nobody(host: str, port: int) -> list[str]:
         raise OSError("Name or service not known")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,6 +117,21 @@ async def test_a_hook_that_cancels_does_not_turn_the_denial_into_something_else(
         runtime.hooks.register("SecurityViolation", lambda hook: "cancel")
         with pytest.raises(SecurityError, match="/etc/passwd"):
             await runtime.context().files.read_text("/etc/passwd")
+
+
+async def test_a_hook_that_is_denied_something_itself_is_not_called_again(tmp_path: Path) -> None:
+    calls: list[str] = []
+    async with Runtime({}, registry=Registry(), cwd=tmp_path) as runtime:
+
+        async def audit(hook: Any) -> None:
+            calls.append(hook.data["message"])
+            with suppress(SecurityError):
+                await runtime.context().files.append("/etc/audit.log", "x")
+
+        runtime.hooks.register("SecurityViolation", audit)
+        with pytest.raises(SecurityError):
+            await runtime.context().files.read_text("/etc/passwd")
+    assert len(calls) == 1
 
 
 async def test_a_runtime_leaves_its_own_configuration_alone(tmp_path: Path) -> None:
