@@ -312,7 +312,7 @@ class Tool(BaseAgent, Generic[P]):
         started = time.perf_counter()
         result = await self._call(params, child)
         made = result if isinstance(result, ToolResult) else ToolResult(result)
-        return self._output(made, str(arguments.get("operation") or self.name), started)
+        return self._output(made, str(getattr(params, "operation", None) or self.name), started)
 
     async def _tool_validation_hook(self, arguments: dict[str, Any], context: ExecutionContext) -> None:
         if context.desk is not None and context.desk.hooks.any_active("ToolValidation"):

@@ -1,0 +1,167 @@
+"""The tool `json-processor`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+from llmspell_core.context import ExecutionContext
+from llmspell_core.errors import ResourceLimitError, ToolError, ValidationError
+from llmspell_core.tool import Tool, ToolResult
+from llmspell_tools_data import json_child
+from llmspell_tools_data.json_filter import ENDS, RunError, TimeUpError
+from llmspell_tools_data.json_subset import QueryError, compile_query
+
+MAX_BYTES = 100 * 1024 * 1024
+SYNONYMS = {"transform": "query", "jq": "query"}
+
+# What a query may not say. The worker process has no environment, no modules and no second input anyway; a clear
+# refusal is kinder than an empty answer. Fields (`.input`), keys (`{input: 1}`) and texts ("input") stay allowed.
+BANNED_TEXT = re.compile(r"\$ENV|\$__loc__|__inputs|/etc/|/proc/|passwd|shadow", re.IGNORECASE)
+BANNED_WORD = re.compile(r"(?<![.\w$@])(env|inputs?|debug|modulemeta|builtins|include|import)\b(?!\s*:)")
+PLAIN_STRING = re.compile(r'"(?:[^"\\]|\\[^(])*"')
+
+
+class Parameters(BaseModel):
+    operation: Literal["query", "validate", "stream"] = Field(
+        "query",
+        description="query: run a jq expression; validate: check against a JSON Schema; "
+        "stream: run the expression on each line of JSON lines, all outputs in one array.",
+    )
+    input: Any = Field(
+        None, description="The JSON: data, or a text that holds it. For stream: one JSON value in each line."
+    )
+    query: str = Field(".", description="The jq expression, for example '.users[] | select(.age > 30) | .name'.")
+    schema_: Any = Field(None, alias="schema", description="For validate: the JSON Schema (draft 7), data or text.")
+
+    @field_validator("operation", mode="before")
+    @classmethod
+    def _synonym(cls, value: Any) -> Any:
+        return SYNONYMS.get(value, value) if isinstance(value, str) else value
+
+
+class JsonProcessor(Tool[Parameters]):
+    name = "json-processor"
+    description = "Queries and transforms JSON with jq expressions, and validates it against a JSON Schema."
+    category = "data"
+    parameters = Parameters
+    example = {"operation": "query", "input": {"name": "llmspell", "tags": ["lua", "js"]}, "query": "."}
+
+    async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
+        if "input" not in params.model_fields_set:
+            raise ValidationError(
+                "json-processor: 'input' is required", field="input", hint="Pass the JSON to work on."
+            )
+        if params.operation == "validate":
+            return await _validate(params)
+        _check_query(params.query)
+        outputs = await _outputs(params)
+        result = outputs[0] if params.operation == "query" and len(outputs) == 1 else outputs
+        return ToolResult(result, text=_text(result), metadata={"count": len(outputs)})
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _check_query(query: str) -> None:
+    found = BANNED_TEXT.search(query) or BANNED_WORD.search(PLAIN_STRING.sub('""', query))
+    if found:
+        raise ValidationError(
+            f"json-processor: the query may not use '{found[0]}'",
+            field="query",
+            hint="A query sees only its input: pass what it needs there.",
+        )
+
+
+def _document(value: Any, lines: bool = False) -> str:
+    """The input as JSON text, or as lines of it. Raises: ResourceLimitError beyond 100 MB."""
+    if isinstance(value, str):
+        text = value
+    elif lines and isinstance(value, list):
+        text = "\n".join(_dumped(item) for item in value)
+    else:
+        text = _dumped(value)
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise ResourceLimitError(
+            "the input is too large",
+            resource="input size in bytes",
+            limit=MAX_BYTES,
+            used=size,
+            hint="Pass it in parts.",
+        )
+    return text
+
+
+def _dumped(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValidationError(
+            f"json-processor: the input cannot be JSON: {error}", field="input", hint="Pass plain data or a JSON text."
+        ) from None
+
+
+async def _outputs(params: Parameters) -> list[Any]:
+    lines = params.operation == "stream"
+    document = await asyncio.to_thread(_document, params.input, lines)
+    if not json_child.has("jq"):
+        return await asyncio.to_thread(_subset_outputs, params.query, document, lines)
+    return await json_child.ask("query", document, query=params.query, lines=lines)
+
+
+def _subset_outputs(query: str, document: str, lines: bool) -> list[Any]:
+    """Without jq: the common part of its language, in Python, stopping at the same deadline."""
+    ENDS.set(time.monotonic() + json_child.MAX_SECONDS)
+    try:
+        run = compile_query(query)
+        return [output for value in _values(document, lines) for output in run(value)]
+    except QueryError as error:
+        raise ValidationError(
+            f"json-processor: {error} (jq is not installed; only its basic part works)",
+            field="query",
+            hint="pip install jq",
+        ) from None
+    except TimeUpError:
+        raise json_child.not_in_time() from None
+    except (RunError, RecursionError) as error:
+        raise ToolError(
+            f"the query failed: {error}", tool_name="json-processor", hint="Check it against the input."
+        ) from None
+
+
+def _values(document: str, lines: bool) -> Iterator[Any]:
+    texts = document.splitlines() if lines else [document]
+    for number, text in enumerate(texts, 1):
+        if text.strip() or not lines:
+            yield _parsed(text, f"line {number}" if lines else "the input")
+
+
+def _parsed(text: str, what: str, field: str = "input") -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValidationError(
+            f"json-processor: {what} is not JSON: {error}", field=field, hint="Pass data, or text that is JSON."
+        ) from None
+
+
+async def _validate(params: Parameters) -> ToolResult:
+    if params.schema_ is None:
+        raise ValidationError(
+            "json-processor: 'schema' is required", field="schema", hint="Pass a JSON Schema (draft 7)."
+        )
+    schema = params.schema_
+    if isinstance(schema, str):
+        schema = _parsed(schema, "the schema", "schema")
+    document = await asyncio.to_thread(_document, params.input)
+    errors = await json_child.ask("validate", document, schema=schema)
+    result = {"is_valid": not errors, "errors": errors}
+    return ToolResult(result, text=_text(result), message="JSON is valid" if not errors else "JSON is not valid")
