@@ -39,6 +39,7 @@ __all__ = ["Http", "HttpResponse", "HttpStream"]
 
 log = logging.getLogger("llmspell.policy")
 
+MAX_HOSTS = 1000  # whose requests are counted; more would only fill the memory
 # What may follow a redirect to another origin. Everything else may be a key, whatever its name is.
 PUBLIC_HEADERS = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-length", "content-type", "user-agent"}
@@ -273,6 +274,8 @@ class HttpPool:
         settings = self._policy.settings
         if not settings.requests_per_window:
             return
+        if len(self._sent) > MAX_HOSTS and url.host not in self._sent:
+            self._sent.clear()
         sent, now = self._sent[url.host], time.monotonic()
         while sent and sent[0] <= now - settings.window_seconds:
             sent.popleft()

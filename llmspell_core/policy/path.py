@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +15,8 @@ from llmspell_core.policy.settings import PolicySettings
 __all__ = ["PathMode", "PathRules"]
 
 PathMode = Literal["read", "write"]
+FOLDS_CASE = sys.platform in {"darwin", "win32"}
+OUTSIDE = "Do it yourself, outside of llmspell."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,15 @@ class _Rule:
     place: Path | None
 
     def covers(self, path: Path) -> bool:
-        return self.place is None or path == self.place or self.place in path.parents
+        if self.place is None:
+            return True
+        place, path = _comparable(self.place), _comparable(path)
+        return path == place or place in path.parents
+
+
+def _comparable(path: Path) -> Path:
+    """Where `A` and `a` are one file, a rule for one of them is a rule for both."""
+    return Path(unicodedata.normalize("NFC", str(path).casefold())) if FOLDS_CASE else path
 
 
 class PathRules:
@@ -67,22 +79,16 @@ class PathRules:
             SecurityError: naming the path, the rule and the key to change.
         """
         if not self._settings.allow_file_access:
-            raise self._denial(
-                asked,
-                real,
-                f"the security profile '{self._settings.profile}' denies file access",
-                "runtime.security.allow_file_access",
-            )
+            reason = f"the security profile '{self._settings.profile}' denies file access"
+            raise _denial(asked, real, reason, "Set runtime.security.allow_file_access = true.")
         if rule := _covering(self._denied, real):
-            raise self._denial(asked, real, f"'{rule.text}' is in denied_paths", "security.sandbox.denied_paths")
+            reason = f"'{rule.text}' is in denied_paths"
+            raise _denial(asked, real, reason, f'Remove "{rule.text}" from security.sandbox.denied_paths.')
         if rule := self._sensitive_rule(real):
-            reason = f"'{rule.text}' is a sensitive place"
-            raise self._denial(asked, real, reason, "tools.file_operations.allowed_paths")
+            raise _denial(asked, real, f"'{rule.text}' is a sensitive place", _allow(real))
         if not _covering(self._allowed, real):
             allowed = ", ".join(rule.text for rule in self._allowed) or "nothing"
-            raise self._denial(
-                asked, real, f"it is not below an allowed path ({allowed})", "tools.file_operations.allowed_paths"
-            )
+            raise _denial(asked, real, f"it is not below an allowed path ({allowed})", _allow(real))
         if mode == "write":
             self._check_change(real, asked)
 
@@ -95,38 +101,30 @@ class PathRules:
     def check_tree(self, real: Path, asked: str | os.PathLike[str]) -> None:
         """Refuse to move a directory that holds, or would become, a place that is denied or read-only."""
         for rule in (*self._denied, *self._sensitive, *self._read_only):
-            if rule.place is not None and real in rule.place.parents:
-                raise self._denial(asked, real, f"'{rule.text}' is below it", None)
+            if rule.place is not None and _comparable(real) in _comparable(rule.place).parents:
+                raise _denial(asked, real, f"'{rule.text}' is below it", OUTSIDE)
 
     def _check_change(self, real: Path, asked: str | os.PathLike[str]) -> None:
         if rule := _covering(self._read_only, real):
-            raise self._denial(asked, real, f"'{rule.text}' holds llmspell's own settings and is read-only here", None)
-        extension = real.suffix.lstrip(".").lower()
-        if extension in self._settings.blocked_extensions:
-            raise self._denial(
-                asked,
-                real,
-                f"files ending in .{extension} may not be written",
-                "tools.file_operations.blocked_extensions",
-            )
-        if self._settings.allowed_extensions and extension and extension not in self._settings.allowed_extensions:
-            raise self._denial(
-                asked,
-                real,
-                f"files ending in .{extension} are not among allowed_extensions",
-                "tools.file_operations.allowed_extensions",
-            )
+            raise _denial(asked, real, f"'{rule.text}' holds llmspell's own settings and is read-only here", OUTSIDE)
+        extension, settings = real.suffix.lstrip(".").lower(), self._settings
+        if extension in settings.blocked_extensions:
+            hint = f'Remove "{extension}" from tools.file_operations.blocked_extensions.'
+            raise _denial(asked, real, f"files ending in .{extension} may not be written", hint)
+        if settings.allowed_extensions and extension and extension not in settings.allowed_extensions:
+            hint = f'Add "{extension}" to tools.file_operations.allowed_extensions.'
+            raise _denial(asked, real, f"files ending in .{extension} are not among allowed_extensions", hint)
 
-    def _denial(self, asked: str | os.PathLike[str], real: Path, reason: str, key: str | None) -> SecurityError:
-        shown = f"'{os.fspath(asked)}'"
-        if str(real) != os.fspath(asked):
-            shown += f" (really '{real}')"
-        hint = (
-            f"If this should be possible, change {key} in the configuration."
-            if key
-            else "Edit it yourself, outside of llmspell."
-        )
-        return SecurityError(f"access to {shown} is denied: {reason}", violation_type="path_denied", hint=hint)
+
+def _allow(real: Path) -> str:
+    return f'Add "{real.parent}" to tools.file_operations.allowed_paths if this should be possible.'
+
+
+def _denial(asked: str | os.PathLike[str], real: Path, reason: str, hint: str) -> SecurityError:
+    shown = f"'{os.fspath(asked)}'"
+    if str(real) != os.fspath(asked):
+        shown += f" (really '{real}')"
+    return SecurityError(f"access to {shown} is denied: {reason}", violation_type="path_denied", hint=hint)
 
 
 def _covering(rules: tuple[_Rule, ...], path: Path) -> _Rule | None:

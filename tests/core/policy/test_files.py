@@ -335,6 +335,14 @@ async def test_configuration_cannot_be_changed_by_moving_its_directory(room: Pat
         await files.move("mine", "config")
 
 
+async def test_other_case_is_no_way_round_where_case_does_not_matter(
+    room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmspell_core.policy.path.FOLDS_CASE", True)
+    with pytest.raises(SecurityError, match="read-only"):
+        await files_in(room).write_text("LLMspell.TOML", "evil")
+
+
 async def test_programs_are_not_written(room: Path) -> None:
     with pytest.raises(SecurityError, match=r"\.dll"):
         await files_in(room).write_text("evil.DLL", "x")
