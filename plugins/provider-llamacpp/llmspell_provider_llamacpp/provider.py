@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from llmspell_core import constrain
 from llmspell_core.errors import (
     ComponentError,
     ConfigurationError,
@@ -20,7 +21,6 @@ from llmspell_core.errors import (
 )
 from llmspell_core.messages import AgentChunk, Usage
 from llmspell_core.provider import (
-    INVALID_JSON,
     Completion,
     CompletionRequest,
     Health,
@@ -32,7 +32,6 @@ from llmspell_core.provider import (
     PullProgress,
     ToolDefinition,
 )
-from llmspell_provider_llamacpp import constrain
 from llmspell_provider_llamacpp.backend import backend_version, choose_backend, default_threads
 from llmspell_provider_llamacpp.catalog import known_models, source_of
 from llmspell_provider_llamacpp.pool import Running, ServerPool
@@ -83,7 +82,7 @@ class LlamaCppProvider(LocalProvider):
         async with self.pool.use(model.partition(":")[0]) as running:
             prepared = self._prepared(request, running, tools)
             chunks = self._watched(running, prepared)
-            async with aclosing(_as_call(chunks, tools) if tools else chunks) as answered:
+            async with aclosing(constrain.call_stream(chunks, tools) if tools else chunks) as answered:
                 async for chunk in answered:
                     yield chunk
 
@@ -108,12 +107,10 @@ class LlamaCppProvider(LocalProvider):
         made.model = launch.alias
         if made.tool_choice == "none":
             made.tools = []
+        made.options = {"repeat_penalty": _penalty(made)} | made.options
         python = launch.backend == "llama-cpp-python"
         if python or not self.store.get(launch.alias).header.knows_tools:
             made.messages = constrain.as_text_history(made.messages)
-        # braces and quotes must repeat: a penalty, which one backend has by default, drives the model into nonsense
-        penalty = REPEAT_PENALTY if made.response_schema is None else 1.0
-        made.options = {"repeat_penalty": penalty} | made.options
         if made.response_schema is not None:
             schema = constrain.bounded(made.response_schema)
             own = {"response_format": {"type": "json_object", "schema": schema}} if python else {}
@@ -229,6 +226,12 @@ class LlamaCppProvider(LocalProvider):
             ) from None
 
 
+def _penalty(request: CompletionRequest) -> float:
+    """None where braces, or a tool's result, must be repeated: there it drives a model into nonsense."""
+    repeats = request.response_schema is not None or any(m.role == "tool" for m in request.messages)
+    return 1.0 if repeats else REPEAT_PENALTY
+
+
 def _free(usage: Usage | None) -> Usage:
     """A local model costs nothing, whatever a price list says."""
     return replace(usage or Usage(), cost_usd=0.0)
@@ -243,32 +246,3 @@ def _collect(answer: Completion, chunk: AgentChunk) -> None:
         data = chunk.data or {}
         answer.usage = chunk.usage or Usage()
         answer.model, answer.finish_reason = data.get("model", ""), data.get("finish_reason", "stop")
-
-
-async def _as_call(
-    chunks: AsyncGenerator[AgentChunk, None], tools: list[ToolDefinition]
-) -> AsyncGenerator[AgentChunk, None]:
-    """The text of a forced answer as the tool call that it is."""
-    text, name = "", tools[0].name if len(tools) == 1 else None
-    async with aclosing(chunks) as pieces:
-        async for chunk in pieces:
-            if chunk.type == "text":
-                text += chunk.text
-                yield replace(chunk, type="tool_call_progress", text=text, tool_name=name)
-            elif chunk.type == "end":
-                call = constrain.read_call(text, tools)
-                yield replace(
-                    chunk,
-                    type="tool_call",
-                    call=call,
-                    call_id=call.tool_id,
-                    tool_name=call.tool_name,
-                    usage=None,
-                    data=None,
-                )
-                data = (chunk.data or {}) | {
-                    "finish_reason": "length" if INVALID_JSON in call.parameters else "tool_calls"
-                }
-                yield replace(chunk, chunk_index=chunk.chunk_index + 1, data=data)
-            else:
-                yield chunk

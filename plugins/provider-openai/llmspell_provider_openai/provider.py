@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from llmspell_core import constrain
 from llmspell_core.errors import ConfigurationError, ValidationError
 from llmspell_core.messages import AgentChunk
 from llmspell_core.provider import Completion, CompletionRequest, Provider, ProviderCapabilities, ProviderSettings
@@ -27,6 +31,9 @@ class OpenAIProvider(Provider):
 
     Failed requests are repeated by the `openai` package itself, `max_retries` times with growing, jittered pauses; it
     waits as long as the server's `Retry-After` says.
+
+    A server that answers a forced tool in prose is asked again, held to the tool's schema; the setting
+    `tool_calls = "schema"` does that from the start. The fields of `Dialect` are settings too.
     """
 
     description = "OpenAI, and any server that speaks its chat protocol."
@@ -36,10 +43,14 @@ class OpenAIProvider(Provider):
     def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
         super().__init__(settings, **wiring)
         self.preset = PRESETS.get(settings.provider_type, {})
-        self.dialect = Dialect.of(self.preset)
         self.base_url: str | None = settings.base_url or self.preset.get("base_url")
+        stranger = (
+            settings.provider_type == "openai" and self._is_own_server
+        )  # knows the protocol, not the latest of it
+        self.dialect = Dialect.of(({} if stranger else self.preset) | settings.options)
         self.failures = Failures(settings, self.preset.get("key_variable"), self.base_url or VENDOR_URL)
         self._client: AsyncOpenAI | None = None
+        self._schema_models: set[str] = set()
         self._asks_usage = self.dialect.asks_stream_usage
 
     @classmethod
@@ -53,20 +64,60 @@ class OpenAIProvider(Provider):
     @property
     def needs_key(self) -> bool:
         """A server of one's own may go without; the vendor's may not."""
-        own = self.settings.base_url not in {None, self.preset.get("base_url"), VENDOR_URL}
-        return bool(self.preset.get("requires_key", True)) and not own
+        return bool(self.preset.get("requires_key", True)) and not self._is_own_server
+
+    @property
+    def _is_own_server(self) -> bool:
+        return self.settings.base_url not in {None, self.preset.get("base_url"), VENDOR_URL}
 
     async def complete(self, request: CompletionRequest) -> Completion:
+        tools = constrain.forced_tools(request)
+        if tools and self._by_schema(request):
+            return constrain.as_call(await self._complete(constrain.forced_request(request, tools)), tools)
+        answer = await self._complete(request)
+        if tools and not answer.tool_calls:
+            self._schema_models.add(request.model)
+            second = await self.complete(request)
+            second.usage += answer.usage
+            return second
+        return answer
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        tools = constrain.forced_tools(request)
+        native = not (tools and self._by_schema(request))
+        if native:
+            chunks = self._stream(request)
+            async with aclosing(_held(chunks) if tools else chunks) as answer:
+                async for chunk in answer:
+                    yield chunk
+                    native = native and chunk.type != "end"
+            if not tools or not native:
+                return
+            self._schema_models.add(request.model)
+        forced = self._stream(constrain.forced_request(request, tools))
+        async with aclosing(constrain.call_stream(forced, tools)) as calls:
+            async for chunk in calls:
+                yield chunk
+
+    def _by_schema(self, request: CompletionRequest) -> bool:
+        """Whether the server is known to ignore a forced tool with this model, as llama.cpp's does with some templates."""
+        return request.model in self._schema_models or self.settings.options.get("tool_calls") == "schema"
+
+    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+        if self._by_schema(request):
+            request = replace(request, messages=constrain.as_text_history(request.messages))
+        return body_of(request, self.settings, self.dialect)
+
+    async def _complete(self, request: CompletionRequest) -> Completion:
         timeout = self._timeout(request)
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
-            body = body_of(request, self.settings, self.dialect)
             reply = await client.chat.completions.create(
-                model=request.model, messages=[], extra_body=body, timeout=timeout
+                model=request.model, messages=[], extra_body=self._body(request), timeout=timeout
             )
             return completion_of(reply, self.settings.name)
 
-    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+    async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         timeout = self._timeout(request)
         client = await self._connect()
         reader = StreamReader(self.settings.name, request.model)
@@ -83,7 +134,7 @@ class OpenAIProvider(Provider):
 
     async def _open(self, client: AsyncOpenAI, request: CompletionRequest, timeout: float) -> Any:
         """The event stream. A server that refuses to be asked for usage is asked once without, and remembered."""
-        body = body_of(request, self.settings, self.dialect)
+        body = self._body(request)
         if not self._asks_usage:
             return await self._events(client, request.model, body, timeout)
         asked = {"stream_options": {"include_usage": True}} | body
@@ -139,7 +190,16 @@ class OpenAIProvider(Provider):
                 default_headers=self._headers(),
                 timeout=self.settings.timeout_seconds,
                 max_retries=self.settings.max_retries,
+                http_client=self._direct_client(),
             )
+
+    def _direct_client(self) -> Any:
+        """For a server on this machine: one that no proxy variable sends elsewhere. None: the package's own."""
+        from openai import DefaultAsyncHttpxClient
+
+        url = urlsplit(self.base_url or VENDOR_URL)
+        local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
+        return DefaultAsyncHttpxClient(trust_env=False) if local else None
 
     def _headers(self) -> dict[str, Any]:
         """The user's own; and the vendor's account names, which the package reads from the environment, stay home."""
@@ -148,3 +208,15 @@ class OpenAIProvider(Provider):
         private = ("OpenAI-Organization", "OpenAI-Project") if self.base_url else ()
         headers: dict[str, Any] = dict.fromkeys(private, omit)
         return headers | self.settings.headers
+
+
+async def _held(chunks: AsyncGenerator[AgentChunk, None]) -> AsyncGenerator[AgentChunk, None]:
+    """The chunks, from where it is sure that a tool is called; none at all, not even the end, when none is."""
+    held: list[AgentChunk] = []
+    sure = False
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            sure = sure or chunk.type in {"tool_call_progress", "tool_call"}
+            held.append(chunk)
+            while sure and held:
+                yield held.pop(0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmspell_core.errors import NetworkError
 from llmspell_core.messages import AgentChunk, Usage, new_id
-from llmspell_provider_openai.wire import finish_of, refused, tool_call_of, usage_of
+from llmspell_provider_openai.wire import finish_of, not_a_chat, refused, tool_call_of, usage_of
 
 __all__ = ["StreamReader"]
 
@@ -32,9 +32,11 @@ class StreamReader:
     _finish: str | None = None
     _refusal: str = ""
     _count: int = 0
+    _events: int = 0
 
     def read(self, event: Any) -> Iterator[AgentChunk]:
         """The chunks of one event: none, or several."""
+        self._events += 1
         self.model = event.model or self.model
         if event.usage is not None:
             self._usage = usage_of(event.usage)
@@ -53,9 +55,12 @@ class StreamReader:
         """The finished tool calls and the end.
 
         Raises:
+            ProviderError: there was no stream of events at all.
             NetworkError: the stream stopped before the server said why it finished.
             ContentRefusedError: the answer is a refusal.
         """
+        if not self._events:
+            raise not_a_chat(self.provider)
         if self._finish is None:
             raise NetworkError(
                 f"{self.provider} ended the stream before the answer was complete",

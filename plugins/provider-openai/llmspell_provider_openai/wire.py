@@ -10,7 +10,7 @@ from llmspell_core.messages import Media, Message, ToolCall, Usage
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ProviderSettings
 from llmspell_provider_openai.presets import Dialect
 
-__all__ = ["body_of", "completion_of", "finish_of", "tool_call_of", "usage_of"]
+__all__ = ["body_of", "completion_of", "finish_of", "not_a_chat", "refused", "tool_call_of", "usage_of"]
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -113,11 +113,7 @@ def completion_of(reply: Any, provider: str) -> Completion:
     choices: Any = getattr(reply, "choices", None)
     message = getattr(choices[0], "message", None) if choices else None
     if message is None:
-        raise ProviderError(
-            f"{provider} answered with something that is not a chat completion",
-            provider=provider,
-            hint=f"Check base_url in [providers.{provider}]: it usually ends in /v1.",
-        )
+        raise not_a_chat(provider)
     if getattr(message, "refusal", None) and not message.content:
         raise refused(provider, message.refusal)
     calls = [
@@ -127,6 +123,14 @@ def completion_of(reply: Any, provider: str) -> Completion:
     ]
     finish = finish_of(choices[0].finish_reason, bool(calls))
     return Completion(message.content or "", calls, usage_of(reply.usage), reply.model or "", finish)
+
+
+def not_a_chat(provider: str) -> ProviderError:
+    return ProviderError(
+        f"{provider} answered with something that is not a chat completion",
+        provider=provider,
+        hint=f"Check base_url in [providers.{provider}]: it usually ends in /v1.",
+    )
 
 
 def refused(provider: str, reason: str) -> ContentRefusedError:

@@ -1,23 +1,23 @@
-"""Tool calls and JSON from small models: the grammar decides the form, the model only fills it in.
+"""Tool calls and JSON from servers and models that know no tools: a schema decides the form, the model only fills it in.
 
-llama.cpp turns a JSON schema into a grammar. A forced tool call is an answer of the schema
-`{"name": <one of the tools>, "arguments": <its schema>}`, which works on every backend and with every model, whether or
-not its chat template has heard of tools.
+A forced tool call is an answer of the schema `{"name": <one of the tools>, "arguments": <its schema>}`. Every server that
+can hold a model to a JSON schema can do that, whether or not the model's chat template has heard of tools.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from llmspell_core.errors import ValidationError
-from llmspell_core.messages import Message, ToolCall, new_id
-from llmspell_core.provider import INVALID_JSON, CompletionRequest, ToolDefinition
+from llmspell_core.messages import AgentChunk, Message, ToolCall, new_id
+from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ToolDefinition
 
-__all__ = ["as_text_history", "bounded", "forced_request", "forced_tools", "read_call"]
+__all__ = ["as_call", "as_text_history", "bounded", "call_stream", "forced_request", "forced_tools", "read_call"]
 
 MAX_STRING = 200
 MAX_ITEMS = 16
@@ -25,6 +25,8 @@ UNSUPPORTED = frozenset({"pattern", "format", "default", "examples", "title", "$
 INSTRUCTION = """You have {these}:
 {tools}
 Reply with a JSON object with the function's name and its arguments, taken from the user's question."""
+
+CONTINUE = "So what is the answer?"
 
 
 def forced_tools(request: CompletionRequest) -> list[ToolDefinition]:
@@ -158,30 +160,63 @@ def read_call(text: str, tools: list[ToolDefinition]) -> ToolCall:
     return call
 
 
+def as_call(answer: Completion, tools: list[ToolDefinition]) -> Completion:
+    """The answer to a forced request as the call that it is."""
+    call = read_call(answer.text, tools)
+    finish: FinishReason = "length" if INVALID_JSON in call.parameters else "tool_calls"
+    return Completion("", [call], answer.usage, answer.model, finish)
+
+
+async def call_stream(
+    chunks: AsyncGenerator[AgentChunk, None], tools: list[ToolDefinition]
+) -> AsyncGenerator[AgentChunk, None]:
+    """As `as_call`, for a stream: the text becomes progress, the call comes before the end."""
+    text, name, call_id = "", tools[0].name if len(tools) == 1 else None, new_id("call")
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if chunk.type == "text":
+                text += chunk.text
+                yield replace(chunk, type="tool_call_progress", text=text, tool_name=name, call_id=call_id)
+            elif chunk.type == "end":
+                call = replace(read_call(text, tools), tool_id=call_id)
+                made = AgentChunk("tool_call", "", chunk.stream_id, chunk.chunk_index, call_id, call.tool_name, call)
+                yield made
+                reason = "length" if INVALID_JSON in call.parameters else "tool_calls"
+                data = (chunk.data or {}) | {"finish_reason": reason}
+                yield replace(chunk, chunk_index=chunk.chunk_index + 1, data=data)
+
+
 def as_text_history(messages: list[Message]) -> list[Message]:
-    """Earlier tool calls and results as plain turns, for a chat template that has no words for them."""
-    names = {call.tool_id: call.tool_name for m in messages for call in m.tool_calls}
-    return merged([plain_turn(message, names) for message in messages])
+    """Earlier tool calls and results as plain turns, for a chat template that has no words for them.
+
+    The assistant tells what it did and what came of it, and is asked to go on; tiny models answer best to that.
+    """
+    calls = {call.tool_id: call for message in messages for call in message.tool_calls}
+    turns = merged([plain_turn(message, calls) for message in messages])
+    if messages and messages[-1].role == "tool":
+        turns.append(Message("user", CONTINUE))
+    return [turn for turn in turns if turn.content or turn.media]
 
 
-def plain_turn(message: Message, names: Mapping[str, str]) -> Message:
-    if message.role == "tool":
-        tool = names.get(message.tool_call_id or "", "the function")
-        return Message("user", f"{tool} returned: {message.content}")
-    if not message.tool_calls:
+def plain_turn(message: Message, calls: Mapping[str, ToolCall]) -> Message:
+    if message.role == "assistant":
+        return Message("assistant", message.content)
+    if message.role != "tool":
         return message
-    calls = [
-        json.dumps({"name": c.tool_name, "arguments": c.parameters}, ensure_ascii=False) for c in message.tool_calls
-    ]
-    return Message(message.role, "\n".join(filter(None, [message.content, *calls])))
+    call = calls.get(message.tool_call_id or "")
+    if call is None:
+        return Message("assistant", f"The function returned: {message.content}")
+    arguments = ", ".join(f"{name} = {value}" for name, value in call.parameters.items())
+    what = f"I called {call.tool_name}{' with ' + arguments if arguments else ''}."
+    return Message("assistant", f"{what} It returned: {message.content}")
 
 
 def merged(messages: list[Message]) -> list[Message]:
-    """Neighbouring system or user turns as one: templates expect the roles to alternate."""
+    """Neighbouring turns of one role as one: templates expect the roles to alternate."""
     made: list[Message] = []
     for message in messages:
         last = made[-1] if made else None
-        if last is not None and last.role == message.role != "assistant":
+        if last is not None and last.role == message.role:
             text = "\n".join(filter(None, [last.content, message.content]))
             made[-1] = replace(last, content=text, media=[*last.media, *message.media])
         else:

@@ -1,0 +1,85 @@
+"""The same provider class against llama.cpp's own HTTP server with a real model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from llmspell_provider_openai.provider import OpenAIProvider
+
+from llmspell_core.errors import AuthenticationError, ContextTooLongError
+from llmspell_core.messages import Message
+from llmspell_core.provider import CompletionRequest, Provider, ProviderSettings
+from llmspell_core.testing import ProviderContract
+from llmspell_core.testing.local_model import model_file
+
+pytestmark = pytest.mark.model
+SERVER = """
+import json, os, sys
+config = json.loads(sys.argv[1])
+import xllamacpp
+answer = os.fdopen(os.dup(1), "w"); os.dup2(2, 1)
+params = xllamacpp.CommonParams()
+params.model.path, params.model_alias, params.api_keys = config["model"], {"smollm2"}, [config["key"]]
+params.n_ctx, params.n_parallel, params.warmup = 2048, 1, False
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+server = xllamacpp.Server(params)
+print(server.listening_address, file=answer, flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+KEY = "sk-contract-3f9a1c77d2"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    pytest.importorskip("xllamacpp")
+    config = json.dumps({"model": str(model_file()), "key": KEY})
+    command = [sys.executable, "-c", SERVER, config]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip() + "/v1"
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def provider_at(address: str, key: str = KEY) -> OpenAIProvider:
+    return OpenAIProvider(ProviderSettings("mine", "openai", base_url=address, api_key=key, max_retries=0))
+
+
+class TestAgainstLlamaCpp(ProviderContract):
+    model = "smollm2"
+    key = KEY
+    deterministic = False  # its prompt cache lets equal requests differ in the last digits of a probability
+
+    @pytest.fixture(autouse=True)
+    def server(self, address: str) -> None:
+        self.address = address
+
+    def make_provider(self) -> Provider:
+        return provider_at(self.address)
+
+    def make_provider_at(self, url: str) -> Provider:
+        return provider_at(f"{url}/v1")
+
+
+async def test_a_wrong_key_is_refused_by_a_real_server(address: str) -> None:
+    provider = provider_at(address, "sk-wrong-key-12345")
+    with pytest.raises(AuthenticationError) as caught:
+        await provider.complete(CompletionRequest("smollm2", [Message("user", "Hi.")]))
+    await provider.close()
+    assert "sk-wrong" not in repr(caught.value.to_dict())
+
+
+async def test_a_prompt_that_does_not_fit_is_named_as_such(address: str) -> None:
+    provider = provider_at(address)
+    with pytest.raises(ContextTooLongError) as caught:
+        await provider.complete(CompletionRequest("smollm2", [Message("user", "word " * 3000)]))
+    await provider.close()
+    assert "2048" in caught.value.message
+    assert "Shorten" in str(caught.value.hint)
