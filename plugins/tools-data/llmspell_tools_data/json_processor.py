@@ -12,7 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, field_validator
 
 from llmspell_core.context import ExecutionContext
-from llmspell_core.errors import ResourceLimitError, ToolError, ValidationError
+from llmspell_core.errors import ResourceLimitError, TimeoutError, ToolError, ValidationError
+from llmspell_core.isolated import is_installed
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_data import json_child
 from llmspell_tools_data.json_filter import ENDS, RunError, TimeUpError
@@ -112,7 +113,7 @@ def _dumped(value: Any) -> str:
 async def _outputs(params: Parameters) -> list[Any]:
     lines = params.operation == "stream"
     document = await asyncio.to_thread(_document, params.input, lines)
-    if not json_child.has("jq"):
+    if not is_installed("jq"):
         return await asyncio.to_thread(_subset_outputs, params.query, document, lines)
     return await json_child.ask("query", document, query=params.query, lines=lines)
 
@@ -130,7 +131,11 @@ def _subset_outputs(query: str, document: str, lines: bool) -> list[Any]:
             hint="pip install jq",
         ) from None
     except TimeUpError:
-        raise json_child.not_in_time() from None
+        raise TimeoutError(
+            "json-processor was not done in time",
+            duration_ms=round(json_child.MAX_SECONDS * 1000),
+            hint="Pass less data at a time.",
+        ) from None
     except (RunError, RecursionError) as error:
         raise ToolError(
             f"the query failed: {error}", tool_name="json-processor", hint="Check it against the input."

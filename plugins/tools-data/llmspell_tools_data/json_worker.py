@@ -3,9 +3,8 @@
 Both libraries hold Python's global lock while they work, and jq can work for ever (`def f: f; f`) or ask for all
 memory there is: in the caller's process nothing could stop them, and every other task would stand still.
 
-Standard input: one line of JSON `{"operation", "query", "schema", "lines", "path", "memory", "seconds", "output"}`,
-then the document. Standard output: JSON `{"ok": ...}` or `{"error": {"kind", "message"}}`, where kind is input, query,
-schema, run, memory or output.
+Standard input: one line of JSON `{"operation", "query", "schema", "lines", "output"}`, then the document. Standard
+output: JSON `{"ok": ...}` or `{"error": {"kind", "message"}}`, where kind is input, query, schema, run or output.
 """
 
 from __future__ import annotations
@@ -25,28 +24,11 @@ class ProblemError(Exception):
 
 def main() -> None:
     request = json.loads(sys.stdin.buffer.readline())
-    _limit(request["memory"], request["seconds"])
-    sys.path.extend(request["path"])
     try:
         answer: dict[str, Any] = {"ok": _answer(request, sys.stdin.buffer.read().decode())}
     except ProblemError as problem:
         answer = {"error": {"kind": problem.kind, "message": problem.message}}
-    except (MemoryError, RecursionError):
-        answer = {"error": {"kind": "memory", "message": "out of memory"}}
     sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
-
-
-def _limit(memory: int, seconds: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows; the caller's deadline holds there too
-        return
-    wanted = ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0))
-    for limit, value in (*wanted, (resource.RLIMIT_FSIZE, 0)):
-        try:
-            resource.setrlimit(limit, (value, value))
-        except (ValueError, OSError):
-            continue  # the system has a stricter one
 
 
 def _answer(request: dict[str, Any], text: str) -> Any:
