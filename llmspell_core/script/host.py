@@ -153,6 +153,11 @@ class ScriptSession:
         env = await self._finish(self.limits.timeout if timeout is None else timeout)
         return self._result(env, text, time.monotonic() - started)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can run another cell."""
+        return not self._closed and self._end is None
+
     def interrupt(self) -> None:
         """Stops what an interactive session does now and keeps its variables; ends any other session."""
         if self.interactive:
