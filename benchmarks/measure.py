@@ -27,6 +27,11 @@ class Row:
         return self.ours / self.baseline if self.baseline else None
 
 
+def within(factor: float, what: str, unit: str, ours: float, baseline: float, against: str) -> Row:
+    """A row whose budget is a multiple of its baseline."""
+    return Row(what, unit, ours, baseline, against, f"at most {factor:g} x", ours <= factor * baseline)
+
+
 def report(rows: Sequence[Row]) -> None:
     """Print the rows as JSON, for `benchmarks.run` to collect."""
     print(json.dumps([asdict(row) for row in rows]))

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Row, alternate, command, report
+from benchmarks.measure import Row, alternate, command, report, within
 
 ROUNDS = 9
 PROGRAM = "import sys; from llmspell_core.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -57,16 +57,7 @@ def measure(folder: Path, count: int) -> list[Row]:
         work()  # builds the catalog and the byte code
     best = alternate(works, ROUNDS)
     return [
-        Row(
-            f"{name}, {count} components",
-            "ms",
-            best[name],
-            best["bare"],
-            "python -c pass",
-            "at most 5 x",
-            best[name] <= 5 * best["bare"],
-        )
-        for name in COMMANDS
+        within(5, f"{name}, {count} components", "ms", best[name], best["bare"], "python -c pass") for name in COMMANDS
     ]
 
 

@@ -1,0 +1,164 @@
+"""Scripts: starting one from the command line, and what a host call costs against a bare echo over a socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+from benchmarks.measure import Row, alternate, command, report, within
+from llmspell_core.catalog import Catalog
+from llmspell_core.registry import Registry
+from llmspell_core.script.api import ScriptApi
+from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.script.host import ScriptSession
+
+CALLS = 5_000
+WARM_UP = 500
+ROUNDS = 3
+PROGRAM = "import sys; from llmspell_core.cli import main; sys.exit(main(sys.argv[1:]))"
+LANGUAGES = {"lua": "print(1)", "javascript": "console.log(1)"}
+LOOPS = {
+    "lua": "for i = 1, {count} do Bench.echo('0123456789') end",
+    "javascript": "for (let i = 0; i < {count}; i++) Bench.echo('0123456789')",
+}
+# The nearest peer's `--version` took 42 times a bare Python on one machine; half of that is the budget.
+BARE_PYTHONS = 21
+
+ECHO = """
+import socket, sys
+link = socket.socket(fileno=int(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    link.send(b'\\0\\0\\0\\x24["call",1,"Bench.echo",["0123456789"],1]')
+    link.recv(65536)
+"""
+
+
+class Clock:
+    """Microseconds per call between the end of the warm-up and the last call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.begin = self.end = 0.0
+
+    def tick(self) -> None:
+        self.calls += 1
+        if self.calls == WARM_UP:
+            self.begin = time.perf_counter()
+        elif self.calls == WARM_UP + CALLS:
+            self.end = time.perf_counter()
+
+    def us(self) -> float:
+        return (self.end - self.begin) / CALLS * 1e6
+
+
+class Echo(asyncio.Protocol):
+    def __init__(self, clock: Clock, done: asyncio.Future[None]) -> None:
+        self.clock, self.done = clock, done
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+
+    def data_received(self, data: bytes) -> None:
+        self.clock.tick()
+        self.transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.done.set_result(None)
+
+
+def echo_child() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        number = theirs.fileno()
+        arguments = [sys.executable, "-I", "-S", "-c", ECHO, str(number), str(WARM_UP + CALLS)]
+        return ours, subprocess.Popen(arguments, pass_fds=[number])
+
+
+async def bare() -> float:
+    """The same bytes through the same kind of socket, without anything that looks at them."""
+    clock, loop = Clock(), asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    ours, child = echo_child()
+    await loop.create_connection(lambda: Echo(clock, done), sock=ours)
+    await done
+    child.wait()
+    return clock.us()
+
+
+async def called(language: str) -> float:
+    """`Bench.echo` in a loop, through declaration, validation, prelude and both codecs."""
+    clock = Clock()
+
+    def echo(_scope: Any, value: str) -> str:
+        clock.tick()
+        return value
+
+    declared = Global("Bench", functions=(Function("echo", echo, (Param("value", "string"),), "string"),))
+    engine = Registry(Catalog.load()).get("engines", language)
+    session = await ScriptSession.open(engine, ScriptApi([declared]), None)
+    try:
+        await session.run(LOOPS[language].format(count=WARM_UP + CALLS))
+    finally:
+        await session.close()
+    return clock.us()
+
+
+def loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    found: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        found["uvloop"] = uvloop.new_event_loop
+    return found
+
+
+def timed(work: Callable[[], Coroutine[Any, Any, float]], loop: Callable[[], asyncio.AbstractEventLoop]) -> float:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(work())
+
+
+def host_calls() -> list[Row]:
+    rows = []
+    for name, loop in loops().items():
+        works: dict[str, Callable[[], float]] = {"bare": lambda loop=loop: timed(bare, loop)}  # type: ignore[misc]
+        for language in LANGUAGES:
+            works[language] = lambda loop=loop, language=language: timed(lambda: called(language), loop)  # type: ignore[misc]
+        best = alternate(works, ROUNDS)
+        rows += [
+            within(2, f"host call, {language}, {name}", "us", best[language], best["bare"], "bare echo")
+            for language in LANGUAGES
+        ]
+    return rows
+
+
+def exec_rows() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {**os.environ, "LLMSPELL_CACHE_DIR": str(Path(folder) / "cache")}
+        works = {"bare": command([sys.executable, "-c", "pass"], variables)}
+        for language, source in LANGUAGES.items():
+            words = ["exec", "--engine", language, source]
+            works[language] = command([sys.executable, "-c", PROGRAM, *words], variables)
+        for work in works.values():
+            work()
+        best = alternate(works, 7)
+    return [
+        within(BARE_PYTHONS, f"exec '{source}'", "ms", best[language], best["bare"], "python -c pass")
+        for language, source in LANGUAGES.items()
+    ]
+
+
+def main() -> None:
+    report([*exec_rows(), *host_calls()])
+
+
+if __name__ == "__main__":
+    main()
