@@ -8,7 +8,76 @@
         def make_provider(self) -> Provider:          # speaks to a server that really answers
             return MyProvider(ProviderSettings("mine", "mine", base_url=..., api_key=self.key))
 
-        def request(self, text: str = "Say hello.", **fields: Any) -> CompletionRequest:
+        def make_provider_at(self, url: str) -> Provider:      # the same, speaking to `url`, without retries
+            return MyProvider(ProviderSettings("mine", "mine", base_url=url, api_key=self.key, max_retries=0))
+
+`ProviderAnswers` asks the real server; `ProviderFailures` lets the provider meet one that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from llmspell_core.errors import (
+    AuthenticationError,
+    LLMSpellError,
+    NetworkError,
+    ProviderError,
+    RateLimitError,
+    TimeoutError,
+)
+from llmspell_core.messages import AgentChunk, Message, Usage
+from llmspell_core.provider import Completion, CompletionRequest, Provider, ToolDefinition
+from llmspell_core.testing.contract import Contract, Leftovers
+from llmspell_core.testing.fake_server import FakeServer, Reply
+
+__all__ = ["ProviderAnswers", "ProviderContract", "ProviderFailures"]
+
+TOOL = ToolDefinition(
+    "weather",
+    "Tells the weather of a city.",
+    {
+        "type": "object",
+        "properties": {"city": {"type": "string", "description": "name of the city"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+)
+OTHER_TOOL = ToolDefinition(
+    "clock",
+    "Tells the time in a time zone.",
+    {"type": "object", "properties": {"zone": {"type": "string", "description": "time zone"}}, "required": ["zone"]},
+)
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 30}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+class ProviderAnswers(Contract):
+    """What a provider answers. Attributes to set in the subclass:
+
+    model: a model that `make_provider` can use.
+    deterministic: whether two equal requests with temperature 0 and a seed give equal answers.
+    """
+
+    model: ClassVar[str] = "test-model"
+    deterministic: ClassVar[bool] = True
+
+    def make_provider(self) -> Provider:
+        """A provider that can answer."""
+        raise NotImplementedError(f"{type(self).__name__} must define make_provider")
+
+    def request(self, text: str = "Say hello.", **fields: Any) -> CompletionRequest:
         given = {"temperature": 0.0, "seed": 7, "max_tokens": 24} | fields
         return CompletionRequest(self.model, [Message("user", text)], **given)
 
@@ -194,75 +263,6 @@ class ProviderFailures(Contract):
 
     model: ClassVar[str] = "test-model"
     key: ClassVar[str] = "sk-contract-3f9a1c77d2"
-
-    def make_provider_at(self, url: str) -> Provider:      # the same, speaking to `url`, without retries
-            return MyProvider(ProviderSettings("mine", "mine", base_url=url, api_key=self.key, max_retries=0))
-
-`ProviderAnswers` asks the real server; `ProviderFailures` lets the provider meet one that fails.
-"""
-
-from __future__ import annotations
-
-import asyncio
-import json
-import socket
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, ClassVar, cast
-
-import pytest
-
-from llmspell_core.errors import (
-    AuthenticationError,
-    LLMSpellError,
-    NetworkError,
-    ProviderError,
-    RateLimitError,
-    TimeoutError,
-)
-from llmspell_core.messages import AgentChunk, Message, Usage
-from llmspell_core.provider import Completion, CompletionRequest, Provider, ToolDefinition
-from llmspell_core.testing.contract import Contract, Leftovers
-from llmspell_core.testing.fake_server import FakeServer, Reply
-
-__all__ = ["ProviderAnswers", "ProviderContract", "ProviderFailures"]
-
-TOOL = ToolDefinition(
-    "weather",
-    "Tells the weather of a city.",
-    {
-        "type": "object",
-        "properties": {"city": {"type": "string", "description": "name of the city"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    },
-)
-OTHER_TOOL = ToolDefinition(
-    "clock",
-    "Tells the time in a time zone.",
-    {"type": "object", "properties": {"zone": {"type": "string", "description": "time zone"}}, "required": ["zone"]},
-)
-PERSON = {
-    "type": "object",
-    "properties": {"name": {"type": "string", "maxLength": 30}, "age": {"type": "integer"}},
-    "required": ["name", "age"],
-    "additionalProperties": False,
-}
-
-
-class ProviderAnswers(Contract):
-    """What a provider answers. Attributes to set in the subclass:
-
-    model: a model that `make_provider` can use.
-    deterministic: whether two equal requests with temperature 0 and a seed give equal answers.
-    """
-
-    model: ClassVar[str] = "test-model"
-    deterministic: ClassVar[bool] = True
-
-    def make_provider(self) -> Provider:
-        """A provider that can answer."""
-        raise NotImplementedError(f"{type(self).__name__} must define make_provider")
 
     def make_provider_at(self, url: str) -> Provider:
         """A provider that sends its requests to `url`, with `self.key` and without retries."""
