@@ -1,1 +1,1 @@
-"""llmspell plugin."""
+"""Reads PDF files in llmspell: text, pages and document properties."""
