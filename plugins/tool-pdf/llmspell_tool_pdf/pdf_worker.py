@@ -74,19 +74,19 @@ def _opened(data: bytes) -> Any:
 
 def _text(document: Any, start: int, end: int, limit: int) -> dict[str, Any]:
     count = len(document.pages)
-    last = end or count
     if start > max(count, 1):
         raise ProblemError("start_page", f"there is no page {start}: the document has {count}")
-    if last < start:
-        raise ProblemError("end_page", f"the last page {last} lies before the first page {start}")
+    if end and end < start:
+        raise ProblemError("end_page", f"the last page {end} lies before the first page {start}")
+    last = min(end or count, count)
     texts: list[str] = []
     size = 0
-    for number in range(start, min(last, count) + 1):
+    for number in range(start, last + 1):
         texts.append(document.pages[number - 1].extract_text())
         size += len(texts[-1].encode("utf-8", "replace"))
         if size > limit:
             break
-    return {"text": "\n\n".join(texts), "page_count": count, "end_page": min(last, count)}
+    return {"text": "\n\n".join(texts), "page_count": count, "end_page": last}
 
 
 def _properties(document: Any) -> dict[str, Any]:

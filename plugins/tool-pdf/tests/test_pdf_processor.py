@@ -124,9 +124,7 @@ async def test_file_that_is_no_pdf_names_the_field(process, make_pdf, tmp_path, 
 
 
 async def test_file_with_a_password_says_what_to_do(process, make_pdf, tmp_path):
-    with PdfWriter(clone_from=make_pdf("a.pdf", PAGES)) as writer:
-        writer.encrypt("secret", algorithm="RC4-128")
-        writer.write(tmp_path / "locked.pdf")
+    encrypt(make_pdf("a.pdf", PAGES), tmp_path / "locked.pdf", "secret")
     with pytest.raises(ToolError) as caught:
         await process(input="locked.pdf")
     assert "password" in caught.value.message
@@ -134,9 +132,7 @@ async def test_file_with_a_password_says_what_to_do(process, make_pdf, tmp_path)
 
 
 async def test_encryption_without_a_password_is_no_obstacle(process, make_pdf, tmp_path):
-    with PdfWriter(clone_from=make_pdf("a.pdf", PAGES)) as writer:
-        writer.encrypt("", "owner", algorithm="RC4-128")
-        writer.write(tmp_path / "open.pdf")
+    encrypt(make_pdf("a.pdf", PAGES), tmp_path / "open.pdf", "")
     assert PAGES[0] in (await process(input="open.pdf"))["result"]["text"]
 
 
@@ -186,3 +182,10 @@ async def test_missing_library_says_what_to_install(process, make_pdf, monkeypat
     with pytest.raises(ToolError) as caught:
         await process(input="a.pdf")
     assert "pip install pypdf" in caught.value.hint
+
+
+def encrypt(source: Path, target: Path, password: str) -> None:
+    writer = PdfWriter(clone_from=source)
+    writer.encrypt(password, "owner", algorithm="RC4-128")
+    writer.write(target)
+    writer.close()
