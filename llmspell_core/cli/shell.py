@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import asyncio
+
     from llmspell_core.catalog import Catalog
     from llmspell_core.config import Config
     from llmspell_core.runtime import Runtime
@@ -137,12 +139,17 @@ class Shell:
         """Run the asynchronous part of a command, on uvloop where it is installed."""
         import asyncio
 
+        with asyncio.Runner(loop_factory=self.loop_factory()) as runner:
+            return runner.run(work)
+
+    def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        """What makes the event loop; None is asyncio's own."""
         try:
             from uvloop import new_event_loop
         except ImportError:
-            return asyncio.run(work)
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            return runner.run(work)
+            return None
+        made: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
+        return made
 
     def start_logging(self) -> None:
         """Logs go to stderr; HTTP libraries are held at warnings unless everything was asked for."""

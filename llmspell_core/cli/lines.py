@@ -1,0 +1,110 @@
+"""Where the lines of an interactive session come from: prompt_toolkit, a plain terminal, or a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from prompt_toolkit.completion import Completer
+
+__all__ = ["Lines", "open_lines"]
+
+Complete = Callable[[str], Awaitable[list[str]]]
+
+
+class Lines(Protocol):
+    def read(self, prompt: str) -> str:
+        """The next line. Raises: EOFError at the end, KeyboardInterrupt on Ctrl-C."""
+
+
+def open_lines(runner: asyncio.Runner, history: Path, complete: Complete) -> Lines:
+    """The best source that there is: editing and completion on a terminal, bare lines from a pipe."""
+    if not sys.stdin.isatty():
+        return PipedLines()
+    with contextlib.suppress(OSError):
+        history.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return EditedLines(runner, history, complete)
+    except ImportError:
+        return PlainLines(history)
+
+
+class PipedLines:
+    """Standard input without prompts."""
+
+    def read(self, prompt: str) -> str:
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+
+
+class PlainLines:
+    """`input`, with the history that readline keeps where Python has it."""
+
+    def __init__(self, history: Path) -> None:
+        self._history = history
+        self._readline: Any = None
+        with contextlib.suppress(ImportError):
+            import readline
+
+            self._readline = readline
+            with contextlib.suppress(OSError):
+                readline.read_history_file(history)
+
+    def read(self, prompt: str) -> str:
+        line = input(prompt)
+        if self._readline is not None:
+            with contextlib.suppress(OSError):
+                self._readline.write_history_file(self._history)
+        return line
+
+
+class EditedLines:
+    """prompt_toolkit: history file, search, completion from the live session. Raises: ImportError without it."""
+
+    def __init__(self, runner: asyncio.Runner, history: Path, complete: Complete) -> None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import FileHistory
+
+        self._runner = runner
+        self._session: PromptSession[str] = PromptSession(
+            history=FileHistory(str(history)), completer=_completer(complete), complete_while_typing=False
+        )
+
+    def read(self, prompt: str) -> str:
+        return self._runner.run(self._session.prompt_async(prompt))
+
+
+def _completer(complete: Complete) -> Completer:
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+    from prompt_toolkit.document import Document
+
+    class FromSession(Completer):
+        def get_completions(self, document: Document, complete_event: CompleteEvent) -> Any:
+            return ()
+
+        async def get_completions_async(
+            self,
+            document: Document,
+            complete_event: CompleteEvent,
+        ) -> AsyncGenerator[Completion, None]:
+            text = document.text_before_cursor
+            start = -len(_last_word(text))
+            for word in await complete(text):
+                yield Completion(word, start_position=start)
+
+    return FromSession()
+
+
+def _last_word(text: str) -> str:
+    """What a completion replaces: the name with its dots and colons."""
+    end = len(text)
+    while end and (text[end - 1].isalnum() or text[end - 1] in "_.:$"):
+        end -= 1
+    return text[end:]
