@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -170,3 +171,24 @@ def _problem(component: Component) -> str:
     error = component.error or {}
     where = f"{component.kind} '{component.name}' of {component.distribution} {component.version}"
     return f"{where}: {error.get('message')}" + (f"\n  Hint: {error['hint']}" if error.get("hint") else "")
+
+
+@plugin.command("new")
+@click.argument("kind", metavar="KIND")
+@click.argument("name")
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Parent folder.")
+@click.pass_obj
+def new(shell: Shell, kind: str, name: str, into: Path) -> None:
+    """Write a new plugin whose tests pass as written. KIND: tool, provider, hook or global.
+
+    \b
+    Example:
+      llmspell plugin new tool weather
+    """
+    from llmspell_core.scaffold import generate
+
+    written = generate(kind, name, into)
+    folder = into / f"llmspell-{kind}-{name}"
+    data = {"folder": str(folder), "files": [str(path) for path in written]}
+    steps = f"cd {folder}\npip install -e '.[test]' && pytest"
+    shell.emit(data, lambda: f"Wrote {len(written)} files. Next:\n{steps}")
