@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Remote", "Report", "fetch", "open_client", "sha256_of", "storage_error"]
 
-BLOCK = 1024 * 1024
+BLOCK = 256 * 1024
 ATTEMPTS = 3
 Report = Callable[[int, int | None], None]
 

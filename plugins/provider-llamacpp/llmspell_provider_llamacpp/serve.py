@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 __all__ = ["main"]
@@ -111,7 +111,7 @@ def serve_llama_cpp(config: dict[str, Any], answer: TextIO) -> None:
         n_threads_batch=config["threads"],
         n_gpu_layers=layers,
         logits_all=False,
-        verbose=False,
+        verbose=True,  # why a file cannot be loaded is only in the log
     )
     # interrupt_requests would let a second agent's request cut off the first one's answer
     server = ServerSettings(host="127.0.0.1", api_key=config["api_key"], interrupt_requests=False)
@@ -132,14 +132,25 @@ def with_json_strings(grammar: Any) -> None:
 
 
 def with_usage(llama_class: Any) -> None:
-    """Let the library's streams end with an event that holds the token counts, as the protocol has it."""
+    """Let the library's streams end as the protocol has it: with the token counts, or with an error that is told.
+
+    By itself it just ends a stream whose request turns out to be impossible.
+    """
     create = llama_class.create_chat_completion
 
     def create_with_usage(llama: Any, *args: Any, **kwargs: Any) -> Any:
-        reply = create(llama, *args, **kwargs)
-        return counted(llama, reply) if kwargs.get("stream") else reply
+        if not kwargs.get("stream"):
+            return create(llama, *args, **kwargs)
+        return told(lambda: counted(llama, create(llama, *args, **kwargs)))
 
     llama_class.create_chat_completion = create_with_usage
+
+
+def told(events: Callable[[], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from events()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
+        yield {"error": {"message": str(error), "type": type(error).__name__}}
 
 
 def counted(llama: Any, events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
