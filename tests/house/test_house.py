@@ -1,0 +1,56 @@
+"""Rules about the whole: what generated files say, what importing costs, what is documented."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from llmspell_core import hookspecs
+from llmspell_core.hooks import HOOK_POINTS, parse_point
+
+ROOT = Path(__file__).parents[2]
+HEAVY = (
+    "asyncio", "click", "httpx", "lupa", "openai", "pluggy", "pydantic", "pydantic_settings", "quickjs", "rich",
+    "stevedore", "tomlkit",
+)  # fmt: skip
+# Everything the second fence has to hold without: the worker's side imports these and the VM, nothing else.
+WORKER = ("llmspell_core.script.worker", "llmspell_core.script.wire", "llmspell_core.script.fence")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """The names in `sys.modules` of a fresh interpreter after `statement`."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_core_loads_nothing_heavy() -> None:
+    assert loaded_after("import llmspell_core").isdisjoint(HEAVY)
+
+
+def test_the_worker_needs_the_standard_library_only() -> None:
+    loaded = loaded_after("import " + ", ".join(WORKER))
+    top = {name.partition(".")[0] for name in loaded}
+    assert top - set(sys.stdlib_module_names) - {"__main__", "__mp_main__"} <= {"llmspell_core"}
+    assert not {"asyncio", "inspect", "dataclasses", "pathlib", "subprocess"} & loaded, "start-up time"
+
+
+def test_every_hook_point_is_documented() -> None:
+    names = [name for name in dir(hookspecs) if name.startswith("llmspell_")]
+    assert {parse_point(name.removeprefix("llmspell_")) for name in names} >= set(HOOK_POINTS)
+    assert [name for name in names if not (getattr(hookspecs, name).__doc__ or "").strip()] == []
+
+
+def test_the_requirement_files_are_current() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/requirements.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{done.stdout}\nrun: python scripts/requirements.py"
+
+
+def test_no_lock_file_is_kept_in_the_repository() -> None:
+    if not (ROOT / ".git").exists():
+        return
+    kept = subprocess.run(["git", "ls-files", "*.lock", "*lock.json"], cwd=ROOT, capture_output=True, text=True)
+    assert kept.stdout.split() == []
