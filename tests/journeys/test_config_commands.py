@@ -202,3 +202,11 @@ def test_info_tells_what_is_there(llmspell: Llmspell) -> None:
     assert set(data["components"]) == {"tools", "providers", "engines", "globals", "templates"}
     assert data["configuration"]["security_profile"] == "medium"
     assert "fence" in llmspell("info").out
+
+
+@pytest.mark.parametrize(("language", "extension"), [("lua", "lua"), ("javascript", "js")])
+def test_the_example_of_a_new_folder_runs(llmspell: Llmspell, language: str, extension: str) -> None:
+    assert llmspell("init", "spells", "--language", language).code == 0
+    ran = llmspell("run", f"spells/examples/hello_world.{extension}", "--", "--name", "Ada")
+    assert ran.code == 0
+    assert ran.out.startswith("Hello, Ada!\nInstalled tools: ")
