@@ -10,6 +10,8 @@ from pathlib import Path
 __all__ = ["Contract", "Leftovers"]
 
 MOMENT = 0.01
+PATIENCE = 2.0
+"""Seconds to wait for what is just ending."""
 
 
 class Contract:
@@ -50,23 +52,25 @@ class Leftovers:
         self._seen = _present()
 
     def new(self) -> list[str]:
-        return sorted(_present() - self._seen)
+        return sorted(name for thing, name in _present().items() if thing not in self._seen)
 
-    async def new_after_a_moment(self, seconds: float = 2.0) -> list[str]:
+    async def new_after_a_moment(self, seconds: float | None = None) -> list[str]:
         """As `new`, but waits for things that are just ending."""
-        for _ in range(round(seconds / MOMENT)):
+        for _ in range(round((PATIENCE if seconds is None else seconds) / MOMENT)):
             if not self.new():
                 break
             await asyncio.sleep(MOMENT)
         return self.new()
 
 
-def _present() -> set[str]:
+def _present() -> dict[object, str]:
+    """Everything that is there, with a name for people; things of equal names are still different things."""
     own = asyncio.current_task()
-    tasks = {f"task {task.get_name()}" for task in asyncio.all_tasks() if task is not own}
+    found: dict[object, str] = {task: f"task {task.get_name()}" for task in asyncio.all_tasks() if task is not own}
     # The loop's own pool of threads stays for the next call, by design.
-    threads = {f"thread {t.name}" for t in threading.enumerate() if not t.name.startswith("asyncio_")}
-    return tasks | threads | _children() | _open_files()
+    found.update({t: f"thread {t.name}" for t in threading.enumerate() if not t.name.startswith("asyncio_")})
+    found.update({name: name for name in (*_children(), *_open_files())})
+    return found
 
 
 def _children() -> set[str]:

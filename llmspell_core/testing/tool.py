@@ -15,8 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -24,13 +22,26 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
+from llmspell_core.config import load_config
 from llmspell_core.context import ExecutionContext
-from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
-from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.registry import Registry
 from llmspell_core.runtime import Runtime
 from llmspell_core.testing.contract import Contract, Leftovers, cancelled_at
-from llmspell_core.tool import SecurityLevel, Tool, ToolResult
+from llmspell_core.testing.importing import effects_of_importing
+from llmspell_core.testing.probe import (
+    AWKWARD,
+    WRONG,
+    bare_result,
+    call,
+    envelope_of,
+    expect_validation_error,
+    foreign_exception,
+    is_a,
+    not_plain,
+    shape_of,
+    steady_results,
+)
+from llmspell_core.tool import SecurityLevel, Tool
 
 __all__ = ["ToolContract"]
 
@@ -38,52 +49,7 @@ T = TypeVar("T")
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 CALLS_AT_ONCE = 8
-SECONDS_PER_CALL = 5.0
 CANCEL_AFTER = (0.0, 0.0001, 0.002, 0.02)
-
-# For each type that a schema may declare, a value of another type.
-WRONG = {
-    "string": {"not": "a string"},
-    "integer": "not a number",
-    "number": "not a number",
-    "boolean": "neither true nor false",
-    "array": 5,
-    "object": 5,
-}
-AWKWARD: dict[str, tuple[Any, ...]] = {
-    "string": ("", " ", "\x00", "../..", "\ud800", "🦉" * 50, "%s{}{{$(x)", "9" * 400, "a" * 100_000),
-    "integer": (0, -1, 2**31, 2**63, -(2**63)),
-    "number": (0, -1, 1e308, 2**63),
-    "array": ([],),
-    "object": ({}, {"": None}),
-    "any": (None, [], {}, "", 0),
-}
-
-IMPORT_WATCHER = """
-import io, json, os, sys, threading
-module, sys.path[:] = sys.argv[1], json.loads(sys.argv[2])
-sys.dont_write_bytecode = True
-import asyncio, llmspell_core.runtime, llmspell_core.tool
-
-ACTS = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.fork", "os.mkdir"}
-ACTS |= {"os.remove", "os.rename", "os.putenv", "os.unsetenv", "os.chdir"}
-done, watching = [], True
-
-def watch(event, arguments):
-    if watching and event in ACTS:
-        done.append(event)
-    if watching and event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
-        done.append(f"write {arguments[0]}")
-
-threads = set(threading.enumerate())
-sys.addaudithook(watch)
-out, sys.stdout = sys.stdout, io.StringIO()
-__import__(module)
-watching, printed, sys.stdout = False, sys.stdout.getvalue(), out
-done += [f"print {printed[:60]!r}"] if printed else []
-done += [f"start thread {t.name}" for t in set(threading.enumerate()) - threads]
-print(json.dumps(done))
-"""
 
 
 class ToolContract(Contract):
@@ -143,7 +109,7 @@ class ToolContract(Contract):
 
         If this fails, move what is named into `run`, or into a function that `run` calls.
         """
-        done = _effects_of_importing(self.tool_class.__module__)
+        done = effects_of_importing(self.tool_class.__module__)
         assert not done, f"importing {self.tool_class.__module__} does: {', '.join(done)}"
 
     def test_schema_describes_every_parameter(self) -> None:
@@ -168,7 +134,7 @@ class ToolContract(Contract):
         assert set(example) <= set(known), f"the schema does not know {sorted(set(example) - set(known))}"
         missing = [name for name, parameter in known.items() if parameter.required and name not in example]
         assert not missing, f"the example lacks {missing}"
-        wrong = [name for name, value in example.items() if not _is_a(known[name].type, value)]
+        wrong = [name for name, value in example.items() if not is_a(known[name].type, value)]
         assert not wrong, f"the example has another type than the schema for {wrong}"
         self.tool_class().validate_parameters(example)
 
@@ -183,8 +149,8 @@ class ToolContract(Contract):
 
         async def work(tool: Tool[Any], context: ExecutionContext) -> None:
             before = dict(self.make_example(tmp_path))
-            output = await _call(tool, self.make_example(tmp_path), context)
-            envelope = _envelope(output)
+            output = await call(tool, self.make_example(tmp_path), context)
+            envelope = envelope_of(output)
             assert envelope["success"] is True, f"the example failed: {envelope.get('error')}"
             assert isinstance(envelope["operation"], str) and envelope["operation"]
             assert isinstance(output.text, str)
@@ -200,8 +166,8 @@ class ToolContract(Contract):
         """
 
         async def work(tool: Tool[Any], context: ExecutionContext) -> None:
-            result = await _bare_result(tool, self.make_example(tmp_path), context)
-            odd = _not_plain(result, "what run returns")
+            result = await bare_result(tool, self.make_example(tmp_path), context)
+            odd = not_plain(result, "what run returns")
             assert not odd, f"{odd} is not plain data"
 
         self._with_tool(tmp_path, work)
@@ -218,10 +184,10 @@ class ToolContract(Contract):
             for parameter in tool.schema.parameters:
                 if parameter.type in WRONG:
                     wrong = WRONG[parameter.type]
-                    await _expect_validation_error(tool, {**example, parameter.name: wrong}, parameter.name, context)
+                    await expect_validation_error(tool, {**example, parameter.name: wrong}, parameter.name, context)
                 if parameter.required:
                     rest = {name: value for name, value in example.items() if name != parameter.name}
-                    await _expect_validation_error(tool, rest, parameter.name, context)
+                    await expect_validation_error(tool, rest, parameter.name, context)
 
         self._with_tool(tmp_path, work)
 
@@ -235,7 +201,7 @@ class ToolContract(Contract):
             example = dict(self.make_example(tmp_path))
             for parameter in tool.schema.parameters:
                 for value in (*AWKWARD.get(parameter.type, ()), *(parameter.enum or ())):
-                    escaped = await _foreign_exception(tool, {**example, parameter.name: value}, context)
+                    escaped = await foreign_exception(tool, {**example, parameter.name: value}, context)
                     assert escaped is None, f"{parameter.name}={value!r:.60} lets {escaped} escape"
 
         self._with_tool(tmp_path, work)
@@ -248,12 +214,19 @@ class ToolContract(Contract):
 
         async def work(tool: Tool[Any], context: ExecutionContext) -> None:
             example = self.make_example(tmp_path)
-            names, alone = set(vars(tool)), await _call(tool, example, context)
-            outputs = await asyncio.gather(*(_call(tool, example, context) for _ in range(CALLS_AT_ONCE)))
+            names, alone = set(vars(tool)), await call(tool, example, context)
+            expected = await steady_results(tool, example, context)
+            calls = [example, *(parameters for parameters, _ in expected)] * CALLS_AT_ONCE
+            outputs = await asyncio.gather(*(call(tool, parameters, context) for parameters in calls))
             added = set(vars(tool)) - names - {"_schema"}
             assert not added, f"calls leave {sorted(added)} on the instance"
-            shape = _shape(_envelope(alone))
-            assert all(_shape(_envelope(output)) == shape for output in outputs), "calls at once disturb each other"
+            assert shape_of(envelope_of(outputs[0])) == shape_of(envelope_of(alone)), "calls at once disturb each other"
+            for parameters, output in zip(calls, outputs, strict=True):
+                wanted = [result for given, result in expected if given == parameters]
+                got = envelope_of(output).get("result")
+                assert not wanted or got == wanted[0], (
+                    f"{parameters!r:.200} gets the result of another call: {got!r:.200}"
+                )
 
         self._with_tool(tmp_path, work)
 
@@ -265,115 +238,25 @@ class ToolContract(Contract):
         """
 
         async def work(tool: Tool[Any], context: ExecutionContext) -> None:
-            await _call(tool, self.make_example(tmp_path), context)
+            await call(tool, self.make_example(tmp_path), context)
             before = Leftovers()
             for moment in CANCEL_AFTER:
-                await cancelled_at(moment, lambda: _call(tool, self.make_example(tmp_path), context))
+                await cancelled_at(moment, lambda: call(tool, self.make_example(tmp_path), context))
             left = await before.new_after_a_moment()
             assert not left, f"cancelled calls leave behind: {', '.join(left)}"
-            again = _envelope(await _call(tool, self.make_example(tmp_path), context))
+            again = envelope_of(await call(tool, self.make_example(tmp_path), context))
             assert again["success"] is True, f"after a cancelled call the example fails: {again.get('error')}"
 
         self._with_tool(tmp_path, work)
 
     def _with_tool(self, folder: Path, work: Callable[[Tool[Any], ExecutionContext], Awaitable[T]]) -> T:
         async def inside() -> T:
-            async with Runtime(self.make_settings(folder), registry=Registry(), cwd=folder) as runtime:
+            # Nothing of the developer's own configuration counts.
+            config = load_config(overrides=self.make_settings(folder), environ={"HOME": str(folder)}, cwd=folder)
+            async with Runtime(config, registry=Registry(), cwd=folder) as runtime:
                 return await work(self.tool_class(), runtime.context())
 
         missing = self.tool_class.missing_requirements()
         if missing:
             pytest.skip(f"{self.tool_class.name} needs {', '.join(missing)}")
         return asyncio.run(inside())
-
-
-async def _call(tool: Tool[Any], parameters: Mapping[str, Any], context: ExecutionContext) -> AgentOutput:
-    return await tool.execute(AgentInput(parameters={"parameters": dict(parameters)}), context)
-
-
-async def _bare_result(tool: Tool[Any], parameters: Mapping[str, Any], context: ExecutionContext) -> Any:
-    """What `run` hands to the core, before the core touches it."""
-    params = tool.validate_parameters(parameters)
-    child = context.create_child()
-    child.tool_name = tool.name
-    if asyncio.iscoroutinefunction(tool.run):
-        return await tool.run(params, child)
-    return await asyncio.to_thread(tool.run, params, child)
-
-
-def _envelope(output: AgentOutput) -> dict[str, Any]:
-    envelope: dict[str, Any] = output.metadata.extra["response"]
-    return envelope
-
-
-async def _expect_validation_error(
-    tool: Tool[Any], parameters: Mapping[str, Any], field: str, context: ExecutionContext
-) -> None:
-    shown = f"{field}={parameters[field]!r}" if field in parameters else f"no {field}"
-    try:
-        output = await asyncio.wait_for(_call(tool, parameters, context), SECONDS_PER_CALL)
-    except ValidationError as error:
-        named = (error.field or "").split(".")[0]
-        assert named == field, f"with {shown} the error names the field '{error.field}'"
-        return
-    except LLMSpellError as error:
-        pytest.fail(f"with {shown} the tool raises {type(error).__name__}, not ValidationError")
-    pytest.fail(f"with {shown} the tool answers {_envelope(output)!r:.200}")
-
-
-async def _foreign_exception(tool: Tool[Any], parameters: Mapping[str, Any], context: ExecutionContext) -> str | None:
-    """The exception that only the core's safety net caught, or None. A call that goes on is stopped: that is no error."""
-    try:
-        await asyncio.wait_for(_call(tool, parameters, context), SECONDS_PER_CALL)
-    except ToolError as error:
-        cause = error.__cause__
-        if cause is not None and error.message == f"{type(cause).__name__}: {cause}":
-            return error.message[:200]
-    except (TimeoutError, LLMSpellError):
-        return None
-    except Exception as error:  # noqa: BLE001 - any other exception is what this looks for
-        return f"{type(error).__name__}: {error}"[:200]
-    return None
-
-
-def _is_a(word: str, value: Any) -> bool:
-    kinds: dict[str, tuple[type, ...]] = {
-        "string": (str,),
-        "integer": (int,),
-        "number": (int, float),
-        "boolean": (bool,),
-        "array": (list, tuple),
-        "object": (Mapping,),
-    }
-    return isinstance(value, kinds.get(word, (object,))) and (word == "boolean" or word == "any" or value is not True)
-
-
-def _not_plain(value: Any, where: str) -> str | None:
-    """Where in a result something stands that JSON does not know."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return None
-    if isinstance(value, ToolResult):
-        value = {"result": value.result, "metadata": value.metadata, "extra": value.extra}
-    if isinstance(value, Mapping):
-        odd_keys = [f"the key {key!r} of {where}" for key in value if not isinstance(key, str)]
-        parts = [(f"{where}.{key}", part) for key, part in value.items()]
-    elif isinstance(value, (list, tuple)):
-        odd_keys, parts = [], [(f"{where}[{index}]", part) for index, part in enumerate(value)]
-    else:
-        return f"{where} ({type(value).__name__})"
-    return next((odd for odd in (*odd_keys, *(_not_plain(part, place) for place, part in parts)) if odd), None)
-
-
-def _shape(value: Any) -> Any:
-    """Keys and types of a result: two calls may tell different times, but not different things."""
-    if isinstance(value, Mapping):
-        return {key: _shape(part) for key, part in value.items()}
-    return type(value).__name__
-
-
-def _effects_of_importing(module: str) -> list[str]:
-    command = [sys.executable, "-I", "-c", IMPORT_WATCHER, module, json.dumps([*sys.path, str(Path.cwd())])]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 0, f"importing {module} fails:\n{ended.stderr}"
-    effects: list[str] = json.loads(ended.stdout.splitlines()[-1])
-    return effects

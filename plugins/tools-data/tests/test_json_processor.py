@@ -196,4 +196,6 @@ async def test_invalid_document_lists_every_error(process):
 
 
 def children() -> set[str]:
+    if not Path("/proc/self/task").exists():
+        pytest.skip("the system does not list child processes under /proc")
     return {pid for listing in Path("/proc/self/task").glob("*/children") for pid in listing.read_text().split()}
