@@ -119,6 +119,10 @@ class WorkerProcess(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        payload = self._reader.whole(data)
+        if payload is not None:  # the usual case: a worker that waits for its answer sends exactly one frame
+            self._serve_payload(payload)
+            return
         self._reader.feed(data)
         if not self._backlog:
             self._serve()
@@ -157,17 +161,26 @@ class WorkerProcess(asyncio.Protocol):
     def _serve_one(self) -> bool:
         try:
             payload = self._reader.next()
-            if payload is None or self.problem is not None:
-                return False
-            frame = parse(payload)
-        except (FrameError, ValueError) as error:
+        except FrameError as error:
             self.kill(f"it sent something that is not a message ({error})")
             return False
-        if not isinstance(frame, list) or not frame:
-            self.kill("it sent a message of the wrong shape")
+        if payload is None:
             return False
-        self.on_frame(frame)
+        self._serve_payload(payload)
         return True
+
+    def _serve_payload(self, payload: bytes) -> None:
+        if self.problem is not None:
+            return
+        try:
+            frame = parse(payload)
+        except ValueError as error:
+            self.kill(f"it sent something that is not a message ({error})")
+            return
+        if type(frame) is list and frame:
+            self.on_frame(frame)
+        else:
+            self.kill("it sent a message of the wrong shape")
 
     def _set_backlog(self, backlog: bool) -> None:
         if backlog != self._backlog:

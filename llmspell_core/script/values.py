@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
-import json
 import math
 import os
 import uuid
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ResourceLimitError, ScriptError
+from llmspell_core.script.wire import encoder, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +33,7 @@ class Encoder:
 
     def __init__(self, special: Callable[[Any], Any]) -> None:
         self._special = special
-        self._encode = json.JSONEncoder(
-            separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=self._unknown
-        ).encode
+        self._encode = encoder(ascii_only=False, default=self._unknown)
 
     def text(self, value: Any) -> str:
         """Raises: ResourceLimitError when it is nested deeper than `MAX_DEPTH` or contains itself."""
@@ -96,6 +94,6 @@ def parse(payload: bytes) -> Any:
         if containers > MAX_CONTAINERS or payload.count(b",") > MAX_VALUES:
             raise ValueError("too many values in one frame")
     try:
-        return json.loads(payload.decode())
+        return load(payload.decode())
     except RecursionError as error:
         raise ValueError("values nested too deeply") from error

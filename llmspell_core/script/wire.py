@@ -17,20 +17,55 @@ slices an env out of a frame without parsing it. Standard library only: the work
 from __future__ import annotations
 
 import json
-from typing import Any
+import json.encoder
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["MAX_FRAME", "FrameError", "FrameReader", "dump", "dump_text", "error_env", "pack"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_FRAME", "FrameError", "FrameReader", "dump", "dump_text", "encoder", "error_env", "load", "pack"]
 
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the largest frame, in both directions."""
 
 _HEADER = 4
 
-dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+def encoder(*, ascii_only: bool, default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
+    """A function that writes compact JSON text. It raises ValueError for NaN, TypeError for odd keys.
+
+    `json.JSONEncoder.encode` builds a new C encoder for every value, which costs more than a small value itself; this
+    one is built once. Where there is no C encoder, the public one does it.
+    """
+    public = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=ascii_only, default=default)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return public.encode
+    escape = getattr(json.encoder, "encode_basestring_ascii" if ascii_only else "encode_basestring")
+    write = make(None, public.default, escape, None, ":", ",", False, False, False)
+    join = "".join
+
+    def encode(value: Any) -> str:
+        return join(write(value, 0))
+
+    return encode
+
+
+dump = encoder(ascii_only=True)
 """Compact JSON text in ASCII."""
 
-dump_text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+dump_text = encoder(ascii_only=False)
 """Compact JSON text with characters as they are: what the host sends, see `latin-1` in `worker`."""
+
+_raw_decode = json.JSONDecoder().raw_decode
+
+
+def load(text: str) -> Any:
+    """The value of compact JSON text. Raises: ValueError, RecursionError."""
+    value, end = _raw_decode(text)
+    if end != len(text):
+        raise ValueError(f"something follows after character {end}")
+    return value
 
 
 class FrameError(Exception):
@@ -53,6 +88,12 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         self._buffer += data
+
+    def whole(self, data: bytes) -> bytes | None:
+        """The payload, if `data` is exactly one frame and nothing else is waiting; `data` is not fed then."""
+        if not self._buffer and len(data) - _HEADER == int.from_bytes(data[:_HEADER], "big") <= self._limit:
+            return data[_HEADER:]
+        return None
 
     def next(self) -> bytes | None:
         """The next whole payload.

@@ -22,7 +22,6 @@ Standard library only, and little of it: start-up time is the user's waiting tim
 from __future__ import annotations
 
 import _thread
-import json
 import os
 import select
 import signal
@@ -31,7 +30,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from llmspell_core.script.wire import FrameReader, dump, dump_text, pack
+from llmspell_core.script.wire import FrameReader, dump, dump_text, load, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +145,21 @@ class Host:
 
     def call(self, op: str, args: Any, line: int = 0) -> Any:
         """Asks the host and waits. Raises: HostError, Interrupted."""
-        return self.wait(self.start(op, args, line))
+        call_id = self.start(op, args, line)
+        if not self.interactive and not self._deferred:
+            self._read_answer(call_id)
+        return self.wait(call_id)
+
+    def _read_answer(self, call_id: int) -> None:
+        """Reads once: in the usual case that is the answer, alone, and the general machinery is not needed."""
+        data = os.read(self._read_fd, 65536)
+        payload = self._reader.whole(data)
+        if payload is not None and payload.startswith(b'["ret",%d,' % call_id):
+            self._serve_ret(payload.decode(self._encoding))
+        elif data:
+            self._reader.feed(data)
+        else:
+            os._exit(0)
 
     def start(self, op: str, args: Any, line: int = 0, on_done: Callable[[Any], None] | None = None) -> int:
         """Asks the host without waiting; `on_done(env)` runs inside a later `step`, or use `wait`."""
@@ -305,7 +318,7 @@ class Host:
         elif kind == "run":
             self._serve_run(text)
         elif kind == "complete":
-            _, request, prefix = json.loads(text)
+            _, request, prefix = load(text)
             self._send(f'["ret",{request},{self.dump({"ok": True, "value": self.vm.complete(prefix)})}]')
 
     @property
@@ -321,7 +334,7 @@ class Host:
         on_done = self._waiting.pop(call_id)
         self.in_flight -= 1
         body = text[comma + 1 : -1]
-        env = body if self._raw else json.loads(body)
+        env = body if self._raw else load(body)
         if on_done is None:
             self._done[call_id] = env
         else:
@@ -337,7 +350,7 @@ class Host:
         body = text[second + 1 : -1]
         self._depth += 1
         try:
-            value = self.vm.invoke(invocation, callback, body if self._raw else json.loads(body))
+            value = self.vm.invoke(invocation, callback, body if self._raw else load(body))
             if value is not LATER:
                 self.answer(invocation, value)
         except VMError as error:
@@ -346,7 +359,7 @@ class Host:
             self._depth -= 1
 
     def _serve_run(self, text: str) -> None:
-        _, run_id, request = json.loads(text)
+        _, run_id, request = load(text)
         self._run_id, self.interrupted, self.last_error = run_id, False, None
         self._depth_of_run += 1
         try:
@@ -455,7 +468,7 @@ def main(read_fd: int, write_fd: int, vm_path: str) -> None:
 
 def _boot(host: Host, vm_class: type[Any]) -> None:
     text = host._next_text(None)  # noqa: SLF001 - same module
-    boot = json.loads(text or "")[1]
+    boot = load(text or "")[1]
     host.interactive = bool(boot.get("interactive"))
     prepare = getattr(vm_class, "prepare", None)
     if prepare is not None:

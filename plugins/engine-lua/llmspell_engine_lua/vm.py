@@ -16,13 +16,15 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmspell_core.script.wire import load
 from llmspell_core.script.worker import HostError, Interrupted, VMError
 from llmspell_engine_lua.values import BadValue, Values, dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmspell_core.script.worker import Host
+    from llmspell_core.script.wire import load
+from llmspell_core.script.worker import Host
 
 __all__ = ["LuaVM"]
 
@@ -198,7 +200,7 @@ class LuaVM:
             return False, f"{op} failed: {type(error).__name__}"
 
     def _opened(self, env: str) -> Any:
-        found = json.loads(env)
+        found = load(env)
         if not found["ok"]:
             self._host.open(found)
         return self._values.into(found["value"], handles="h" in found)
