@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.view import output_view
-from llmspell_core.tool import Tool, ToolResult, ToolSchema
 
 if TYPE_CHECKING:
-    from llmspell_core.context import ExecutionContext
     from llmspell_core.script.scope import ScriptScope
+    from llmspell_core.tool import Tool
 
 NAME = Param("name", "string", doc="The tool's name; `_` and `-` are the same.")
 PARAMS = Param("params", "object", doc="The tool's parameters.")
@@ -31,80 +28,6 @@ class ToolObject:
         self.category = tool.category
         self.security_level = str(tool.security_level)
         self.schema = tool.schema.to_dict()
-
-
-class _Free(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class ScriptTool(Tool[_Free]):
-    """A tool whose work is done by a script function."""
-
-    parameters = _Free
-
-    def __init__(self, scope: ScriptScope, definition: dict[str, Any], handler: Any) -> None:
-        self.name = definition["name"]
-        self.description = str(definition.get("description") or f"The script's tool {self.name}.")
-        self.category = str(definition.get("category") or "script")
-        self._schema = ToolSchema(self.name, self.description, json_schema_of(definition.get("parameters")))
-        self._handler = scope.callback(handler)
-
-    def validate_parameters(self, params: Any) -> _Free:
-        made = super().validate_parameters(params)
-        given = made.model_extra or {}
-        for parameter in self.schema.parameters:
-            _check_argument(self.name, parameter.name, parameter.type, parameter.required, given)
-        return made
-
-    async def run(self, params: _Free, ctx: ExecutionContext) -> Any:
-        value = await self._handler(params.model_extra or {})
-        if isinstance(value, dict) and isinstance(value.get("success"), bool):
-            error = value.get("error")
-            return ToolResult(
-                value.get("result"), success=value["success"], error=None if error is None else str(error)
-            )
-        return value
-
-
-WORDS: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-    "object": (dict,),
-    "array": (list,),
-}
-
-
-def _check_argument(tool: str, name: str, word: str, required: bool, given: dict[str, Any]) -> None:
-    if name not in given:
-        if required:
-            raise ValidationError(f"{tool}: '{name}' is required", field=name)
-        return
-    value = given[name]
-    empty_table = word == "array" and value == {}
-    wrong = not isinstance(value, WORDS.get(word, (object,))) or (
-        isinstance(value, bool) and word in {"number", "integer"}
-    )
-    if wrong and not empty_table:
-        raise ValidationError(f"{tool}: '{name}' must be {_article(word)}, got {value!r}", field=name)
-
-
-def _article(word: str) -> str:
-    return f"an {word}" if word[0] in "aio" else f"a {word}"
-
-
-def json_schema_of(parameters: Any) -> dict[str, Any]:
-    """A JSON schema from what a script wrote: a JSON schema, a list of `{name, type, ...}`, or a table name -> type or spec."""
-    if isinstance(parameters, dict) and parameters.get("type") == "object":
-        return parameters
-    if isinstance(parameters, list):
-        specs = {str(p["name"]): p for p in parameters if isinstance(p, dict) and "name" in p}
-    else:
-        specs = {k: v if isinstance(v, dict) else {"type": str(v)} for k, v in (parameters or {}).items()}
-    properties = {n: {k: v for k, v in s.items() if k not in {"name", "required"}} for n, s in specs.items()}
-    required = [name for name, spec in specs.items() if spec.get("required") is True]
-    return {"type": "object", "properties": properties, "required": required}
 
 
 async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) -> dict[str, Any]:
@@ -154,7 +77,8 @@ def get(scope: ScriptScope, name: str) -> ToolObject | None:
 
 
 def exists(scope: ScriptScope, name: str) -> bool:
-    return scope.runtime.registry.has("tools", name)
+    found: bool = scope.runtime.registry.has("tools", name)
+    return found
 
 
 def categories(scope: ScriptScope) -> list[str]:
@@ -180,6 +104,8 @@ def register(scope: ScriptScope, definition: Any, handler: Any) -> ToolObject:
 
 
 def _add(scope: ScriptScope, definition: dict[str, Any], handler: Any) -> ToolObject:
+    from llmspell_core.script.script_tool import ScriptTool  # brings pydantic, which most scripts never need
+
     tool = ScriptTool(scope, definition, handler)
     registry = scope.runtime.registry
     registry.register("tools", tool.name, tool)
