@@ -1,4 +1,4 @@
-# ruff: noqa: PTH100, PTH111, PTH116, PTH118, PTH120, PTH123 - pathlib would cost a tenth of the whole start-up
+# ruff: noqa: PTH100, PTH109, PTH111, PTH116, PTH118, PTH119, PTH120, PTH123 - pathlib would cost a tenth of the whole start-up
 """What is installed, without importing it.
 
 Every component that an installed distribution offers (entry-point groups `llmspell.*`) is one row: what it is called,
@@ -278,9 +278,17 @@ def catalog_file() -> str:
 
 
 def search_path() -> list[str]:
-    """The folders that hold distributions, in order. The folder of the running script is not one of them."""
-    script = os.path.dirname(os.path.abspath(sys.argv[0])) if sys.argv and sys.argv[0] else None
-    return list(dict.fromkeys(p for p in sys.path if p and p != script))
+    """The folders that hold distributions, in order.
+
+    The folder of the running script, and with `python -m` the current one, are on `sys.path` for another reason; they
+    count only if they are there twice.
+    """
+    folders = [folder for folder in sys.path if folder]
+    started = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
+    own = os.getcwd() if os.path.basename(started) == "__main__.py" else os.path.dirname(started)
+    if own in folders:
+        folders.remove(own)
+    return list(dict.fromkeys(folders))
 
 
 def read_catalog(path: str) -> dict[str, Any] | None:

@@ -21,8 +21,8 @@ COMMANDS = {
     "providers": Entry(f"{HERE}.provider:provider", "The same as provider.", hidden=True),
     "plugin": Entry(f"{HERE}.plugin:plugin", "List and check what is installed."),
     "config": Entry(f"{HERE}.config:config", "Show, check and change the configuration."),
-    "init": Entry(f"{HERE}.init:init", "Make a folder to start in."),
-    "info": Entry(f"{HERE}.info:info", "Show what is installed and what this machine gives."),
+    "init": Entry(f"{HERE}.init:init", "Make a folder with a configuration file, an example and a README."),
+    "info": Entry(f"{HERE}.info:info", "Show what is available here."),
     "completion": Entry(f"{HERE}.completion:completion", "Print the completion script of a shell."),
     "version": Entry(f"{HERE}.version:version", "Show versions."),
 }

@@ -23,7 +23,9 @@ COUNTED = ("tools", "providers", "engines", "globals", "templates")
 @click.command()
 @click.pass_obj
 def info(shell: Shell) -> None:
-    """Show the engines, what is installed, the files in use, and how well scripts are fenced in.
+    """Show what is available here.
+
+    The engines, what is installed, the files in use, and how well scripts are fenced in.
 
     \b
     Examples:

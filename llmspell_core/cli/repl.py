@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmspell_core.cli.scripts import default_engine, writer
+from llmspell_core.cli.scripts import Writer, default_engine
 from llmspell_core.cli.shell import Shell
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Conversation:
         return self.exit_code
 
     async def _open(self) -> ScriptSession:
-        return await self.runtime.open_session(self.engine, timeout=self.timeout, output=writer())
+        return await self.runtime.open_session(self.engine, timeout=self.timeout, output=Writer())
 
     async def _complete(self, text: str) -> list[str]:
         return await self.session.complete(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from llmspell_core.cli.shell import Shell, dumps
 if TYPE_CHECKING:
     from llmspell_core.script.result import ScriptResult
 
-__all__ = ["exec_", "run"]
+__all__ = ["Writer", "exec_", "run"]
 
 
 def script_options(command: Any) -> Any:
@@ -58,9 +59,9 @@ def run(
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def exec_(shell: Shell, /, code: str, args: tuple[str, ...], engine: str | None, **options: Any) -> int:
-    """Run a piece of code, or standard input if it is -.
+    """Run a piece of code.
 
-    A value that the code returns is printed.
+    CODE is the text itself, or - for standard input. A value that the code returns is printed.
 
     \b
     Examples:
@@ -93,21 +94,37 @@ def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
     from llmspell_core.cli.model import offer_models
 
+    writer = None if shell.is_json else Writer()
     async with shell.runtime() as runtime:
         offer_models(shell, runtime)
-        result: ScriptResult = await runtime.run_script(**request, output=None if shell.is_json else writer())
-        return result
+        work = asyncio.ensure_future(runtime.run_script(**request, output=writer))
+        if writer is not None:
+            writer.on_broken = work.cancel
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if writer is not None and writer.is_broken:
+                raise BrokenPipeError from None
+            raise
 
 
-def writer() -> Callable[[str, str], None]:
-    """Prints what a script prints, at once and unchanged."""
+class Writer:
+    """Prints what a script prints, at once and unchanged, until nobody reads it any more."""
 
-    def write(stream: str, text: str) -> None:
+    def __init__(self) -> None:
+        self.is_broken = False
+        self.on_broken: Callable[[], object] = lambda: None
+
+    def __call__(self, stream: str, text: str) -> None:
         target = sys.stderr if stream == "stderr" else sys.stdout
-        target.write(text)
-        target.flush()
-
-    return write
+        if self.is_broken:
+            return
+        try:
+            target.write(text)
+            target.flush()
+        except BrokenPipeError:
+            self.is_broken = True
+            self.on_broken()
 
 
 def _size(path: str) -> int:
