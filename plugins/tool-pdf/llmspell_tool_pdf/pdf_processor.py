@@ -101,6 +101,8 @@ def _error(kind: str, message: str) -> LLMSpellError:
         return ValidationError(f"pdf-processor: {message}", field=kind, hint=hint)
     if kind == "password":
         return ToolError(message, tool_name="pdf-processor", hint="Save a copy without the password and read that.")
+    if kind == "cipher":
+        return ToolError(message, tool_name="pdf-processor", hint="pip install 'llmspell-tool-pdf[crypto]'")
     return ValidationError(
         f"pdf-processor: {message}", field="input", hint="Check that the path names a PDF file that a viewer can open."
     )

@@ -3,8 +3,8 @@
 A hostile PDF may keep a parser busy for ever or blow up in memory; here a deadline and a memory limit hold.
 
 Standard input: one line of JSON `{"operation", "start", "end", "limit"}` (end 0: to the last page), then the PDF.
-Standard output: JSON `{"ok": {...}}` or `{"error": {"kind", "message"}}`, where kind is document, password, start_page
-or end_page.
+Standard output: JSON `{"ok": {...}}` or `{"error": {"kind", "message"}}`, where kind is document, password, cipher,
+start_page or end_page.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
 
 def _opened(data: bytes) -> Any:
     import pypdf
-    from pypdf.errors import PdfReadError
+    from pypdf.errors import DependencyError, PdfReadError
 
     if b"%PDF-" not in data[:1024]:
         raise ProblemError("document", "the file is not a PDF")
@@ -67,6 +67,8 @@ def _opened(data: bytes) -> Any:
         if document.is_encrypted and not document.decrypt(""):
             raise ProblemError("password", "the file is protected by a password")
         len(document.pages)
+    except DependencyError as error:
+        raise ProblemError("cipher", f"the file is encrypted in a way that needs more: {error}") from None
     except PdfReadError as error:
         raise ProblemError("document", f"the file is damaged ({error})"[:300]) from None
     return document

@@ -5,6 +5,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import pypdf
 import pytest
 from llmspell_tool_pdf import pdf_processor
 from pypdf import PdfWriter
@@ -136,6 +137,26 @@ async def test_encryption_without_a_password_is_no_obstacle(process, make_pdf, t
     assert PAGES[0] in (await process(input="open.pdf"))["result"]["text"]
 
 
+@pytest.fixture
+def aes_pdf(make_pdf, tmp_path):
+    pytest.importorskip("cryptography", reason="the extra llmspell-tool-pdf[crypto] is not installed")
+    encrypt(make_pdf("a.pdf", PAGES), tmp_path / "aes.pdf", "", "AES-256")
+
+
+async def test_aes_is_read_where_its_library_is(process, aes_pdf):
+    assert PAGES[0] in (await process(input="aes.pdf"))["result"]["text"]
+
+
+async def test_aes_without_its_library_says_what_to_install(process, aes_pdf, tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "pypdf").symlink_to(Path(pypdf.__file__).parent, target_is_directory=True)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.delitem(sys.modules, "pypdf")
+    with pytest.raises(ToolError) as caught:
+        await process(input="aes.pdf")
+    assert "llmspell-tool-pdf[crypto]" in caught.value.hint
+
+
 async def test_document_without_pages_has_no_text(process, tmp_path):
     with PdfWriter() as writer:
         writer.write(tmp_path / "empty.pdf")
@@ -184,8 +205,8 @@ async def test_missing_library_says_what_to_install(process, make_pdf, monkeypat
     assert "pip install pypdf" in caught.value.hint
 
 
-def encrypt(source: Path, target: Path, password: str) -> None:
+def encrypt(source: Path, target: Path, password: str, algorithm: str = "RC4-128") -> None:
     writer = PdfWriter(clone_from=source)
-    writer.encrypt(password, "owner", algorithm="RC4-128")
+    writer.encrypt(password, "owner", algorithm=algorithm)
     writer.write(target)
     writer.close()

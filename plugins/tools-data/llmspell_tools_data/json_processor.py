@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -113,7 +113,8 @@ def _dumped(value: Any) -> str:
 async def _outputs(params: Parameters) -> list[Any]:
     lines = params.operation == "stream"
     document = await asyncio.to_thread(_document, params.input, lines)
-    if not is_installed("jq"):
+    # `.` needs no jq, which would round numbers beyond the precision of a double.
+    if params.query.strip() == "." or not is_installed("jq"):
         return await asyncio.to_thread(_subset_outputs, params.query, document, lines)
     return await json_child.ask("query", document, query=params.query, lines=lines)
 
@@ -151,11 +152,16 @@ def _values(document: str, lines: bool) -> Iterator[Any]:
 
 def _parsed(text: str, what: str, field: str = "input") -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ValidationError(
-            f"json-processor: {what} is not JSON: {error}", field=field, hint="Pass data, or text that is JSON."
+            f"json-processor: {what} is not JSON: {reason}", field=field, hint="Pass data, or text that is JSON."
         ) from None
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a JSON value")
 
 
 async def _validate(params: Parameters) -> ToolResult:

@@ -47,6 +47,10 @@ async def test_text_is_read_as_json(process):
     assert (await process(input="null")).text == "null"
 
 
+async def test_whole_document_keeps_its_numbers(process):
+    assert result_of(await process(input="[12345678901234567890]", query=" . ")) == [12345678901234567890]
+
+
 @pytest.mark.parametrize("word", ["transform", "jq"])
 async def test_synonyms_mean_query(process, word):
     assert result_of(await process(operation=word, input=[1, 2], query="add")) == 3

@@ -145,11 +145,11 @@ async def test_evaluation_stops_when_its_time_is_up(invoke, monkeypatch):
 
 
 async def test_variables_are_used_and_echoed(invoke):
-    result = (await invoke("calculator", expression="x^2 + lambda_ * if", variables={"x": 3, "lambda_": 2, "if": 0.5}))[
+    result = (await invoke("calculator", expression="x^2 + lambda * if", variables={"x": 3, "lambda": 2, "if": 0.5}))[
         "result"
     ]
     assert result["result"] == 10
-    assert result["variables"] == {"x": 3, "lambda_": 2, "if": 0.5}
+    assert result["variables"] == {"x": 3, "lambda": 2, "if": 0.5}
 
 
 async def test_variable_may_take_the_name_of_a_constant(invoke):

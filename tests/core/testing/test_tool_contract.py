@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ValidationError
 from llmspell_core.testing import ToolContract
-from llmspell_core.tool import Tool, ToolResult
+from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
 
 
 class Parameters(BaseModel):
@@ -95,6 +95,18 @@ def test_tool_with_files_and_settings_passes(tmp_path):
     tested = contract(ReadFile, make_example=make_example, settings={"tools": {"read-file": {"unit": "celsius"}}})
     for name in ("test_example_succeeds_with_plain_data", "test_foreign_exceptions_do_not_escape"):
         run(name, tested, tmp_path)
+
+
+def test_tool_that_writes_one_file_from_two_calls_passes(tmp_path):
+    async def write(self: Any, params: Parameters, ctx: ExecutionContext) -> dict[str, Any]:
+        await ctx.files.write_text("out.txt", params.text)
+        return {"size": (await ctx.files.stat("out.txt")).size}
+
+    needs = SecurityRequirements(file_permissions=("write",))
+    writer = type("Writer", (Shout,), {"run": write, "security_requirements": needs})
+    for name in RUNNING:
+        if name != "test_import_has_no_side_effects":
+            run(name, contract(writer), tmp_path)
 
 
 def test_every_docstring_says_what_to_do(tmp_path):
