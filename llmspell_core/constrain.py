@@ -50,9 +50,15 @@ def forced_tools(request: CompletionRequest) -> list[ToolDefinition]:
     return named
 
 
-def forced_request(request: CompletionRequest, tools: list[ToolDefinition]) -> CompletionRequest:
-    """The same question, to be answered with one call of one of `tools`."""
-    schemas = [call_schema(tool) for tool in tools]
+def forced_request(
+    request: CompletionRequest, tools: list[ToolDefinition], *, required_only: bool = False
+) -> CompletionRequest:
+    """The same question, to be answered with one call of one of `tools`.
+
+    Args:
+        required_only: leave the optional arguments out; a tiny model fills in whatever it may, and then gets worse.
+    """
+    schemas = [call_schema(tool, required_only=required_only) for tool in tools]
     system = Message("system", instruction(tools))
     return replace(
         request,
@@ -68,9 +74,12 @@ def not_system(messages: Iterable[Message]) -> list[Message]:
     return [m for m in messages if m.role != "system"]
 
 
-def call_schema(tool: ToolDefinition) -> dict[str, Any]:
+def call_schema(tool: ToolDefinition, *, required_only: bool = False) -> dict[str, Any]:
     arguments = bounded(tool.parameters or {"type": "object"}, drop_open=True)
     arguments.setdefault("properties", {})
+    required = arguments.get("required")
+    if required_only and required:
+        arguments["properties"] = {k: v for k, v in arguments["properties"].items() if k in required}
     properties = {"name": {"const": tool.name}, "arguments": arguments}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 

@@ -163,11 +163,13 @@ class Provider(ABC):
         key_variable: the vendor's own environment variable, e.g. `OPENAI_API_KEY`.
         presets: other provider types that this plugin serves: name -> default settings (`base_url`, `key_variable`,
             `requires_key`).
+        partners: provider types that this one builds on through `make_provider`; they are preloaded with it.
     """
 
     requires_key: ClassVar[bool] = True
     key_variable: ClassVar[str | None] = None
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    partners: ClassVar[tuple[str, ...]] = ()
     description: ClassVar[str] = ""
 
     def __init__(self, settings: ProviderSettings, *, make_provider: ProviderFactory | None = None) -> None:

@@ -114,6 +114,9 @@ class Providers:
         self._preloaded.add(name)
         cls = self.provider_class(self.settings(name))
         threading.Thread(target=_quietly, args=(cls.preload,), name=f"preload-{name}", daemon=True).start()
+        for partner in getattr(cls, "partners", ()):
+            if self._registry.has("providers", partner):
+                self.preload(partner)
 
     async def get(self, name: str, *, base_url: str | None = None, api_key: str | None = None) -> Provider:
         """The provider instance for these settings."""

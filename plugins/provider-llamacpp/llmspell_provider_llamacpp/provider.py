@@ -46,6 +46,7 @@ CONTEXT_SIZE = 4096
 MAX_TOKENS = 512
 REPEAT_PENALTY = 1.1
 EXIT_NEWS_SECONDS = 0.5
+TINY_BYTES = 1_000_000_000  # about a billion parameters in four bits
 
 
 class LlamaCppProvider(LocalProvider):
@@ -57,6 +58,7 @@ class LlamaCppProvider(LocalProvider):
     """
 
     description = "Models on this machine, run by llama.cpp. No key, no account."
+    partners = ("openai",)
 
     def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
         super().__init__(settings, **wiring)
@@ -103,13 +105,15 @@ class LlamaCppProvider(LocalProvider):
     def _prepared(self, request: CompletionRequest, running: Running, tools: list[ToolDefinition]) -> CompletionRequest:
         """The request as this server and this model's template understand it."""
         launch = running.server.launch
-        made = constrain.forced_request(request, tools) if tools else replace(request)
+        stored = self.store.get(launch.alias)
+        tiny = stored.path.stat().st_size < TINY_BYTES
+        made = constrain.forced_request(request, tools, required_only=tiny) if tools else replace(request)
         made.model = launch.alias
         if made.tool_choice == "none":
             made.tools = []
         made.options = {"repeat_penalty": _penalty(made)} | made.options
         python = launch.backend == "llama-cpp-python"
-        if python or not self.store.get(launch.alias).header.knows_tools:
+        if python or not stored.header.knows_tools:
             made.messages = constrain.as_text_history(made.messages)
         if made.response_schema is not None:
             schema = constrain.bounded(made.response_schema)
@@ -195,7 +199,7 @@ class LlamaCppProvider(LocalProvider):
             )
         settings = replace(
             self.settings,
-            provider_type="openai",
+            provider_type=self.partners[0],
             base_url=server.url,
             api_key=server.api_key,
             temperature=0.0 if self.settings.temperature is None else self.settings.temperature,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ from llmspell_core.testing.local_model import model_file
 
 Make = Callable[..., LlamaCppProvider]
 HELLO = [Message("user", "Say hello.")]
-BACKENDS = [name for name in backends.BACKENDS if all(map(backends.find_spec, backends.BACKENDS[name]))]
+BACKENDS = [name for name, needed in backends.BACKENDS.items() if all(map(find_spec, needed))]
 pytestmark = pytest.mark.skipif(not BACKENDS, reason="no llama.cpp library is installed")
 
 

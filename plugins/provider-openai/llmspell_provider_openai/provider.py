@@ -12,7 +12,14 @@ from urllib.parse import urlsplit
 from llmspell_core import constrain
 from llmspell_core.errors import ConfigurationError, ValidationError
 from llmspell_core.messages import AgentChunk
-from llmspell_core.provider import Completion, CompletionRequest, Provider, ProviderCapabilities, ProviderSettings
+from llmspell_core.provider import (
+    Completion,
+    CompletionRequest,
+    Provider,
+    ProviderCapabilities,
+    ProviderSettings,
+    ToolDefinition,
+)
 from llmspell_provider_openai.failure import Failures
 from llmspell_provider_openai.presets import PRESETS, Dialect
 from llmspell_provider_openai.streaming import StreamReader
@@ -32,8 +39,8 @@ class OpenAIProvider(Provider):
     Failed requests are repeated by the `openai` package itself, `max_retries` times with growing, jittered pauses; it
     waits as long as the server's `Retry-After` says.
 
-    A server that answers a forced tool in prose is asked again, held to the tool's schema; the setting
-    `tool_calls = "schema"` does that from the start. The fields of `Dialect` are settings too.
+    A server that answers a forced tool in prose is asked again, held to the schema of the tool's required arguments; the
+    setting `tool_calls = "schema"` holds it to the whole schema from the start. The fields of `Dialect` are settings too.
     """
 
     description = "OpenAI, and any server that speaks its chat protocol."
@@ -73,7 +80,7 @@ class OpenAIProvider(Provider):
     async def complete(self, request: CompletionRequest) -> Completion:
         tools = constrain.forced_tools(request)
         if tools and self._by_schema(request):
-            return constrain.as_call(await self._complete(constrain.forced_request(request, tools)), tools)
+            return constrain.as_call(await self._complete(self._forced(request, tools)), tools)
         answer = await self._complete(request)
         if tools and not answer.tool_calls:
             self._schema_models.add(request.model)
@@ -94,7 +101,7 @@ class OpenAIProvider(Provider):
             if not tools or not native:
                 return
             self._schema_models.add(request.model)
-        forced = self._stream(constrain.forced_request(request, tools))
+        forced = self._stream(self._forced(request, tools))
         async with aclosing(constrain.call_stream(forced, tools)) as calls:
             async for chunk in calls:
                 yield chunk
@@ -102,6 +109,10 @@ class OpenAIProvider(Provider):
     def _by_schema(self, request: CompletionRequest) -> bool:
         """Whether the server is known to ignore a forced tool with this model, as llama.cpp's does with some templates."""
         return request.model in self._schema_models or self.settings.options.get("tool_calls") == "schema"
+
+    def _forced(self, request: CompletionRequest, tools: list[ToolDefinition]) -> CompletionRequest:
+        """A model that ignores a forced tool is small: it is asked for the required arguments only."""
+        return constrain.forced_request(request, tools, required_only=request.model in self._schema_models)
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
         if self._by_schema(request):

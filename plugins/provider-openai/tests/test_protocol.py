@@ -21,7 +21,7 @@ ADD = ToolDefinition("add", "Adds.", {"type": "object", "properties": {"a": {"ty
 
 
 def provider_at(url: str, kind: str = "openai", **settings: Any) -> OpenAIProvider:
-    given = {"base_url": f"{url}/v1", "api_key": KEY, "max_retries": 0} | settings
+    given: dict[str, Any] = {"base_url": f"{url}/v1", "api_key": KEY, "max_retries": 0} | settings
     return OpenAIProvider(ProviderSettings("mine", kind, **given))
 
 
