@@ -122,8 +122,11 @@ class Shell:
 
     def runtime(self) -> Runtime:
         """A runtime that is not entered yet: `async with shell.runtime() as runtime`."""
+        import gc
+
         from llmspell_core.runtime import Runtime
 
+        gc.enable()
         self.start_logging()
         return Runtime(self.config())
 

@@ -34,7 +34,7 @@ BROKEN = {
     "raising": ("raise RuntimeError('the moon is full')", "the moon is full"),
     "misspelt": ("def broken(:\n    pass\n", "syntax"),
     "lacking": ("import surely_not_installed_anywhere", "surely_not_installed_anywhere"),
-    "leaving": ("raise SystemExit(3)", "exit code 3"),
+    "leaving": ("raise SystemExit(3)", "exit"),
     "dying": ("import os\nos._exit(7)", "exit code 7"),
 }
 
