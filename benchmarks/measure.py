@@ -37,16 +37,19 @@ def report(rows: Sequence[Row]) -> None:
     print(json.dumps([asdict(row) for row in rows]))
 
 
-def alternate(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def alternate(
+    works: Mapping[str, Callable[[], float]], rounds: int, choose: Callable[[list[float]], float] = min
+) -> dict[str, float]:
     """The best of `rounds` of each work, taken in turn so that a busy moment hits all of them alike.
 
-    Each work returns the time it took. The best, because every disturbance only ever adds.
+    Each work returns the time it took. The best, because a disturbance usually only adds; `choose` the median where
+    luck can also subtract, as with two processes that may or may not share a core.
     """
-    best = dict.fromkeys(works, float("inf"))
+    taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            best[name] = min(best[name], work())
-    return best
+            taken[name].append(work())
+    return {name: choose(times) for name, times in taken.items()}
 
 
 def command(arguments: Sequence[str], environment: Mapping[str, str]) -> Callable[[], float]:

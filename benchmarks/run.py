@@ -25,6 +25,23 @@ Machine: {machine}.
 |---|---:|---:|---:|---|---|
 """
 
+TAIL = """
+## What is compared
+
+- Start-up: the installed program against `python -c pass` of the same environment. The generated distributions have one
+  tool each; the catalog was written by a run before. Nearly all of the time is the import of click, and of `typing`.
+- `exec`: a runtime is opened, a worker process started, fenced in and ended. The nearest peer's `--version` takes about
+  42 times a bare Python; the budget is half of that. Imports on the host's side are the largest part; the worker boots
+  meanwhile.
+- Host call: a script's call of a Python function that returns its argument, against a child process that writes and reads
+  the same number of bytes and parses nothing, on the same event loop. The median of several runs, because two processes
+  that wake each other depend on where the scheduler puts them. What JavaScript costs more than Lua is JSON text, made and
+  read inside the VM.
+- Agent run: CPU time of `Runtime.run_agent` with a provider that answers at once. The tool call includes validation of the
+  parameters, the policy check, the time limit and the result envelope.
+- Hooks and events: one dispatch with listeners that do nothing; events published in one task and received in another.
+"""
+
 
 def rows_of(topic: str) -> list[Row]:
     """The topic's rows, measured in a process of its own."""
@@ -57,7 +74,7 @@ def main() -> None:
         lines += found
     if not sys.argv[1:]:
         REPORT.parent.mkdir(parents=True, exist_ok=True)
-        REPORT.write_text(HEAD.format(machine=machine()) + "\n".join(lines) + "\n")
+        REPORT.write_text(HEAD.format(machine=machine()) + "\n".join(lines) + "\n" + TAIL)
 
 
 if __name__ == "__main__":

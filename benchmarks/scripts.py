@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 from benchmarks.measure import Row, alternate, command, report, within
@@ -23,7 +24,7 @@ from llmspell_core.script.host import ScriptSession
 
 CALLS = 5_000
 WARM_UP = 500
-ROUNDS = 3
+ROUNDS = 9
 PROGRAM = "import sys; from llmspell_core.cli import main; sys.exit(main(sys.argv[1:]))"
 LANGUAGES = {"lua": "print(1)", "javascript": "console.log(1)"}
 LOOPS = {
@@ -132,9 +133,9 @@ def host_calls() -> list[Row]:
         works: dict[str, Callable[[], float]] = {"bare": lambda loop=loop: timed(bare, loop)}  # type: ignore[misc]
         for language in LANGUAGES:
             works[language] = lambda loop=loop, language=language: timed(lambda: called(language), loop)  # type: ignore[misc]
-        best = alternate(works, ROUNDS)
+        usual = alternate(works, ROUNDS, median)
         rows += [
-            within(2, f"host call, {language}, {name}", "us", best[language], best["bare"], "bare echo")
+            within(2, f"host call, {language}, {name}", "us", usual[language], usual["bare"], "bare echo")
             for language in LANGUAGES
         ]
     return rows
