@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.script.declare import Builder, Function, Global, Handle, Param, Setter, names_of
+from llmspell_core.script.globals.environment import FILE, SCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +40,8 @@ class ScriptApi:
     """
 
     def __init__(self, globals_: Iterable[Global], runtime: Any = None) -> None:
-        self.globals = tuple(g for g in globals_ if g.enabled is None or g.enabled(runtime))
+        enabled = tuple(g for g in globals_ if g.enabled is None or g.enabled(runtime))
+        self.globals = (*enabled, SCRIPT, FILE)
         self.handles: dict[str, Handle] = {}
         self.operations: dict[str, Operation] = {}
         self._manifests: dict[str, dict[str, Any]] = {}
@@ -53,7 +55,7 @@ class ScriptApi:
          "handles": {name: {"fields": [...], "methods": [F]}}}
         F = {name, names, op, params: [P], returns, blocking, async, post, varargs, vm}; `vm`: defined by the source
         B = {name, names, params: [P], setters: [{name, names, params, mode, field, value}], build: F}
-        P = {name, type, required, callbacks, choices, default}
+        P = {name, type, required, callbacks, choices, default, options}
         `names` holds every spelling in that language, aliases included, `name` first.
         """
         if language not in self._manifests:
@@ -109,6 +111,7 @@ def _param_data(param: Param) -> dict[str, Any]:
         "callbacks": list(param.callbacks),
         "choices": list(param.choices),
         "default": param.default,
+        "options": param.options,
     }
 
 

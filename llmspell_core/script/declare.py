@@ -112,6 +112,7 @@ class Param:
         required: False, or any `default`, makes it optional; `nil` then means the default.
         callbacks: keys under which an object or array may hold functions, at any depth; ("*",) for every key.
         choices: the only strings allowed.
+        options: a table of options, whose keys JavaScript may also write in camelCase; they arrive in snake_case.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Param:
     callbacks: tuple[str, ...] = ()
     handle: str | None = None
     choices: tuple[str, ...] = ()
+    options: bool = False
 
     def __post_init__(self) -> None:
         _check_name(self.name, "parameter")

@@ -54,6 +54,7 @@ class ScriptSession:
         """What the second fence reported, once the worker has started."""
         self.scope = scope(self)
         self._worker = worker
+        self.scope.process_id = worker.process.pid
         self._calls = Calls(api, self.scope, worker, limits.open_calls)
         self._sink = output
         self._output = Output(limits.output_bytes)

@@ -45,6 +45,8 @@ class ScriptScope:
         language, script_name, script_dir: of the script that runs; `script_dir` is None for source text.
         data: for globals that keep something per script; key it by the global's name.
         profile: "high", "medium" or "low".
+        call_line: where in the script the call stands that is being answered; 0 when unknown.
+        stdin: answers the next line of input (or an awaitable of it), None at the end; None: there is no input.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class ScriptScope:
         self.script_name = ""
         self.script_dir: str | None = None
         self.call_line = 0
+        self.stdin: Callable[[], Any] | None = None
+        self.process_id = 0
         self.data: dict[str, Any] = {}
         self._session = session
         self._fields_of = fields_of

@@ -226,4 +226,4 @@ function Async.sleep(ms)
 end
 
 Async.allSettled = Async.all_settled
-K.env.Async = Async
+K.vm.async = Async

@@ -32,7 +32,7 @@ local function shown(value)
   local kind = type(value)
   if kind == "string" then return value end
   if kind == "number" then
-    if mathtype and mathtype(value) == "float" and value == floor(value) and value < 1e15 and value > -1e15 then
+    if mathtype and mathtype(value) == "float" and value == floor(value) and value <= 9007199254740992 and value >= -9007199254740992 then
       return format("%d", value)
     end
     return tostring(value)
@@ -134,10 +134,14 @@ if profile ~= "high" then
   end
 end
 
+K.vm.collections = 0
 function env.collectgarbage(what)
   what = what or "collect"
   if what == "count" then return collectgarbage("count") end
-  if what == "collect" or what == "step" then return collectgarbage("collect") end
+  if what == "collect" or what == "step" then
+    K.vm.collections = K.vm.collections + 1
+    return collectgarbage("collect")
+  end
   error("collectgarbage: only 'count' and 'collect' are available", 2)
 end
 local collectgarbage = collectgarbage

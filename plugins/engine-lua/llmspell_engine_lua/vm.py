@@ -102,6 +102,9 @@ class LuaVM:
         for name in ("host", "arrays", "identity", "env", "traceback", "getinfo", "used_bytes", "shown", "chunks"):
             vm[name] = k[name]
         vm["share"] = k
+        vm["list"] = self._runtime.eval("function(arrays) return function(t) arrays[t] = true return t end end")(
+            k["arrays"]
+        )
         # Before any user code runs, nothing of this may be left in the real globals.
         self._runtime.execute("python = nil")
         k["install"](self._runtime.table_from(manifest, recursive=True))

@@ -1,0 +1,342 @@
+"""The script global `Debug`: logging with levels and filters, timers, reports, and a look at values."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import json
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.script.declare import Function, Global, Handle, Param
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+LEVELS = ("off", "error", "warn", "info", "debug", "trace")
+_PYTHON_LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
+_KEPT = 1000
+log = logging.getLogger("llmspell.script")
+
+
+@dataclass(slots=True)
+class Rule:
+    """Which modules may log."""
+
+    pattern: str
+    kind: str
+    enabled: bool
+
+    def matches(self, module: str) -> bool:
+        return _MATCHERS[self.kind](self.pattern, module)
+
+
+def _matches_pattern(pattern: str, module: str) -> bool:
+    try:
+        return re.search(pattern, module) is not None
+    except re.error:
+        return False
+
+
+_MATCHERS: dict[str, Callable[[str, str], bool]] = {
+    "exact": lambda pattern, module: module == pattern,
+    "wildcard": lambda pattern, module: fnmatch.fnmatchcase(module, pattern),
+    "regex": _matches_pattern,
+    "hierarchical": lambda pattern, module: module == pattern or module.startswith((f"{pattern}.", f"{pattern}::")),
+}
+
+
+@dataclass(slots=True)
+class Timer:
+    """One stopwatch; times in milliseconds."""
+
+    id: str
+    name: str
+    started: float = field(default_factory=time.perf_counter)
+    memory: int = 0
+    laps: list[tuple[str, float]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    duration: float | None = None
+
+    def now(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
+
+
+class Desk:
+    """What `Debug` keeps for one script."""
+
+    def __init__(self) -> None:
+        self.level = "info"
+        self.enabled = True
+        self.default_enabled = True
+        self.rules: list[Rule] = []
+        self.captured: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self.timers: dict[str, Timer] = {}
+
+    def lets_through(self, level: str, module: str | None) -> bool:
+        if not self.enabled or LEVELS.index(level) > LEVELS.index(self.level):
+            return False
+        if module is None:
+            return self.default_enabled
+        for rule in reversed(self.rules):
+            if rule.matches(module):
+                return rule.enabled
+        return self.default_enabled
+
+
+def _desk(scope: ScriptScope) -> Desk:
+    desk: Desk = scope.data.setdefault("Debug", Desk())
+    return desk
+
+
+# -- logging -------------------------------------------------------------------------------------------------------------
+
+
+def _log(scope: ScriptScope, level: str, message: Any, module: str | None, data: Any) -> None:
+    desk, word = _desk(scope), level.lower()
+    if word not in _PYTHON_LEVELS or not desk.lets_through(word, module):
+        return
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    entry = {"timestamp": now, "level": word.upper(), "message": str(message), "module": module, "metadata": data}
+    desk.captured.append({key: value for key, value in entry.items() if value is not None})
+    log.log(_PYTHON_LEVELS[word], "%s%s", f"[{module}] " if module else "", message)
+
+
+def _set_level(scope: ScriptScope, level: str) -> bool:
+    if level.lower() not in LEVELS:
+        return False
+    _desk(scope).level = level.lower()
+    return True
+
+
+def _set_enabled(scope: ScriptScope, enabled: bool) -> None:
+    _desk(scope).enabled = enabled
+
+
+def _set_default(scope: ScriptScope, enabled: bool) -> None:
+    _desk(scope).default_enabled = enabled
+
+
+def _add_filter(scope: ScriptScope, pattern: str, enabled: bool) -> None:
+    kind = "wildcard" if any(c in pattern for c in "*?[") else "hierarchical"
+    _desk(scope).rules.append(Rule(pattern, kind, enabled))
+
+
+def _add_advanced(scope: ScriptScope, pattern: str, kind: str, enabled: bool) -> bool:
+    if kind not in _MATCHERS:
+        return False
+    _desk(scope).rules.append(Rule(pattern, kind, enabled))
+    return True
+
+
+def _remove_filter(scope: ScriptScope, pattern: str) -> bool:
+    desk = _desk(scope)
+    kept = [rule for rule in desk.rules if rule.pattern != pattern]
+    removed = len(kept) < len(desk.rules)
+    desk.rules = kept
+    return removed
+
+
+def _filter_summary(scope: ScriptScope) -> dict[str, Any]:
+    desk = _desk(scope)
+    rules = [{"pattern": r.pattern, "pattern_type": r.kind, "enabled": r.enabled} for r in desk.rules]
+    return {"default_enabled": desk.default_enabled, "total_rules": len(rules), "rules": rules}
+
+
+def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
+    entries = list(_desk(scope).captured)
+    return entries[-limit:] if limit else entries
+
+
+# -- timers and reports ----------------------------------------------------------------------------------------------------
+
+
+def _timer(scope: ScriptScope, name: str) -> Timer:
+    timers = _desk(scope).timers
+    timer = Timer(f"timer_{len(timers) + 1}", name, memory=_resident(scope))
+    timers[timer.id] = timer
+    return timer
+
+
+def _stop(_: ScriptScope, timer: Timer) -> float | None:
+    if timer.duration is not None:
+        return None
+    timer.duration = timer.now()
+    return timer.duration
+
+
+def _lap(_: ScriptScope, timer: Timer, name: str) -> bool:
+    if timer.duration is not None:
+        return False
+    timer.laps.append((name, timer.now()))
+    return True
+
+
+def _elapsed(_: ScriptScope, timer: Timer) -> float:
+    return timer.now() if timer.duration is None else timer.duration
+
+
+def _record(scope: ScriptScope, timer_id: str, name: str, metadata: Any) -> bool:
+    timer = _desk(scope).timers.get(timer_id)
+    if timer is None:
+        return False
+    timer.events.append({"name": name, "at_ms": timer.now(), "metadata": metadata})
+    return True
+
+
+def _report_data(scope: ScriptScope) -> dict[str, Any]:
+    timers = [
+        {
+            "id": t.id,
+            "name": t.name,
+            "duration_ms": round(_elapsed(scope, t), 3),
+            "running": t.duration is None,
+            "laps": [{"name": name, "at_ms": round(at, 3)} for name, at in t.laps],
+            "events": t.events,
+        }
+        for t in _desk(scope).timers.values()
+    ]
+    return {"timers": timers, "captured_entries": len(_desk(scope).captured)}
+
+
+def _performance_report(scope: ScriptScope) -> str:
+    lines = ["Performance report"]
+    for timer in _report_data(scope)["timers"]:
+        running = " (running)" if timer["running"] else ""
+        lines.append(f"  {timer['name']}: {timer['duration_ms']:.3f} ms{running}")
+        lines += [f"    lap {lap['name']}: {lap['at_ms']:.3f} ms" for lap in timer["laps"]]
+        lines += [f"    event {event['name']}: {event['at_ms']:.3f} ms" for event in timer["events"]]
+    return "\n".join(lines if len(lines) > 1 else [*lines, "  no timers"])
+
+
+def _flame_graph(scope: ScriptScope) -> str:
+    """Folded stacks, microseconds: `timer;lap 1234`."""
+    lines = []
+    for timer in _desk(scope).timers.values():
+        last = 0.0
+        for name, at in timer.laps:
+            lines.append(f"{timer.name};{name} {round((at - last) * 1000)}")
+            last = at
+        lines.append(f"{timer.name} {round((_elapsed(scope, timer) - last) * 1000)}")
+    return "\n".join(lines)
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------------
+
+
+def _resident(scope: ScriptScope) -> int:
+    """Bytes the script's process has in memory; 0 where the system does not say."""
+    try:
+        pages = Path(f"/proc/{scope.process_id}/statm").read_text("ascii").split()
+    except OSError:
+        return 0
+    return int(pages[1]) * 4096
+
+
+def _memory_stats(scope: ScriptScope, used: int | None, collections: int | None) -> dict[str, int]:
+    resident = _resident(scope)
+    own = resident if used is None else used
+    return {
+        "used_bytes": own,
+        "allocated_bytes": max(own, resident),
+        "resident_bytes": resident,
+        "collections": collections or 0,
+    }
+
+
+def _memory_snapshot(scope: ScriptScope) -> dict[str, Any]:
+    now = _resident(scope)
+    trackers = {
+        t.name: {"start_bytes": t.memory, "end_bytes": now, "delta_bytes": now - t.memory}
+        for t in _desk(scope).timers.values()
+        if t.duration is None
+    }
+    return {
+        "timestamp_secs": int(time.time()),
+        "active_trackers": len(trackers),
+        "total_memory_delta_bytes": sum(t["delta_bytes"] for t in trackers.values()),
+        "tracker_memory_usage": trackers,
+    }
+
+
+# -- the declaration -------------------------------------------------------------------------------------------------------
+
+_LEVEL = Param("level", "string", doc="off, error, warn, info, debug or trace")
+_MESSAGE = Param("message")
+_MODULE = Param("module", "string", required=False)
+_DATA = Param("data", required=False)
+_LABEL = Param("label", "string", required=False)
+_PATTERN = Param("pattern", "string")
+_ENABLED = Param("enabled", "boolean")
+_OPTIONS = Param("options", "object", required=False, options=True)
+
+
+def _of_vm(name: str, *params: Param, returns: str = "string", doc: str = "") -> Function:
+    return Function(name, None, params, returns=returns, doc=doc)
+
+
+GLOBAL = Global(
+    "Debug",
+    doc="Logging, timers and a look at values.",
+    handles=(
+        Handle(
+            "DebugTimer",
+            fields=("id", "name"),
+            doc="A stopwatch.",
+            methods=(
+                Function("stop", _stop, returns="number", doc="Milliseconds; nil when it was stopped before."),
+                Function("lap", _lap, (Param("name", "string"),), returns="boolean"),
+                Function("elapsed", _elapsed, returns="number", doc="Milliseconds so far."),
+            ),
+        ),
+    ),
+    functions=(
+        Function("log", _log, (_LEVEL, _MESSAGE, _MODULE, _DATA), post=True, returns="nil", doc="Logs a message."),
+        *(_of_vm(level, _MESSAGE, _MODULE, returns="nil") for level in ("trace", "debug", "info", "warn", "error")),
+        _of_vm("logWithData", _LEVEL, _MESSAGE, _DATA, _MODULE, returns="nil"),
+        Function("setLevel", _set_level, (_LEVEL,), returns="boolean", doc="False for an unknown word."),
+        Function("getLevel", lambda scope: _desk(scope).level.upper(), returns="string"),
+        Function("setEnabled", _set_enabled, (_ENABLED,), returns="nil"),
+        Function("isEnabled", lambda scope: _desk(scope).enabled, returns="boolean"),
+        Function("addModuleFilter", _add_filter, (_PATTERN, _ENABLED), returns="nil"),
+        Function("removeModuleFilter", _remove_filter, (_PATTERN,), returns="boolean"),
+        Function("clearModuleFilters", lambda scope: _desk(scope).rules.clear(), returns="nil"),
+        Function("setDefaultFilterEnabled", _set_default, (_ENABLED,), returns="nil"),
+        Function("addAdvancedFilter", _add_advanced, (_PATTERN, Param("kind", "string"), _ENABLED), returns="boolean"),
+        Function("getFilterSummary", _filter_summary, returns="object"),
+        Function("getCapturedEntries", _captured, (Param("limit", "integer", required=False),), returns="array"),
+        Function("clearCaptured", lambda scope: _desk(scope).captured.clear(), returns="nil"),
+        Function("timer", _timer, (Param("name", "string"),), returns="DebugTimer", doc="Starts a stopwatch."),
+        Function(
+            "recordEvent", _record, (Param("timer_id", "string"), Param("name", "string"), _DATA), returns="boolean"
+        ),
+        _of_vm("dump", Param("value"), _LABEL, doc="The value as text."),
+        _of_vm("dumpCompact", Param("value"), _LABEL, doc="The value on one line."),
+        _of_vm("dumpVerbose", Param("value"), _LABEL),
+        _of_vm("dumpWithOptions", Param("value"), _OPTIONS, _LABEL),
+        _of_vm("stackTrace", _OPTIONS),
+        _of_vm("stackTraceJson", _OPTIONS),
+        Function("performanceReport", _performance_report, returns="string"),
+        Function("jsonReport", lambda scope: json.dumps(_report_data(scope)), returns="string"),
+        Function(
+            "flameGraph", _flame_graph, returns="string", doc="Folded stacks of timers and laps, in microseconds."
+        ),
+        Function(
+            "memoryStats",
+            _memory_stats,
+            (Param("used", "integer", required=False), Param("collections", "integer", required=False)),
+            returns="object",
+        ),
+        Function("memorySnapshot", _memory_snapshot, returns="object"),
+    ),
+    sources={
+        "lua": Path(__file__).with_suffix(".lua").read_text("ascii"),
+        "javascript": Path(__file__).with_suffix(".js").read_text("ascii"),
+    },
+)

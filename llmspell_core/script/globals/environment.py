@@ -1,0 +1,151 @@
+"""What the engines themselves ask for on behalf of a script: modules, files, environment names. Not visible to scripts.
+
+`require`, `dofile`, `io.open` and `os.getenv` of a script end up here. Modules are read only from the folder of the
+script; everything else goes through the policy, as for a tool.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import NotFoundError, ResourceLimitError, ScriptError, ValidationError
+from llmspell_core.script.declare import Function, Global, Param
+
+if TYPE_CHECKING:
+    from llmspell_core.policy import Policy
+    from llmspell_core.script.scope import ScriptScope
+
+__all__ = ["FILE", "SCRIPT"]
+
+MAX_SOURCE = 10_000_000
+_MODULE_NAME = re.compile(r"[A-Za-z0-9_./-]+")
+_PATTERNS = {
+    "lua": ("{}.lua", "{}/init.lua"),
+    "javascript": ("{}", "{}.js", "{}.json", "{}/index.js"),
+}
+
+
+def _module(scope: ScriptScope, name: str) -> dict[str, str]:
+    """{"name", "source"} of a module in the script's folder."""
+    path = name.replace(".", "/") if scope.language == "lua" and "/" not in name else name
+    if not _MODULE_NAME.fullmatch(name) or ".." in name.split("/") or path.startswith("/"):
+        raise ValidationError(f"'{name[:80]}' is not a module name", hint="Letters, digits, _, -, . and / are allowed.")
+    if scope.script_dir is None:
+        raise NotFoundError(
+            f"module '{name}' not found: this script is not a file, so it has no folder", what="module", name=name
+        )
+    patterns = _PATTERNS.get(scope.language, ("{}",))
+    for pattern in patterns:
+        found = _inside(scope.script_dir, pattern.format(path.removeprefix("./")))
+        if found is not None:
+            return {"name": str(found), "source": _source(found)}
+    tried = ", ".join(pattern.format(path) for pattern in patterns)
+    raise NotFoundError(f"module '{name}' not found in the script's folder (tried {tried})", what="module", name=name)
+
+
+def _inside(folder: str, name: str) -> Path | None:
+    """The file, if it is one and really lies in `folder`, links followed."""
+    root = Path(folder).resolve()
+    path = (root / name).resolve()
+    return path if path.is_relative_to(root) and path.is_file() else None
+
+
+def _source(path: Path) -> str:
+    size = path.stat().st_size
+    if size > MAX_SOURCE:
+        raise ResourceLimitError(f"{path.name} is too large", resource="source bytes", limit=MAX_SOURCE, used=size)
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ScriptError(f"{path.name} is not UTF-8 text", file=str(path), phase="syntax") from None
+
+
+async def _script_source(scope: ScriptScope, path: str) -> dict[str, str]:
+    """{"name", "source"} of a file named by the script: in its own folder, or where the policy allows reading."""
+    own = _inside(scope.script_dir, path) if scope.script_dir is not None else None
+    if own is not None:
+        return {"name": path, "source": _source(own)}
+    return {"name": path, "source": await scope.context.files.read_text(path)}
+
+
+def _getenv(scope: ScriptScope, name: str) -> str | None:
+    """The variable; None when it is not set or the policy hides it."""
+    policy: Policy = scope.runtime.policy
+    return policy.environ.get(name) if policy.may_read_env(name) else None
+
+
+async def _stdin(scope: ScriptScope) -> str | None:
+    """The next line of input, with its end; None when there is no more, or none at all."""
+    if scope.stdin is None:
+        return None
+    line = scope.stdin()
+    return await line if hasattr(line, "__await__") else line
+
+
+SCRIPT = Global(
+    "Script",
+    hidden=True,
+    functions=(
+        Function("module", _module, (Param("name", "string"),), returns="object"),
+        Function("source", _script_source, (Param("path", "string"),), returns="object", blocking=True),
+        Function("getenv", _getenv, (Param("name", "string"),)),
+        Function("stdin", _stdin, blocking=True),
+    ),
+)
+
+
+# -- files ---------------------------------------------------------------------------------------------------------------
+# Content is a string, or {"b64": ...} when it is not UTF-8 text.
+
+
+def _bytes(content: str | dict[str, Any]) -> bytes:
+    if isinstance(content, str):
+        return content.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(content["b64"])
+    except (binascii.Error, KeyError, TypeError, ValueError):
+        raise ValidationError("this is not file content") from None
+
+
+async def _read(scope: ScriptScope, path: str) -> str | dict[str, str]:
+    data = await scope.context.files.read_bytes(path)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(data).decode()}
+
+
+async def _write(scope: ScriptScope, path: str, content: Any) -> None:
+    await scope.context.files.write_bytes(path, _bytes(content))
+
+
+async def _append(scope: ScriptScope, path: str, content: Any) -> None:
+    await scope.context.files.append(path, _bytes(content))
+
+
+async def _remove(scope: ScriptScope, path: str) -> None:
+    await scope.context.files.delete(path)
+
+
+async def _rename(scope: ScriptScope, path: str, target: str) -> None:
+    await scope.context.files.move(path, target)
+
+
+_PATH = Param("path", "string")
+_CONTENT = Param("content", "any", required=False, default="")
+
+FILE = Global(
+    "File",
+    hidden=True,
+    functions=(
+        Function("read", _read, (_PATH,), blocking=True),
+        Function("write", _write, (_PATH, _CONTENT), blocking=True),
+        Function("append", _append, (_PATH, _CONTENT), blocking=True),
+        Function("remove", _remove, (_PATH,), blocking=True),
+        Function("rename", _rename, (_PATH, Param("target", "string")), blocking=True),
+    ),
+)

@@ -1,0 +1,88 @@
+"""The script global `JSON`: `parse`, `stringify`, and path queries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.script.query import query
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+LUA = """
+local G, vm = ...
+local encode, decode, error = vm.json_encode, vm.json_decode, error
+
+local function stringify(value, pretty)
+  local ok, text = encode(value, pretty)
+  if not ok then error("JSON.stringify: " .. text, 2) end
+  return text
+end
+
+local function parse(text)
+  local ok, value = decode(text)
+  if not ok then error(value, 2) end
+  return value
+end
+
+G.stringify, G.encode, G.parse, G.decode = stringify, stringify, parse, parse
+
+-- Marks a table as a list, so that an empty one is written as [].
+function G.array(list)
+  list = list or {}
+  vm.arrays[list] = true
+  return list
+end
+"""
+
+JAVASCRIPT = """
+const native = globalThis.JSON;
+const parse = native.parse, stringify = native.stringify;
+G.parse = G.decode = (text, reviver) => {
+  try { return parse(text, reviver); } catch (error) { throw new Error(`JSON parse error: ${error.message}`); }
+};
+G.stringify = G.encode = (value, replacer, space) =>
+  replacer === true ? stringify(value, null, 2) : stringify(value, replacer, space);
+G.array = (list) => list ?? [];
+"""
+
+
+def _query(_: ScriptScope, value: Any, expression: str) -> Any:
+    return query(value, expression)
+
+
+GLOBAL = Global(
+    "JSON",
+    doc="JSON text, and questions to data.",
+    functions=(
+        Function(
+            "parse",
+            None,
+            (Param("text", "string"),),
+            aliases=("decode",),
+            doc="The value of JSON text; raises 'JSON parse error: ...'.",
+        ),
+        Function(
+            "stringify",
+            None,
+            (Param("value"), Param("pretty", "boolean", required=False)),
+            returns="string",
+            aliases=("encode",),
+            doc="JSON text of a value.",
+        ),
+        Function(
+            "array", None, (Param("list", "array", required=False),), returns="array", doc="A list, also if empty."
+        ),
+        Function(
+            "query",
+            _query,
+            (
+                Param("value"),
+                Param("expression", "string", doc=".a.b[0], .[], map(.x), select(.n > 1), length, keys, |"),
+            ),
+            doc="What a path expression finds in a value.",
+        ),
+    ),
+    sources={"lua": LUA, "javascript": JAVASCRIPT},
+)
