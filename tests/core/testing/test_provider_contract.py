@@ -1,0 +1,407 @@
+"""The provider contract passes a correct provider, and each broken one fails on the test that is meant to catch it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from llmspell_core.errors import (
+    AuthenticationError,
+    LLMSpellError,
+    NetworkError,
+    ProviderError,
+    RateLimitError,
+    TimeoutError,
+)
+from llmspell_core.messages import AgentChunk, ToolCall, Usage
+from llmspell_core.provider import Completion, CompletionRequest, Health, Provider, ProviderSettings
+from llmspell_core.testing import ProviderContract
+from llmspell_core.testing.fake_server import FakeServer, Received, Reply, events
+
+# the built-in one; ours has the specification's name
+Expired = asyncio.TimeoutError
+
+
+class Tiny(Provider):
+    """A correct provider of a small protocol: a JSON question, a JSON answer or events of one letter each."""
+
+    seconds = 0.8
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        async with self.asked(request, False) as answer:
+            return self.completion(await self.whole(answer))
+
+    async def whole(self, answer: AsyncIterator[bytes]) -> dict[str, Any]:
+        return self.parsed(b"".join([part async for part in answer]))
+
+    def completion(self, data: dict[str, Any]) -> Completion:
+        calls = [ToolCall("c1", c["name"], c["arguments"]) for c in data["calls"]]
+        return Completion(data["text"], calls, Usage(*data["usage"]), "tiny", data["finish"])
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        ended = False
+        async with self.asked(request, True) as answer:
+            async for part in answer:
+                for line in part.splitlines():
+                    if not line or line == b"data: [DONE]":
+                        continue
+                    data = self.parsed(line.removeprefix(b"data: "))
+                    ended = ended or "finish" in data
+                    for chunk in self.chunks(data):
+                        yield chunk
+        if not ended:
+            raise NetworkError("the stream broke off")
+
+    def chunks(self, data: dict[str, Any]) -> list[AgentChunk]:
+        if "finish" not in data:
+            return [AgentChunk("text", text=data["letter"])]
+        done = self.completion({"text": "", **data})
+        calls = [AgentChunk("tool_call", call=call) for call in done.tool_calls]
+        reason = {"finish_reason": done.finish_reason, "model": "tiny"}
+        return [*calls, AgentChunk("end", usage=done.usage, data=reason)]
+
+    def parsed(self, data: bytes) -> dict[str, Any]:
+        try:
+            found = json.loads(data)
+            if not {"text", "letter", "finish"} & found.keys():
+                raise ValueError
+        except ValueError:
+            raise ProviderError("that is no answer", hint="Check the address.") from None
+        made: dict[str, Any] = found
+        return made
+
+    @asynccontextmanager
+    async def asked(self, request: CompletionRequest, streamed: bool) -> AsyncIterator[AsyncIterator[bytes]]:
+        try:
+            async with asyncio.timeout(request.timeout or self.seconds):
+                reader, writer = await self.connect()
+        except Expired:
+            raise TimeoutError("too slow", hint="Wait longer.") from None
+        try:
+            async with self.limit(request):
+                await self.send(writer, self.body(request, streamed))
+                yield await self.receive(reader)
+        finally:
+            writer.close()
+            await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+
+    @asynccontextmanager
+    async def limit(self, request: CompletionRequest) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(request.timeout or self.seconds):
+                yield
+        except Expired:
+            raise TimeoutError("too slow", hint="Wait longer.") from None
+        except (ConnectionError, asyncio.IncompleteReadError, ValueError, IndexError):
+            raise NetworkError("it broke off", hint="Try again.") from None
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        url = urlsplit(str(self.settings.base_url))
+        try:
+            return await asyncio.open_connection(url.hostname, url.port)
+        except OSError:
+            raise NetworkError(f"nobody is at {url.netloc}", hint="Start the server.") from None
+
+    def body(self, request: CompletionRequest, streamed: bool) -> dict[str, Any]:
+        return question(request, streamed)
+
+    async def send(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        writer.write(f"POST / HTTP/1.1\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        await writer.drain()
+
+    async def receive(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+        status = int((await reader.readline()).split()[1])
+        headers: dict[str, str] = {}
+        while (line := await reader.readline()).strip():
+            name, _, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        if status >= 400:
+            raise self.refused(status, headers, await reader.read(int(headers["content-length"])))
+        return self.parts(reader, headers)
+
+    async def parts(self, reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
+        if "content-length" in headers:
+            yield await reader.readexactly(int(headers["content-length"]))
+            return
+        while size := int(await reader.readline(), 16):
+            yield (await reader.readexactly(size + 2))[:-2]
+
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        if status == 401:
+            return AuthenticationError("the key was refused", hint="Check providers.tiny.api_key.")
+        if status == 429:
+            return RateLimitError("slower", retry_after=float(headers["retry-after"]))
+        return ProviderError(f"status {status}", status=status)
+
+    async def list_models(self) -> list[str]:
+        return ["test-model"]
+
+
+def question(request: CompletionRequest, streamed: bool) -> dict[str, Any]:
+    words = [m.content for m in request.messages]
+    tools = [t.name for t in request.tools]
+    fields = {"words": words, "tools": tools, "choice": request.tool_choice, "max_tokens": request.max_tokens}
+    return fields | {"stream": streamed, "schema": request.response_schema is not None}
+
+
+def answer(received: Received) -> Reply:
+    """The server of that protocol."""
+    body = received.json()
+    text, calls, finish = turn(body)
+    usage = [sum(len(w.split()) for w in body["words"]), max(1, len(text.split()))]
+    if body["stream"]:
+        letters = [{"letter": letter} for letter in text]
+        return Reply(pieces=events(*letters, {"calls": calls, "usage": usage, "finish": finish}))
+    return Reply(body={"text": text, "calls": calls, "usage": usage, "finish": finish})
+
+
+def turn(body: dict[str, Any]) -> tuple[str, list[dict[str, Any]], str]:
+    if body["tools"] and body["choice"] not in {"auto", "none"}:
+        name = body["tools"][0] if body["choice"] == "required" else body["choice"]
+        return "", [{"name": name, "arguments": {"city" if name == "weather" else "zone": "Paris"}}], "tool_calls"
+    if body["schema"]:
+        return '{"name": "Bob", "age": 30}', [], "stop"
+    words = f"You said {body['words'][-1]}".split()
+    limit = body["max_tokens"] or 99
+    return " ".join(words[:limit]), [], "length" if len(words) >= limit else "stop"
+
+
+def contract(provider: type[Provider], url: str) -> ProviderContract:
+    class TestIt(ProviderContract):
+        def make_provider(self) -> Provider:
+            return self.make_provider_at(url)
+
+        def make_provider_at(self, url: str) -> Provider:
+            return provider(ProviderSettings("tiny", "tiny", base_url=url, api_key=self.key))
+
+        def make_stream_start(self) -> list[bytes | float]:
+            return [b'data: {"letter": "H"}\n\n']
+
+    return TestIt()
+
+
+SUITE = [name for name in dir(ProviderContract) if name.startswith("test_") and "overridden" not in name]
+ARGUMENTS: dict[str, Any] = {"status": 500, "body": b"<html>"}
+
+
+async def run(name: str, provider: type[Provider]) -> None:
+    async with FakeServer(answer) as server:
+        method: Callable[..., Awaitable[None]] = getattr(contract(provider, server.url), name)
+        wanted = method.__code__.co_varnames[: method.__code__.co_argcount]
+        await method(**{k: v for k, v in ARGUMENTS.items() if k in wanted})
+
+
+@pytest.mark.parametrize("name", SUITE)
+async def test_a_correct_provider_passes(name: str) -> None:
+    await run(name, Tiny)
+
+
+class CountsNothing(Tiny):
+    def completion(self, data: dict[str, Any]) -> Completion:
+        return replace(super().completion(data), usage=Usage(1, 1))
+
+
+class NoUsage(Tiny):
+    def completion(self, data: dict[str, Any]) -> Completion:
+        return replace(super().completion(data), usage=Usage())
+
+
+class LosesALetter(Tiny):
+    def chunks(self, data: dict[str, Any]) -> list[AgentChunk]:
+        return [] if data.get("letter") == "Y" else super().chunks(data)
+
+
+class NoEnd(Tiny):
+    def chunks(self, data: dict[str, Any]) -> list[AgentChunk]:
+        return [c for c in super().chunks(data) if c.type != "end"]
+
+
+class NoStreamedCalls(Tiny):
+    def chunks(self, data: dict[str, Any]) -> list[AgentChunk]:
+        return [c for c in super().chunks(data) if c.type != "tool_call"]
+
+
+class Forgets(Tiny):
+    """Leaves one field of the request out."""
+
+    field: str = ""
+    value: Any = None
+
+    def body(self, request: CompletionRequest, streamed: bool) -> dict[str, Any]:
+        return super().body(request, streamed) | {self.field: self.value}
+
+
+class ForgetsLimit(Forgets):
+    field = "max_tokens"
+
+
+class ForgetsChoice(Forgets):
+    field, value = "choice", "auto"
+
+
+class ForgetsSchema(Forgets):
+    field, value = "schema", False
+
+
+class RemembersTheLastRequest(Tiny):
+    async def complete(self, request: CompletionRequest) -> Completion:
+        self.last = request
+        await asyncio.sleep(0)
+        return await super().complete(self.last)
+
+
+class ChangesTheRequest(Tiny):
+    async def complete(self, request: CompletionRequest) -> Completion:
+        answer = await super().complete(request)
+        request.messages.append(request.messages[0])
+        return answer
+
+
+class LeavesATaskWhenLeft(Tiny):
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        self.task = asyncio.ensure_future(asyncio.sleep(60))
+        async for chunk in super().stream(request):
+            yield chunk
+        self.task.cancel()
+
+
+class LeavesATask(Tiny):
+    async def complete(self, request: CompletionRequest) -> Completion:
+        self.task = asyncio.ensure_future(asyncio.sleep(60))
+        return await super().complete(request)
+
+
+class NoModels(Tiny):
+    async def health(self) -> Health:
+        return Health(True)
+
+
+class OneErrorForAll(Tiny):
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        return LLMSpellError(f"status {status}", hint="Hm.")
+
+
+class ShowsTheKey(Tiny):
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        made = super().refused(status, headers, body)
+        made.hint = body.decode()
+        return made
+
+
+class ForgetsTheWait(Tiny):
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        return super().refused(status, {"retry-after": "0"}, body)
+
+
+class LetsOSErrorOut(Tiny):
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        url = urlsplit(str(self.settings.base_url))
+        return await asyncio.open_connection(url.hostname, url.port)
+
+
+class SaysNetworkForSlow(Tiny):
+    @asynccontextmanager
+    async def limit(self, request: CompletionRequest) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(0.2):
+                yield
+        except Expired:
+            raise NetworkError("slow", hint="Wait.") from None
+
+
+class LetsGarbageOut(Tiny):
+    def parsed(self, data: bytes) -> dict[str, Any]:
+        made: dict[str, Any] = json.loads(data)
+        return made
+
+    @asynccontextmanager
+    async def limit(self, request: CompletionRequest) -> AsyncIterator[None]:
+        yield
+
+
+class TakesHalfForWhole(Tiny):
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        ended = False
+        try:
+            async for chunk in super().stream(request):
+                ended = chunk.type == "end"
+                yield chunk
+        except NetworkError:
+            if not ended:
+                yield AgentChunk("end", usage=Usage(1, 1), data={"finish_reason": "stop", "model": "tiny"})
+
+
+class Shields(Tiny):
+    seconds = 3.0
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        self.work = asyncio.ensure_future(super().complete(request))
+        return await asyncio.shield(self.work)
+
+    async def close(self) -> None:
+        await asyncio.wait([self.work])
+        self.work.exception()
+
+
+class KeepsTheStream(Tiny):
+    seconds = 3.0
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        self.inner = super().stream(request)
+        async for chunk in self.inner:
+            yield chunk
+
+    async def close(self) -> None:
+        await self.inner.aclose()
+
+
+BROKEN: list[tuple[type[Provider], str]] = [
+    (NoUsage, "test_it_answers_with_text_usage_and_a_reason"),
+    (CountsNothing, "test_usage_counts_grow_with_the_prompt"),
+    (LosesALetter, "test_the_chunks_of_a_stream_add_up_to_the_answer"),
+    (NoEnd, "test_the_chunks_of_a_stream_add_up_to_the_answer"),
+    (NoStreamedCalls, "test_a_streamed_tool_call_arrives_whole"),
+    (ForgetsLimit, "test_max_tokens_ends_the_answer"),
+    (ForgetsChoice, "test_a_forced_tool_is_called_and_its_result_is_taken"),
+    (ForgetsChoice, "test_any_tool_can_be_required"),
+    (ForgetsSchema, "test_a_schema_gives_json_of_that_schema"),
+    (RemembersTheLastRequest, "test_several_requests_at_once_do_not_mix"),
+    (ChangesTheRequest, "test_the_request_is_left_as_it_was"),
+    (LeavesATaskWhenLeft, "test_a_stream_left_early_and_a_cancelled_call_leave_nothing_behind"),
+    (LeavesATask, "test_closing_leaves_nothing_behind"),
+    (NoModels, "test_health_names_models"),
+    (OneErrorForAll, "test_a_refused_key_is_an_authentication_error"),
+    (ShowsTheKey, "test_a_refused_key_is_an_authentication_error"),
+    (OneErrorForAll, "test_too_many_requests_is_a_rate_limit_error_with_the_wait"),
+    (ForgetsTheWait, "test_too_many_requests_is_a_rate_limit_error_with_the_wait"),
+    (OneErrorForAll, "test_an_outage_is_a_retryable_provider_error"),
+    (LetsOSErrorOut, "test_an_unreachable_server_is_a_network_error"),
+    (SaysNetworkForSlow, "test_silence_ends_at_the_time_limit"),
+    (LetsGarbageOut, "test_garbage_is_an_error_of_ours"),
+    (TakesHalfForWhole, "test_a_stream_that_breaks_off_is_an_error"),
+    (Shields, "test_cancelling_closes_the_connection"),
+    (KeepsTheStream, "test_leaving_a_stream_early_closes_the_connection"),
+]
+
+
+@pytest.mark.parametrize(("provider", "name"), BROKEN, ids=[f"{p.__name__}-{n[5:40]}" for p, n in BROKEN])
+async def test_a_broken_provider_fails_on_the_test_that_is_meant_for_it(provider: type[Provider], name: str) -> None:
+    with pytest.raises((AssertionError, OSError, ValueError, pytest.fail.Exception)):
+        await run(name, provider)
+
+
+def test_every_test_of_the_contract_is_shown_to_catch_something() -> None:
+    assert {name for _, name in BROKEN} == set(SUITE)
+
+
+def test_every_test_of_the_contract_says_what_to_do() -> None:
+    for name in SUITE:
+        assert "If this fails, " in str(getattr(ProviderContract, name).__doc__), name
