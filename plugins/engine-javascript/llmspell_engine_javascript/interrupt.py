@@ -21,9 +21,8 @@ __all__ = ["stop_when"]
 _wanted: list[Callable[[], bool]] = []
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-def _asked(_runtime: int | None, _opaque: int | None) -> int:
-    return 1 if _wanted[0]() else 0
+_Handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_asked = _Handler(lambda _runtime, _opaque: 1 if _wanted[0]() else 0)
 
 
 def stop_when(context: Any, wanted: Callable[[], bool]) -> bool:
@@ -34,7 +33,7 @@ def stop_when(context: Any, wanted: Callable[[], bool]) -> bool:
         if runtime is None:
             return False
         install = library.JS_SetInterruptHandler
-        install.argtypes, install.restype = [ctypes.c_void_p, type(_asked), ctypes.c_void_p], None
+        install.argtypes, install.restype = [ctypes.c_void_p, _Handler, ctypes.c_void_p], None
     except (OSError, AttributeError):
         return False
     _wanted[:] = [wanted]

@@ -13,6 +13,7 @@ import heapq
 import json
 import os
 import re
+import signal
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,10 +33,13 @@ STACK_BYTES = 4 * 1024 * 1024
 """Enough for about 2,500 frames, half of what the main thread has."""
 
 _PARTS = ("values", "inspect", "loop", "api", "cells", "main")
+_ASKING = frozenset({"call", "start", "post", "timer"})
 _HUGE = re.compile(r"(?<![\d.])\d{16}")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
 _MODULE_SYNTAX = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
 _SAFE = 2**53 - 1
+_DRAIN_SECONDS = 1.0
+_NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"
 _SHARED_MEMORY = "delete globalThis.Atomics; delete globalThis.SharedArrayBuffer;"
 
 
@@ -67,9 +71,7 @@ class JavaScriptVM:
         self._context = self._create_context(boot)
         self._enter = self._bootstrap(boot)
         if boot.get("interactive"):
-            from llmspell_engine_javascript.interrupt import stop_when
-
-            stop_when(self._context, lambda: host.interrupted)
+            self._allow_interrupts()
 
     @classmethod
     def prepare(cls, boot: dict[str, Any]) -> None:
@@ -81,23 +83,33 @@ class JavaScriptVM:
 
     def run(self, source: str, name: str, args: dict[str, Any], mode: str) -> str:
         """Runs a script to its end: its result, its timers and its open calls."""
-        cell = mode == "cell"
+        self._running = True
+        try:
+            return self._run(source, name, args, cell=mode == "cell")
+        except (Interrupted, VMError):
+            if self._stopping:
+                raise self._interrupted() from None
+            raise
+        finally:
+            self._running = False
+
+    def _run(self, source: str, name: str, args: dict[str, Any], *, cell: bool) -> str:
         self._outcome = None
         line = self._sources.place(name, source)
         if not cell:
             self._guarded("arguments", json.dumps(_arguments(name, args)))
         text = source if source[:2] != "#!" else "//" + source
-        try:
-            self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell}))
-            while self._outcome is None or (self._has_work() and not cell and isinstance(self._outcome, str)):
-                self._turn()
-        except Interrupted:
-            raise self._interrupted() from None
-        if self._host.interrupted:
-            raise self._interrupted()
+        self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell}))
+        self._turn()
+        while self._outcome is None or (self._has_work() and not cell and isinstance(self._outcome, str)):
+            self._turn()
+        if self._stopping:
+            raise Interrupted
         if isinstance(self._outcome, VMError):
             raise self._outcome
-        assert self._outcome is not None
+        lost = None if cell else self._guarded("lost")
+        if lost:
+            raise self._error("runtime", json.loads(lost))
         return self._outcome
 
     def invoke(self, invocation: int, callback: int, args: str) -> Any:
@@ -112,6 +124,12 @@ class JavaScriptVM:
     def complete(self, text: str) -> list[str]:
         found: list[str] = json.loads(self._guarded("complete", json.dumps(text)))
         return found
+
+    _running = False
+
+    @property
+    def _stopping(self) -> bool:
+        return self._running and self._host.interrupted
 
     # -- start ------------------------------------------------------------------------------------------------------
 
@@ -129,8 +147,17 @@ class JavaScriptVM:
         shell = f'{chr(10) * BOOTSTRAP_LINE}(function(bridge){{"use strict";{_CODE}\n}})(globalThis.$bridge)'
         enter: Callable[..., Any] = self._context.eval(shell)
         self._context.eval("delete globalThis.$bridge")
-        enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}))
+        enter(
+            "boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), boot.get("profile") or "medium"
+        )
         return enter
+
+    def _allow_interrupts(self) -> None:
+        from llmspell_engine_javascript.interrupt import stop_when
+
+        if not stop_when(self._context, lambda: self._stopping):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            self._host.write("stderr", _NOT_STOPPABLE)
 
     # -- into the VM ------------------------------------------------------------------------------------------------
 
@@ -145,8 +172,8 @@ class JavaScriptVM:
 
     def _broken(self, text: str) -> VMError:
         """What ended the VM's code in a way that no script can catch."""
-        if self._host.interrupted:
-            return self._interrupted()
+        if self._stopping:
+            return VMError("interrupted", "interrupted")
         if "out of memory" in text or text == "null":
             return _out_of_memory()
         message = text.splitlines()[0] if text else "the script failed"
@@ -158,7 +185,7 @@ class JavaScriptVM:
         self._depth += 1
         try:
             while run_job():
-                if self._host.interrupted:
+                if self._stopping:
                     raise Interrupted
         except _quickjs.JSException as error:
             if self._outcome is None:
@@ -171,17 +198,17 @@ class JavaScriptVM:
     _driving = False
 
     def _turn(self) -> None:
-        """Lets the script go on as far as it can, then waits for one thing to happen."""
-        self._driving = True
+        """Lets the script go on as far as it can; waits for one thing to happen if that was not its end."""
+        driving, self._driving = self._driving, True
         try:
             self._pump()
-            if self._outcome is not None and not self._has_work():
-                return
-            if self._fire_due() or self._host.step(0 if not self._may_wait() else self._until_timer()):
-                return
+            if self._outcome is None or self._has_work():
+                happened = self._fire_due() or self._host.step(self._until_timer() if self._may_wait() else 0)
+                if not happened:
+                    self._check_stuck()
+                self._pump()
         finally:
-            self._driving = False
-        self._check_stuck()
+            self._driving = driving
 
     def _may_wait(self) -> bool:
         return bool(self._live_timers or self._host.in_flight or self._invocations or self._can_be_called())
@@ -230,6 +257,8 @@ class JavaScriptVM:
     def _bridge(self, kind: str, *arguments: Any) -> Any:
         """The only Python callable in the VM. Never raises: the wrapper would lose the error's text."""
         try:
+            if self._stopping and kind in _ASKING:
+                raise Interrupted
             return getattr(self, "_bridge_" + kind)(*arguments)
         except Interrupted:
             return json.dumps(_refusal("Cancelled", "interrupted"))
@@ -306,6 +335,8 @@ class JavaScriptVM:
         message = described["message"]
         if described.get("name") == "InternalError" and "out of memory" in message:
             return _out_of_memory()
+        if described.get("nothing"):
+            return _out_of_memory("the script ran out of memory, or threw null")
         if described.get("name") in {"SyntaxError", "TypeError", "ReferenceError", "RangeError", "InternalError"}:
             message = f"{described['name']}: {message}"
         frames = self._sources.frames(described.get("stack") or "", syntax=phase == "syntax")
@@ -331,6 +362,7 @@ class JavaScriptVM:
 
     def _interrupted(self) -> VMError:
         """Forgets what was under way; variables stay."""
+        self._drain()
         for call in self._calls:
             self._host.cancel(call)
         for invocation in self._invocations:
@@ -342,9 +374,21 @@ class JavaScriptVM:
         self._enter("forget")
         return VMError("interrupted", "interrupted")
 
+    def _drain(self) -> None:
+        """Ends what still wants to go on, such as `while (true) await null`: the VM stops it at its next check."""
+        self._host.interrupted = True
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if not self._context.execute_pending_job():
+                    return
+            except _quickjs.JSException:
+                # Checks come at fixed distances: move them, or they might hit the same harmless place for ever.
+                self._context.eval("0")
 
-def _out_of_memory() -> VMError:
-    error = VMError("memory", "the script ran out of memory")
+
+def _out_of_memory(message: str = "the script ran out of memory") -> VMError:
+    error = VMError("memory", message)
     error.error["hint"] = "Raise the memory limit of scripts, or keep less at one time."
     return error
 

@@ -99,7 +99,7 @@ function makeAsync(f, name) {
       const callback = args.length > 1 && typeof last === "function" ? last : undefined;
       if (callback) args.length -= 1;
       const promise = callLater(f, args, this);
-      if (callback) then(promise, (value) => callback(value, null), (error) => callback(null, error.message));
+      if (callback) promise.then((value) => callback(value, null), (error) => callback(null, error.message));
       return promise;
     },
   }[name];
@@ -150,10 +150,23 @@ function encodeArguments(f, args, self) {
   let count = args.length;
   while (count > 0 && args[count - 1] === undefined) count--;
   for (let i = 0; i < count; i++) {
-    const value = plain(args[i], ruleFor(f, i), 0);
-    out[out.length] = value === undefined ? null : value;
+    const value = copy(args[i], ruleFor(f, i));
+    out[out.length] = value === undefined ? null : f.params[i]?.options ? withSnakeCase(value) : value;
   }
-  return flat(sawBig ? render(out) : stringify(out));
+  return write(out);
+}
+
+// Option tables may be written in camelCase: {maxTokens: 5}.
+function withSnakeCase(options) {
+  if (options === null || typeof options !== "object" || isArray(options)) return options;
+  const out = create(null);
+  addAll(keys(options), (name) => { out[snake(name)] = options[name]; });
+  return out;
+}
+
+function snake(name) {
+  const lower = (_, before, letter) => `${before}_${letter.toLowerCase()}`;
+  return matches(/^[a-z][A-Za-z0-9]*$/, name) ? replace(name, /([a-z0-9])([A-Z])/g, lower) : name;
 }
 
 function ruleFor(f, i) {
@@ -203,7 +216,7 @@ function makeBuilderFunction(b, name) {
       const builder = create(prototype);
       const fields = create(null);
       addAll(b.params, (p) => {
-        const value = plain(args[b.params.indexOf(p)], parameterRule(`${b.name}: '${p.name}'`, p), 0);
+        const value = copy(args[b.params.indexOf(p)], parameterRule(`${b.name}: '${p.name}'`, p));
         if (value !== undefined && value !== null) fields[p.name] = value;
       });
       weakSet(builderFields, builder, fields);
@@ -232,7 +245,7 @@ function setterValue(b, setter, args) {
   const values = create(null);
   for (let i = 0; i < setter.params.length; i++) {
     const p = setter.params[i];
-    const value = plain(args[i], parameterRule(`${setter.name}: '${p.name}'`, p), 0);
+    const value = copy(args[i], parameterRule(`${setter.name}: '${p.name}'`, p));
     if (setter.params.length === 1) return value === undefined ? null : value;
     if (value !== undefined && value !== null) values[p.name] = value;
   }

@@ -9,7 +9,7 @@ function site(skip) {
   const stack = new ErrorOf().stack;
   let at = 0;
   for (let i = 0; i < skip; i++) at = indexOf(stack, "\n", at) + 1;
-  return flat(slice(stack, at));
+  return slice(stack, at);
 }
 
 function callHost(op, args, skip) {
@@ -19,20 +19,58 @@ function callHost(op, args, skip) {
   return decode(env.value, env.h);
 }
 
+// The promise of a host call knows whether anybody listens to it: `await`, `then` and Promise.all all come by here,
+// because its constructor is not Promise. A failure that nobody listens to is the script's failure.
+class Call extends PromiseOf {
+  static get [Symbol.species]() {
+    return PromiseOf;
+  }
+
+  then(done, failed) {
+    listened(this);
+    return then(this, done, failed);
+  }
+}
+const heard = new WeakSet();
+const listened = (() => {
+  const add = method(WeakSet.prototype.add);
+  return (promise) => add(heard, promise);
+})();
+const isHeard = method(WeakSet.prototype.has);
+const unheard = create(null); // call id -> {promise, error}
+
 function startHost(op, args, skip) {
   const where = site(skip);
-  return new PromiseOf((resolve, reject) => {
-    const id = bridge("start", op, args, where);
-    pending[id] = { resolve, reject, site: where };
+  const call = { site: where };
+  call.promise = new Call((resolve, reject) => {
+    call.resolve = resolve;
+    call.reject = reject;
   });
+  const id = bridge("start", op, args, where);
+  pending[id] = call;
+  return call.promise;
 }
 
 function settle(id, text) {
-  const { resolve, reject, site: where } = pending[id];
+  const call = pending[id];
   delete pending[id];
   const env = parse(text);
-  if (env.ok) resolve(decode(env.value, env.h));
-  else reject(hostError(env.error, where));
+  if (env.ok) {
+    call.resolve(decode(env.value, env.h));
+    return;
+  }
+  const error = hostError(env.error, call.site);
+  call.reject(error);
+  if (!isHeard(heard, call.promise)) unheard[id] = { promise: call.promise, error };
+}
+
+// The first failure that still has no listener, described; nothing if there is none.
+function lostFailure() {
+  for (const id in unheard) {
+    const { promise, error } = unheard[id];
+    delete unheard[id];
+    if (!isHeard(heard, promise)) return describe(error);
+  }
 }
 
 function describe(error) {
@@ -44,6 +82,7 @@ function describe(error) {
       out.stack = stackOf(error);
       out.cause = weakGet(hostErrors, error);
     } else {
+      out.nothing = error === null; // so the VM says that it has no memory left, not even for an error
       out.message = typeof error === "string" ? error : `${inspect(error, 1)} was thrown`;
     }
   } catch {
@@ -96,6 +135,7 @@ function invoke(invocation, id, text, rich) {
     const args = decode(parse(text), rich);
     const result = ReflectApply(functions[id], undefined, args);
     if (result instanceof PromiseOf) {
+      listened(result);
       then(result, (value) => answer(invocation, value), (error) => bridge("fail", invocation, describe(error)));
     } else {
       answer(invocation, result);
@@ -144,13 +184,15 @@ function clearTimer(id) {
 function forget() {
   for (const id in pending) delete pending[id];
   for (const id in timers) delete timers[id];
+  for (const id in unheard) delete unheard[id];
 }
 
 function print(stream, args) {
   bridge("out", stream, stringify(`${format(args)}\n`));
 }
 
-function installEnvironment() {
+function installEnvironment(profile) {
+  ErrorOf.stackTraceLimit = 100;
   const out = (...args) => print("stdout", args);
   const err = (...args) => print("stderr", args);
   const exit = (code) => bridge("exit", code === undefined || code === true ? 0 : code === false ? 1 : code | 0);
@@ -165,8 +207,9 @@ function installEnvironment() {
     sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms, [], false)),
     process: { argv: [], exit },
     os: { exit },
-    require: (name) => requireModule(`${name}`, ""),
+    require: (name) => requireModule(`${name}`),
   };
+  if (profile === "high") delete environment.require;
   const names = keys(environment);
   for (let i = 0; i < names.length; i++) hide(globalThis, names[i], environment[names[i]]);
 }
@@ -174,30 +217,29 @@ function installEnvironment() {
 // require("name"): the host finds and checks the file; every module runs once.
 const modules = create(null);
 
-function requireModule(name, from) {
-  const found = callHost("Script.module", stringify([name, from]), 3);
-  const cached = modules[found.path];
+function requireModule(name) {
+  const found = callHost("Script.module", stringify([name]), 4);
+  const cached = modules[found.name];
   if (cached !== undefined) return cached.exports;
-  const module = { exports: {}, id: found.path };
-  modules[found.path] = module;
+  const module = { exports: {}, id: found.name };
+  modules[found.name] = module;
   try {
     loadModule(module, found);
   } catch (error) {
-    delete modules[found.path];
+    delete modules[found.name];
     throw error;
   }
   return module.exports;
 }
 
 function loadModule(module, found) {
-  if (matches(/\.json$/, found.path)) {
+  if (matches(/\.json$/, found.name)) {
     module.exports = parse(found.source);
     return;
   }
-  const line = bridge("place", stringify([found.path, found.source]));
+  const line = bridge("place", stringify([found.name, found.source]));
   const body = `${repeat("\n", line)}(function(module, exports, require, __filename){${found.source}\n})`;
-  const inner = (name) => requireModule(`${name}`, found.path);
-  ReflectApply(indirectEval(body), module.exports, [module, module.exports, inner, found.path]);
+  ReflectApply(indirectEval(body), module.exports, [module, module.exports, globalThis.require, found.name]);
 }
 
 function setArguments(text) {

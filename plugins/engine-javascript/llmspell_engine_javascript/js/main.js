@@ -10,7 +10,7 @@ function enter(kind, a, b, c, d) {
     case "fire":
       return fire(a);
     case "boot":
-      installEnvironment();
+      installEnvironment(b);
       return install(parse(a));
     case "arguments":
       return setArguments(a);
@@ -18,6 +18,8 @@ function enter(kind, a, b, c, d) {
       return forget();
     case "complete":
       return stringify(complete(parse(a)));
+    case "lost":
+      return lostFailure();
     case "callbacks":
       return lastFunction;
   }

@@ -6,8 +6,10 @@ const {
   create, defineProperty, freeze, getOwnPropertyDescriptor, getOwnPropertyNames, getPrototypeOf, keys,
 } = Object;
 const { isArray } = Array;
-const { isFinite, isSafeInteger } = Number;
+const { isInteger, isSafeInteger } = Number;
 const { parse, stringify } = JSON;
+const ObjectPrototype = Object.prototype;
+const ArrayPrototype = Array.prototype;
 const PromiseOf = Promise;
 const then = method(Promise.prototype.then);
 const startsWith = method(String.prototype.startsWith);
@@ -57,18 +59,35 @@ function whereIs(label, depth) {
   return path;
 }
 
-function refuse(rule, depth, what) {
-  throw new ErrorOf(`${whereIs(rule.label, depth)} ${what}`);
+// Thrown deep inside; `copy` turns it into an error whose stack begins near the script.
+class Refusal {
+  constructor(message) {
+    this.message = message;
+  }
 }
 
-// A copy that JSON.stringify writes without running any code of the script's. `rule`: {label, functions}, where
+function refuse(rule, depth, what) {
+  throw new Refusal(`${whereIs(rule.label, depth)} ${what}`);
+}
+
+function copy(value, rule) {
+  try {
+    return plain(value, rule, 0);
+  } catch (error) {
+    throw error instanceof Refusal ? new ErrorOf(error.message) : error;
+  }
+}
+
+// A copy that JSON.stringify writes without running code of the script's. `rule`: {label, functions}, where
 // `functions` is true, false, or the list of keys under which functions may be.
 function plain(value, rule, depth) {
   switch (typeof value) {
     case "string":
     case "boolean":
-    case "number":
     case "undefined":
+      return value;
+    case "number":
+      if (isInteger(value) && !isSafeInteger(value)) sawBig = true;
       return value;
     case "bigint":
       sawBig = true;
@@ -181,9 +200,16 @@ function plainError(error) {
   return out;
 }
 
+// A number with more digits than it is exact to must not be read as an integer.
+function floatText(value) {
+  const text = `${value}`;
+  return indexOf(text, "e") < 0 ? `${text}.0` : text;
+}
+
 // JSON has integers of any size; JSON.stringify does not know them.
 function render(value) {
   if (typeof value === "bigint") return `${value}`;
+  if (isInteger(value) && !isSafeInteger(value)) return floatText(value);
   if (value === null || typeof value !== "object") return stringify(value === undefined ? null : value);
   let text = "";
   if (isArray(value)) {
@@ -197,13 +223,17 @@ function render(value) {
 
 function encode(value, label, functions = false) {
   sawBig = false;
-  const data = plain(value, { label, functions }, 0);
-  return flat(data === undefined ? "null" : sawBig ? render(data) : stringify(data));
+  const data = copy(value, { label, functions });
+  return data === undefined ? "null" : write(data);
 }
 
-// A string made of pieces does not cross in every version of the VM; one that JSON has written does.
-function flat(text) {
-  return sawBig ? parse(stringify(text)) : text;
+// JSON text of what `copy` made. Not by JSON.stringify if that would lose digits or run a script's toJSON; a string
+// made of pieces does not cross in every version of the VM, but one that JSON has written does.
+function write(data) {
+  if (sawBig || ObjectPrototype.toJSON !== undefined || ArrayPrototype.toJSON !== undefined) {
+    return parse(stringify(render(data)));
+  }
+  return stringify(data);
 }
 
 // `rich`: somewhere inside there is a {"$handle"}, {"$fn"} or {"$big"}.

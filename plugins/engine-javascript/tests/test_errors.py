@@ -1,0 +1,139 @@
+"""Errors say which file, which line, and what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmspell_core.errors import ResourceLimitError, ToolError
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("let a = 1;\nlet b = ;\n", 2, "SyntaxError"),
+        ("let a = 1;\nif (a) {\n", 3, "SyntaxError"),
+        ("let a = 1;\nlet a = 2;", 2, "SyntaxError"),
+        ("const s = `\n\n`;\nundefinedThing()", 4, "undefinedThing"),
+        ("function f() {\n  null.x\n}\n\nf()", 2, "TypeError"),
+        ("await Test.later(1)\nthrow new Error('after')", 2, "after"),
+        ("const f = async () => {\n  await Test.later(1);\n  throw new RangeError('deep');\n};\nawait f()", 3, "deep"),
+        ("\nJSON.parse('{')", 2, "SyntaxError"),
+        ("\n\neval('1 +')", 3, "SyntaxError"),
+        ("\nTest.fail_now('broke')", 2, "broke"),
+        ("\n\nawait Test.fail('broke')", 3, "broke"),
+        ("\nTest.fail('nobody listens')\nreturn 1", 2, "nobody listens"),
+        ("\nrequire('nowhere')", 2, "module 'nowhere' not found"),
+    ],
+)
+async def test_an_error_names_its_line(js: Any, source: str, line: int, message: str) -> None:
+    error = await js.error(source)
+    assert message in error.message
+    assert (error.file, error.line) == ("script.js", line)
+    assert (error.source_line or "") == (source.split("\n")[line - 1]).strip() or error.source_line == source.split(
+        "\n"
+    )[line - 1]
+
+
+async def test_syntax_and_runtime_errors_are_told_apart(js: Any) -> None:
+    assert (await js.error("let = ;")).phase == "syntax"
+    assert (await js.error("throw 1")).phase == "runtime"
+
+
+async def test_an_error_in_a_module_names_the_module_and_its_line(js: Any) -> None:
+    error = await js.error("\n\nrequire('broken')")
+    assert (Path(error.file).name, error.line, error.source_line) == ("broken.js", 2, "throw new Error('no good');")
+    assert "script.js:3" in error.traceback
+
+
+async def test_the_traceback_shows_the_script_only(js: Any) -> None:
+    error = await js.error(
+        "function inner() { throw new Error('x') }\nfunction outer() {\n  inner();\n  return 1\n}\nouter();"
+    )
+    lines = [text.strip() for text in error.traceback.splitlines()]
+    assert lines[:2] == ["at inner (script.js:1)", "at outer (script.js:3)"]
+    assert lines[-1] == "at script (script.js:6)"
+
+
+@pytest.mark.parametrize(
+    ("thrown", "message"),
+    [
+        ("'a string'", "a string"),
+        ("{code: 5}", "{ code: 5 } was thrown"),
+        ("null", "threw null"),
+        ("undefined", "undefined was thrown"),
+        ("new Proxy({}, {})", "was thrown"),
+    ],
+)
+async def test_anything_may_be_thrown(js: Any, thrown: str, message: str) -> None:
+    assert message in (await js.error(f"throw {thrown}")).message
+
+
+async def test_an_error_of_the_host_is_an_error_with_code_and_hint(js: Any) -> None:
+    script = """
+      try { await Test.fail('broke') }
+      catch (e) { return [e instanceof Error, e.message, e.code, e.hint, e.tool_name, e.stack.includes('eval')] }"""
+    assert await js.value(script) == [True, "broke", "Tool", "Do it differently.", "hammer", False]
+
+
+async def test_an_uncaught_error_of_the_host_keeps_its_hint_and_its_cause(js: Any) -> None:
+    error = await js.error("await Test.fail('broke')")
+    assert error.hint == "Do it differently."
+    assert isinstance(error.__cause__, ToolError)
+
+
+async def test_import_is_refused_with_the_way_out(js: Any) -> None:
+    error = await js.error("import x from 'y';\nreturn x")
+    assert error.hint == "ES modules (import, export) are not available; use require('name')."
+
+
+async def test_a_promise_that_nothing_resolves_is_an_error(js: Any) -> None:
+    assert "never settles" in (await js.error("await new Promise(() => {})")).message
+
+
+async def test_running_out_of_memory_is_an_error(js: Any) -> None:
+    error = await js.error("const a = []; for (;;) a.push('x'.repeat(100000) + a.length)", memory_bytes=16 << 20)
+    assert error.phase == "memory"
+    assert "memory" in error.message
+
+
+async def test_endless_recursion_is_an_error_with_a_line(js: Any) -> None:
+    error = await js.error("\nfunction f() { return 1 + f() }\nf()")
+    assert "stack" in error.message
+    assert error.line == 2
+
+
+async def test_the_deadline_tells_what_the_script_was_doing(js: Any) -> None:
+    error = await js.error("await Test.later(1);\n\nawait Test.later(2, 60)", timeout=0.3)
+    assert error.phase == "deadline"
+    assert "Test.later (line 3)" in error.message
+
+
+async def test_a_wrong_argument_is_named(js: Any) -> None:
+    assert "'count' must be an integer" in (await js.error("for await (const x of Test.numbers('many'));")).message
+
+
+async def test_binary_garbage_is_not_a_script(js: Any) -> None:
+    error = await js.error(b"\x7fELF\xff\xfe\x00")
+    assert "not a text file" in error.message
+
+
+async def test_a_script_may_hold_nul_characters(js: Any) -> None:
+    assert await js.value("return 'a\0b'.length") == 3
+
+
+async def test_a_huge_script_is_refused(js: Any) -> None:
+    with pytest.raises(ResourceLimitError, match="too large"):
+        await js.result("x" * 20_000_001)
+
+
+async def test_a_shebang_is_skipped(js: Any) -> None:
+    error = await js.error("#!/usr/bin/env llmspell\nthrow new Error('line two')")
+    assert error.line == 2
+
+
+async def test_exit_ends_the_script_with_its_code(js: Any) -> None:
+    result = await js.result("try { process.exit(3) } catch {} finally { console.log('not here') }")
+    assert (result.exit_code, result.exited, result.output) == (3, True, "")
