@@ -34,9 +34,9 @@ TAIL = """
   42 times a bare Python; the budget is half of that. Imports on the host's side are the largest part; the worker boots
   meanwhile.
 - Host call: a script's call of a Python function that returns its argument, against a child process that writes and reads
-  the same number of bytes and parses nothing, on the same event loop. The median of several runs, because two processes
-  that wake each other depend on where the scheduler puts them. What JavaScript costs more than Lua is JSON text, made and
-  read inside the VM.
+  the same number of bytes and parses nothing, on the same event loop. Measured with both processes on one core and with
+  one on each, because the bare echo differs by a factor of four between the two. What JavaScript costs more than Lua is
+  JSON text, made and read inside the VM.
 - Agent run: CPU time of `Runtime.run_agent` with a provider that answers at once. The tool call includes validation of the
   parameters, the policy check, the time limit and the result envelope.
 - Hooks and events: one dispatch with listeners that do nothing; events published in one task and received in another.

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -24,7 +25,7 @@ from llmspell_core.script.host import ScriptSession
 
 CALLS = 5_000
 WARM_UP = 500
-ROUNDS = 9
+ROUNDS = 5
 PROGRAM = "import sys; from llmspell_core.cli import main; sys.exit(main(sys.argv[1:]))"
 LANGUAGES = {"lua": "print(1)", "javascript": "console.log(1)"}
 LOOPS = {
@@ -84,18 +85,41 @@ def echo_child() -> tuple[socket.socket, subprocess.Popen[bytes]]:
         return ours, subprocess.Popen(arguments, pass_fds=[number])
 
 
-async def bare() -> float:
+@contextlib.contextmanager
+def child_on(cores: tuple[int, int] | None) -> Iterator[None]:
+    """Processes started inside belong to the second core, this one to the first."""
+    if cores is None:
+        yield
+        return
+    os.sched_setaffinity(0, {cores[1]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, {cores[0]})
+
+
+def placements() -> dict[str, tuple[int, int] | None]:
+    """Where the two processes run; left to luck, the same call takes 10 us or 45."""
+    if not hasattr(os, "sched_getaffinity"):
+        return {"anywhere": None}
+    first, *others = sorted(os.sched_getaffinity(0))
+    found: dict[str, tuple[int, int] | None] = {"one core": (first, first)}
+    return {**found, "two cores": (first, others[0])} if others else found
+
+
+async def bare(cores: tuple[int, int] | None) -> float:
     """The same bytes through the same kind of socket, without anything that looks at them."""
     clock, loop = Clock(), asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
-    ours, child = echo_child()
+    with child_on(cores):
+        ours, child = echo_child()
     await loop.create_connection(lambda: Echo(clock, done), sock=ours)
     await done
     child.wait()
     return clock.us()
 
 
-async def called(language: str) -> float:
+async def called(language: str, cores: tuple[int, int] | None) -> float:
     """`Bench.echo` in a loop, through declaration, validation, prelude and both codecs."""
     clock = Clock()
 
@@ -105,7 +129,8 @@ async def called(language: str) -> float:
 
     declared = Global("Bench", functions=(Function("echo", echo, (Param("value", "string"),), "string"),))
     engine = Registry(Catalog.load()).get("engines", language)
-    session = await ScriptSession.open(engine, ScriptApi([declared]), None)
+    with child_on(cores):
+        session = await ScriptSession.open(engine, ScriptApi([declared]), None)
     try:
         await session.run(LOOPS[language].format(count=WARM_UP + CALLS))
     finally:
@@ -128,14 +153,24 @@ def timed(work: Callable[[], Coroutine[Any, Any, float]], loop: Callable[[], asy
 
 
 def host_calls() -> list[Row]:
+    everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    places = placements()
+    rows = [row for name, loop in loops().items() for row in host_calls_on(name, loop, places)]
+    if everywhere is not None:
+        os.sched_setaffinity(0, everywhere)
+    return rows
+
+
+def host_calls_on(
+    name: str, loop: Callable[[], asyncio.AbstractEventLoop], places: Mapping[str, tuple[int, int] | None]
+) -> list[Row]:
     rows = []
-    for name, loop in loops().items():
-        works: dict[str, Callable[[], float]] = {"bare": lambda loop=loop: timed(bare, loop)}  # type: ignore[misc]
-        for language in LANGUAGES:
-            works[language] = lambda loop=loop, language=language: timed(lambda: called(language), loop)  # type: ignore[misc]
+    for place, cores in places.items():
+        works = {"bare": partial(timed, partial(bare, cores), loop)}
+        works |= {language: partial(timed, partial(called, language, cores), loop) for language in LANGUAGES}
         usual = alternate(works, ROUNDS, median)
         rows += [
-            within(2, f"host call, {language}, {name}", "us", usual[language], usual["bare"], "bare echo")
+            within(2, f"host call, {language}, {name}, {place}", "us", usual[language], usual["bare"], "bare echo")
             for language in LANGUAGES
         ]
     return rows
