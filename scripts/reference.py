@@ -162,7 +162,41 @@ def errors_page() -> str:
     )
 
 
-PAGES = {"cli": cli_page, "hooks": hooks_page, "script-api": api_page, "tools": tools_page, "errors": errors_page}
+CONFIGURATION = """# Configuration
+
+`llmspell config show` prints every setting with where its value comes from, `config check` finds what is wrong, `config init`
+writes the file below to start from. Highest first: command-line options, environment variables, the configuration file,
+`llmspell.<LLMSPELL_ENV>.toml` beside it, the profile (`--profile`), the defaults.
+
+The file is the first of `--config` or `LLMSPELL_CONFIG`; `llmspell.toml`, `.llmspell.toml`, `config/llmspell.toml` or
+`.config/llmspell.toml` in the working directory; `~/.llmspell/config.toml`, `~/.llmspell.toml`, `~/.config/llmspell.toml`.
+
+Every setting is also a variable: `LLMSPELL_` and the path with two underscores between its parts, for example
+`LLMSPELL_RUNTIME__SCRIPT_TIMEOUT_SECONDS=60`. Vendors' own key variables (`OPENAI_API_KEY`, ...) are read too. Secrets are masked
+wherever settings are shown.
+
+All settings with their defaults:
+
+```toml
+{defaults}
+```
+"""
+
+
+def configuration_page() -> str:
+    from llmspell_core.config.editing import default_toml
+
+    return CONFIGURATION.format(defaults=default_toml().rstrip())
+
+
+PAGES = {
+    "configuration": configuration_page,
+    "cli": cli_page,
+    "hooks": hooks_page,
+    "script-api": api_page,
+    "tools": tools_page,
+    "errors": errors_page,
+}
 
 
 def main() -> int:

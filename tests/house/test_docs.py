@@ -42,13 +42,13 @@ def blocks(*languages: str) -> Iterator[Any]:
                 yield pytest.param(block, id=str(block), marks=model)
 
 
-@pytest.mark.parametrize("block", blocks("lua", "js"))
+@pytest.mark.parametrize("block", list(blocks("lua", "js")))
 def test_every_script_of_the_docs_runs(block: Block, run_script: Callable[..., Any], smollm2: Path) -> None:
     (Path.cwd() / "notes.txt").write_text("a note", encoding="utf-8")
     run_script(block.code, "lua" if block.language == "lua" else "javascript", timeout=60)
 
 
-@pytest.mark.parametrize("block", blocks("python"))
+@pytest.mark.parametrize("block", list(blocks("python")))
 def test_every_python_example_of_the_docs_runs(block: Block, isolated: Path, smollm2: Path) -> None:
     file = isolated / "example.py"
     file.write_text(block.code, encoding="utf-8")
@@ -64,7 +64,7 @@ def commands() -> Iterator[Any]:
                 yield pytest.param(line, id=f"{block}:{line[:50]}")
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", list(commands()))
 def test_every_command_of_the_docs_parses(line: str) -> None:
     from llmspell_core.cli.app import app
 
