@@ -100,7 +100,7 @@ def _refusal() -> Callable[[dict[str, Any]], Exception]:
         parts = "; ".join(f"{name} {report[name]}" for name in report["missing"])
         return SecurityError(
             f"the script's process cannot be fenced in completely: {parts}",
-            hint="run on a kernel that offers it, or set security.require_fence = false",
+            hint="run on a kernel that offers it, or set require_fence = false under [runtime.security]",
             violation_type="fence",
         )
 

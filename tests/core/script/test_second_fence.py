@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import llmspell_core
+from llmspell_core.runtime import Runtime
 from llmspell_core.script.engine import ScriptEngine
 from llmspell_core.script.process import WorkerProcess
 
@@ -141,3 +142,11 @@ async def test_the_environment_is_empty_and_no_other_descriptor_is_open(broken: 
     )
     assert outcome[0] == "did it: []"
     assert len([line for line in outcome[1:] if line.startswith("did it")]) == 1
+
+
+async def test_the_runtime_runs_every_script_behind_it() -> None:
+    source = "\n".join(["open('/etc/passwd').read()", "socket.socket()", "os.fork()", "os.kill(1, 0)", "len('alive')"])
+    async with Runtime({"runtime": {"security": {"require_fence": True}}}) as runtime:
+        runtime.registry.register("engines", "leaky", Leaky)
+        result = await runtime.run_script(source, engine="leaky")
+    assert result.value == [*["PermissionError"] * 4, "did it: 5"]
