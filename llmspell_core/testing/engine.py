@@ -111,14 +111,15 @@ class EngineContract(Contract):
     @pytest.fixture(autouse=True)
     def _inside(self, isolated: Path) -> None:
         self.folder = isolated
+        self.config: dict[str, Any] = {}
 
-    def run(self, source: str, **options: Any) -> ScriptResult:
+    def run(self, source: str, *, config: dict[str, Any] | None = None, **options: Any) -> ScriptResult:
         """One script in a runtime of its own, with the tool `probe`."""
 
         async def main() -> ScriptResult:
             from llmspell_core.runtime import Runtime
 
-            async with Runtime() as runtime:
+            async with Runtime(self.config) as runtime:
                 runtime.registry.register("tools", "probe", Probe())
                 return await runtime.run_script(source, engine=self.engine, **{"timeout": 20, **options})
 
@@ -219,11 +220,13 @@ class EngineContract(Contract):
 
         If this fails, take what the named script uses out of its environment.
         """
+        self.config = {"tools": {"file_operations": {"allowed_paths": [str(self.folder / "allowed")]}}}
         secret = self.folder / "secret.txt"
         secret.write_text("the secret", encoding="utf-8")
+        config = {"tools": {"file_operations": {"denied_paths": [str(secret)]}}}
         for source in self.snippets.escapes:
             try:
-                result = self.run(source.replace("@secret@", str(secret)))
+                result = self.run(source.replace("@secret@", str(secret)), config=config)
             except ScriptError:
                 result = None
             assert result is None or "the secret" not in json.dumps(result.value), source
