@@ -229,7 +229,7 @@ class ProviderAnswers(Contract):
             await asyncio.sleep(0.01)
             call.cancel()
             await asyncio.wait([call])
-            assert not _own(await before.new_after_a_moment())
+            assert not _own(await before.new_after_a_moment(0.5))
             answer = await asyncio.wait_for(provider.complete(self.request()), 20)
         assert answer.text.strip()
 

