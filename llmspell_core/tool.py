@@ -28,11 +28,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, final
 
 from pydantic import BaseModel, ConfigDict
-from pydantic import ValidationError as PydanticError
 
 from llmspell_core.component import BaseAgent, HookPoints, stream_once
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, plain
+from llmspell_core.parameters import ParameterDef, ToolSchema, model_schema, validated
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
@@ -99,73 +99,6 @@ class ToolResourceLimits:
         if level == SecurityLevel.SAFE:
             return cls(10 * MIB, 5_000, MIB, 10)
         return cls() if level == SecurityLevel.RESTRICTED else cls(None, None, None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterDef:
-    name: str
-    type: str
-    description: str = ""
-    required: bool = False
-    default: Any = None
-    enum: tuple[Any, ...] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        data: dict[str, Any] = {
-            "name": self.name,
-            "type": self.type,
-            "description": self.description,
-            "required": self.required,
-        }
-        if self.default is not None:
-            data["default"] = plain(self.default)
-        if self.enum:
-            data["enum"] = list(self.enum)
-        return data
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSchema:
-    """A tool's parameters, as a list for people and as a JSON schema for models."""
-
-    name: str
-    description: str
-    json_schema: dict[str, Any]
-    returns: str | None = None
-
-    @property
-    def parameters(self) -> list[ParameterDef]:
-        required = set(self.json_schema.get("required", ()))
-        properties: dict[str, Any] = self.json_schema.get("properties", {})
-        return [
-            ParameterDef(
-                name,
-                _type_word(spec),
-                spec.get("description", ""),
-                name in required,
-                spec.get("default"),
-                tuple(spec["enum"]) if "enum" in spec else None,
-            )
-            for name, spec in properties.items()
-        ]
-
-    def to_json_schema(self) -> dict[str, Any]:
-        return self.json_schema
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "description": self.description,
-            "parameters": [p.to_dict() for p in self.parameters],
-        }
-
-
-def _type_word(spec: Mapping[str, Any]) -> str:
-    if "type" in spec:
-        word = spec["type"]
-        return str(word if isinstance(word, str) else next(w for w in word if w != "null"))
-    words = [_type_word(option) for option in spec.get("anyOf", ()) if option.get("type") != "null"]
-    return words[0] if len(set(words)) == 1 else "any"
 
 
 @dataclass(slots=True)
@@ -271,24 +204,7 @@ class Tool(BaseAgent, Generic[P]):
 
     def validate_parameters(self, params: Any) -> P:
         """`params` as the tool's parameter model. Raises: ValidationError naming the field."""
-        if params == [] or params is None:  # an empty script table
-            params = {}
-        if not isinstance(params, Mapping):
-            raise ValidationError(
-                f"{self.name}: parameters must be an object, got {type(params).__name__}", field="parameters"
-            )
-        try:
-            return self.parameters.model_validate(params)
-        except PydanticError as error:
-            raise self._explain(error) from None
-
-    def _explain(self, error: PydanticError) -> ValidationError:
-        problems = error.errors(include_url=False, include_context=False)
-        first = ".".join(str(part) for part in problems[0]["loc"]) or "parameters"
-        text = "; ".join(_problem(p) for p in problems)
-        return ValidationError(
-            f"{self.name}: {text}", field=first, hint=f"See: llmspell tool info {self.name} --show-schema"
-        )
+        return validated(self.name, self.parameters, params, hint=f"See: llmspell tool info {self.name} --show-schema")
 
     def hook_input(self, input: AgentInput) -> dict[str, Any]:
         return {
@@ -381,40 +297,3 @@ def _arguments(input: AgentInput) -> dict[str, Any]:
     """Tools read `parameters["parameters"]`; a bare parameter map is accepted too."""
     inner = input.parameters.get("parameters")
     return dict(inner) if isinstance(inner, Mapping) else input.parameters if inner is None else inner
-
-
-def _problem(problem: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in problem["loc"]) or "parameters"
-    if problem["type"] == "missing":
-        return f"'{where}' is required"
-    got = "" if isinstance(problem["input"], Mapping) else f", got {_short(problem['input'])}"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"'{where}': {message.removeprefix('value error, ')}{got}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def model_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a pydantic model without titles and `$ref`, as small as models and people like it."""
-    schema = model.model_json_schema()
-    return _strip(schema, schema.get("$defs", {}))  # type: ignore[no-any-return]
-
-
-def _strip(node: Any, defs: dict[str, Any]) -> Any:
-    if isinstance(node, list):
-        return [_strip(item, defs) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        target = defs.get(node["$ref"].rsplit("/", 1)[-1], {})
-        return _strip({**target, **{k: v for k, v in node.items() if k != "$ref"}}, defs)
-    kept: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == "properties":
-            kept[key] = {name: _strip(spec, defs) for name, spec in value.items()}
-        elif key not in {"title", "$defs"}:
-            kept[key] = _strip(value, defs)
-    return kept
