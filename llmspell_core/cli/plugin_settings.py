@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.errors import ValidationError
+
 if TYPE_CHECKING:
     from llmspell_core.cli.shell import Shell
 
-__all__ = ["plugin_settings"]
+__all__ = ["places", "plugin_settings"]
 
 PLACES = ("llmspell.toml", ".llmspell.toml", "config/llmspell.toml", ".config/llmspell.toml")
 
@@ -20,7 +22,12 @@ def plugin_settings(shell: Shell) -> dict[str, Any]:
     """`block` and `prefer`. Without any configuration file nothing is imported for the answer."""
     if not _configured(shell):
         return {}
-    found = shell.config(check=False).get("plugins")
+    loaded = shell.config(check=False)
+    try:
+        found = loaded.settings.plugins.model_dump()
+    except ValidationError:
+        # Something else is wrong with the configuration. That is for the commands that need it to say.
+        found = loaded.get("plugins")
     return found if isinstance(found, dict) else {}
 
 
@@ -30,10 +37,11 @@ def _configured(shell: Shell) -> bool:
         return True
     if any(name.startswith("LLMSPELL_PLUGINS__") for name in environment):
         return True
-    return any(os.path.exists(path) for path in _places())  # noqa: PTH110 - see llmspell_core.catalog
+    return any(os.path.exists(path) for path in places())  # noqa: PTH110 - see llmspell_core.catalog
 
 
-def _places() -> list[str]:
+def places() -> list[str]:
+    """Where the configuration may lie; the same as `llmspell_core.config.discovery`, without pathlib."""
     home = os.path.expanduser("~")  # noqa: PTH111
     own = os.environ.get("LLMSPELL_HOME") or f"{home}/.llmspell"
     config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"

@@ -1,0 +1,37 @@
+"""Commands that read only the catalog still see which plugins the configuration blocks or prefers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from llmspell_core.cli.plugin_settings import places, plugin_settings
+from llmspell_core.cli.shell import Shell
+from llmspell_core.config.discovery import candidates
+
+
+def test_the_same_files_are_looked_for_as_by_the_configuration(isolated: Path) -> None:
+    assert {Path(path).absolute() for path in places()} == set(candidates(os.environ, Path.cwd()))
+
+
+@pytest.mark.parametrize("name", ["llmspell.toml", ".config/llmspell.toml"])
+def test_a_file_in_the_folder_is_read(isolated: Path, name: str) -> None:
+    path = isolated / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('[plugins]\nblock = ["rude-tools"]\nprefer = ["mine"]\n')
+    found = plugin_settings(Shell())
+    assert (found["block"], found["prefer"]) == (["rude-tools"], ["mine"])
+
+
+def test_without_any_configuration_nothing_is_read(isolated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(isolated))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(Shell, "config", lambda *_: pytest.fail("the configuration was loaded"))
+    assert plugin_settings(Shell()) == {}
+
+
+def test_a_variable_is_enough(isolated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMSPELL_PLUGINS__PREFER", '["mine"]')
+    assert plugin_settings(Shell())["prefer"] == ["mine"]
