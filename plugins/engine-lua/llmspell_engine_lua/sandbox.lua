@@ -222,7 +222,8 @@ K.described = described
 local function own_lines(text)
   local kept = {}
   for line in string.gmatch(text, "[^\n]+") do
-    if not string.find(line, "[llmspell]", 1, true) and not match(line, "^%s*%[C%]: in %?$") then kept[#kept + 1] = line end
+    if not string.find(line, "[llmspell]", 1, true) and not match(line, "^%s*%[C%]: in %?$")
+      and not match(line, "^%s*%[C%]: in function 'xpcall'$") then kept[#kept + 1] = line end
   end
   return concat(kept, "\n")
 end
@@ -231,8 +232,9 @@ local function handler(problem)
   return { described(problem), traceback("", 2) }
 end
 
-local function finish(ok, first, ...)
-  if ok then return true, first, ... end
+local function finish(ok, ...)
+  if ok then return true, ... end
+  local first = ...
   if type(first) ~= "table" then return false, described(first), "" end
   return false, first[1], own_lines(first[2])
 end
