@@ -79,7 +79,7 @@ G.dumpWithOptions = G.dump_with_options = (value, options, label) => {
 
 function frames(options) {
   const limit = options?.max_depth ?? options?.maxDepth ?? 50;
-  const lines = (new Error().stack ?? "").split("\n").slice(2).filter((line) => line.trim() !== "");
+  const lines = vm.stack().split("\n").filter((line) => line.trim() !== "");
   return lines.slice(0, limit).map((line) => line.trim().replace(/^at /, ""));
 }
 G.stackTrace = G.stack_trace = (options) => ["stack traceback:", ...frames(options).map((line) => `  ${line}`)].join("\n");

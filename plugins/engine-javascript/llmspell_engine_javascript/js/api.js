@@ -1,6 +1,7 @@
 // The script globals, built from the manifest when a script first touches them.
 let handleKinds = create(null); // name -> description
 const handlePrototypes = create(null);
+const SOURCES_LINE = 205000; // among the lines of the bootstrap, which no stack shows
 const builderFields = new WeakMap();
 
 function install(manifest) {
@@ -38,7 +39,7 @@ function buildGlobal(description, existing) {
   addAll(description.builders, (b) => addAll(b.names, (name) => add(name, makeBuilderFunction(b, name))));
   addAll(description.subglobals, (sub) => add(sub.name, buildGlobal(sub)));
   addAll(keys(description.constants), (name) => add(name, revive(description.constants[name])));
-  if (description.source) indirectEval(`(function(G, vm){${description.source}\n})`)(G, vm);
+  if (description.source) indirectEval(`${repeat("\n", SOURCES_LINE)}(function(G, vm){${description.source}\n})`)(G, vm);
   return description.index ? withIndex(G, description.index) : G;
 }
 
@@ -275,4 +276,5 @@ const vm = freeze({
   call: (op, ...args) => callHost(op, encode(args, op, true), 3),
   start: (op, ...args) => startHost(op, encode(args, op, true), 3),
   inspect,
+  stack: () => scriptFrames(new ErrorOf()),
 });

@@ -72,8 +72,12 @@ function showObject(value, depth, parents, indent) {
 
 function showError(error) {
   const head = `${error.name}: ${error.message}`;
-  const stack = replace(ownFrames(stackOf(error)), /<input>/g, () => scriptName);
+  const stack = scriptFrames(error);
   return stack ? `${head}\n${stack}` : head;
+}
+
+function scriptFrames(error) {
+  return replace(ownFrames(stackOf(error)), /<input>/g, () => scriptName);
 }
 
 function className(value) {
