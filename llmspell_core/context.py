@@ -10,6 +10,7 @@ from llmspell_core.errors import ComponentError, ValidationError
 from llmspell_core.messages import new_id
 
 if TYPE_CHECKING:
+    from llmspell_core.agent import AgentBuilder
     from llmspell_core.events import EventBus
     from llmspell_core.hooks import Hooks
     from llmspell_core.policy import Files, Http, Policy, Process
@@ -41,7 +42,9 @@ class Desk(Protocol):
         self, name: str, parameters: dict[str, Any], context: ExecutionContext | None = None
     ) -> Any: ...
 
-    async def run_agent(self, name: str, input: Any, context: ExecutionContext | None = None) -> Any: ...
+    def agent_builder(self) -> AgentBuilder: ...
+
+    async def run_agent(self, agent: Any, input: Any, context: ExecutionContext | None = None) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from llmspell_core.script.process import WorkerProcess
     from llmspell_core.script.result import ScriptResult
     from llmspell_core.scripts import Scripts
+    from llmspell_core.template import Template
     from llmspell_core.tool import Tool
 
 __all__ = ["Runtime"]
@@ -225,6 +226,36 @@ class Runtime:
         timeouts = self.config.get("tools.timeouts") or {}
         value = timeouts.get(name, timeouts.get("default", 30))
         return float(value) if value else None
+
+    # -- templates ------------------------------------------------------------------------------------------------
+
+    def template_for(self, name: str) -> Template[Any]:
+        """The template of that name. Raises: NotFoundError, PluginError."""
+        from llmspell_core.template import Template
+
+        template = self.registry.get("templates", name)
+        if not isinstance(template, Template):
+            raise ComponentError(f"'{name}' is not a template but {type(template).__name__}")
+        return template
+
+    def search_templates(self, query: str = "", category: str | None = None) -> list[dict[str, Any]]:
+        """What `Template.about` says of those whose texts contain `query`, in a category or in all."""
+        rows = [self.template_for(name).about() for name in self.registry.names("templates")]
+        if category is not None:
+            rows = [row for row in rows if str(row["category"]).lower() == category.lower()]
+        word = query.lower()
+        return [r for r in rows if word in f"{r['id']} {r['name']} {r['description']} {' '.join(r['tags'])}".lower()]
+
+    async def run_template(
+        self, name: str, parameters: Mapping[str, Any], context: ExecutionContext | None = None
+    ) -> AgentOutput:
+        """Run a template; the whole report is in `metadata.extra["template"]`.
+
+        Raises:
+            NotFoundError: no such template. ValidationError: the parameters do not fit.
+        """
+        input = AgentInput(parameters=dict(parameters))
+        return await self.template_for(name).execute(input, context or self.context())
 
     # -- scripts --------------------------------------------------------------------------------------------------
 

@@ -19,10 +19,12 @@ COMMANDS = {
     "model": Entry(f"{HERE}.model:model", "Fetch and manage models on this machine."),
     "provider": Entry(f"{HERE}.provider:provider", "List and test model providers."),
     "providers": Entry(f"{HERE}.provider:provider", "The same as provider.", hidden=True),
+    "template": Entry(f"{HERE}.template:template", "List, describe and run templates."),
     "plugin": Entry(f"{HERE}.plugin:plugin", "List and check what is installed."),
     "config": Entry(f"{HERE}.config:config", "Show, check and change the configuration."),
     "init": Entry(f"{HERE}.init:init", "Make a folder with a configuration file, an example and a README."),
     "info": Entry(f"{HERE}.info:info", "Show what is available here."),
+    "stubs": Entry(f"{HERE}.stubs:stubs", "Print the script API as declarations for editors."),
     "completion": Entry(f"{HERE}.completion:completion", "Print the completion script of a shell."),
     "version": Entry(f"{HERE}.version:version", "Show versions."),
 }

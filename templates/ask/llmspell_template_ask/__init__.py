@@ -1,0 +1,1 @@
+"""The llmspell template ask."""
