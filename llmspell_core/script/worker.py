@@ -30,6 +30,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from llmspell_core.script import fence  # before the host has said anything: it is thinking meanwhile
 from llmspell_core.script.wire import FrameReader, dump, dump_text, load, pack
 
 if TYPE_CHECKING:
@@ -445,14 +446,6 @@ def _load(path: str) -> type[Any]:
     return found
 
 
-def _fence(profile: dict[str, Any]) -> dict[str, Any]:
-    try:
-        from llmspell_core.script import fence
-    except ImportError:
-        return {}
-    return dict(fence.apply(profile))
-
-
 def main(read_fd: int, write_fd: int, vm_path: str) -> None:
     """Runs the worker until the host goes away; the VM library is loaded before the fence closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -473,7 +466,7 @@ def _boot(host: Host, vm_class: type[Any]) -> None:
     prepare = getattr(vm_class, "prepare", None)
     if prepare is not None:
         prepare(boot)  # last chance to import something, e.g. a variant of the library
-    report = _fence({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})})
+    report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})})
     report["missing_watch"] = host.watch()
     if host.interactive:
         signal.signal(signal.SIGINT, host.on_sigint)
