@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 TYPES = ("llm", "basic", "tool-orchestrator")
 LIMITS = tuple(f.name for f in fields(ResourceLimits))
 LIMIT_ALIASES = {"max_execution_time": "max_execution_time_secs"}
-INPUT = Param("input", "any", doc="A prompt, or a table with `text` and overrides for this call, e.g. `temperature`.")
+INPUT = Param(
+    "input",
+    "any",
+    options=True,
+    doc="A prompt, or a table with `text` and overrides for this call, e.g. `temperature`.",
+)
 NAME = Param("name", "string")
 TEXT = Param("text", "string")
 INTEGER = Param("n", "integer")
@@ -412,7 +417,7 @@ BUILDER = Builder(
         Setter("max_tool_calls", INTEGER),
         Setter("max_iterations", INTEGER, doc="Model calls per execution."),
         Setter("max_recursion_depth", INTEGER),
-        Setter("resource_limits", Param("limits", "object")),
+        Setter("resource_limits", Param("limits", "object", options=True)),
         Setter("custom_config", Param("config", "object"), mode="merge", field="custom_config"),
         Setter("capability", Param("name", "string"), mode="append", field="capabilities"),
         Setter("memory_enabled", Param("enabled", "boolean")),
@@ -420,7 +425,7 @@ BUILDER = Builder(
     ),
 )
 
-CONFIG = Param("config", "object", doc="The builder's fields in one table.")
+CONFIG = Param("config", "object", options=True, doc="The builder's fields in one table.")
 
 GLOBAL = Global(
     "Agent",
@@ -440,7 +445,10 @@ GLOBAL = Global(
         Function(
             "register",
             register,
-            (Param("config", "any", doc="A table, or a name."), Param("more", "object", required=False)),
+            (
+                Param("config", "any", options=True, doc="A table, or a name."),
+                Param("more", "object", required=False, options=True),
+            ),
             "string",
             "The same, but returns the name.",
             blocking=True,

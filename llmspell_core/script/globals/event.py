@@ -31,7 +31,7 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
     given = options or {}
     if not event_type:
         raise ValidationError("Event.publish: the event type must not be empty", field="event_type")
-    ttl = given.get("ttl_seconds", given.get("ttlSeconds"))
+    ttl = given.get("ttl_seconds")
     event = Event(
         event_type,
         data,
@@ -119,7 +119,13 @@ GLOBAL = Global(
             (
                 Param("event_type", "string", doc="A dotted name."),
                 Param("data", "any", required=False),
-                Param("options", "object", required=False, doc="`correlation_id`, `ttl_seconds`, `language`."),
+                Param(
+                    "options",
+                    "object",
+                    required=False,
+                    options=True,
+                    doc="`correlation_id`, `ttl_seconds`, `language`.",
+                ),
             ),
             "boolean",
             "Publish an event.",

@@ -101,7 +101,15 @@ GLOBAL = Global(
         Function(
             "list",
             list_hooks,
-            (Param("filter", "any", required=False, doc="A point, or `hook_point`, `language`, `priority`, `tag`."),),
+            (
+                Param(
+                    "filter",
+                    "any",
+                    required=False,
+                    options=True,
+                    doc="A point, or `hook_point`, `language`, `priority`, `tag`.",
+                ),
+            ),
             "array",
             "Registered hooks.",
         ),

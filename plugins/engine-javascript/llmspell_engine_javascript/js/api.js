@@ -246,7 +246,8 @@ function setterValue(b, setter, args) {
   const values = create(null);
   for (let i = 0; i < setter.params.length; i++) {
     const p = setter.params[i];
-    const value = copy(args[i], parameterRule(`${setter.name}: '${p.name}'`, p));
+    const given = copy(args[i], parameterRule(`${setter.name}: '${p.name}'`, p));
+    const value = p.options ? withSnakeCase(given) : given;
     if (setter.params.length === 1) return value === undefined ? null : value;
     if (value !== undefined && value !== null) values[p.name] = value;
   }
