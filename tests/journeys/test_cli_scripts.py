@@ -149,3 +149,13 @@ def test_ctrl_c_in_the_repl_stops_the_entry_and_keeps_the_variables(isolated: Pa
     assert "42" in out.split()
     assert "interrupted" in err
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize(("language", "words"), [("lua", "---@meta"), ("ts", "declare ")])
+def test_editors_get_declarations(invoke_cli: Cli, isolated: Path, language: str, words: str) -> None:
+    text = invoke_cli("stubs", language).assert_success().stdout
+    assert words in text
+    assert "Tool" in text
+    invoke_cli("stubs", language, "-o", "kept").assert_success()
+    assert (isolated / "kept").read_text() == text
+    assert "cannot write nowhere/kept" in invoke_cli("stubs", language, "-o", "nowhere/kept").stderr
