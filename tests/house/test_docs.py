@@ -52,7 +52,9 @@ def test_every_script_of_the_docs_runs(block: Block, run_script: Callable[..., A
 def test_every_python_example_of_the_docs_runs(block: Block, isolated: Path, smollm2: Path) -> None:
     file = isolated / "example.py"
     file.write_text(block.code, encoding="utf-8")
-    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=100, check=False, cwd=isolated)
+    done = subprocess.run(
+        [sys.executable, file], capture_output=True, text=True, timeout=100, check=False, cwd=isolated
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -16,7 +16,14 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(
     path.parent for path in [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("templates/*/pyproject.toml")]
 )
-PLUGINS = {folder.name: folder for folder in FOLDERS}
+
+
+def stem(folder: Path) -> str:
+    """`plugins/tool-pdf` -> `tool-pdf`, `templates/ask` -> `template-ask`."""
+    return folder.name if folder.parent.name == "plugins" else f"template-{folder.name}"
+
+
+PLUGINS = {stem(folder): folder for folder in FOLDERS}
 PROJECT_KEYS = {
     "name",
     "version",
@@ -57,11 +64,11 @@ def project(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def package(folder: Path) -> Path:
-    return folder / f"llmspell_{folder.name.replace('-', '_')}"
+    return folder / f"llmspell_{stem(folder).replace('-', '_')}"
 
 
 def test_its_names_follow_from_its_folder(folder: Path, project: dict[str, Any]) -> None:
-    assert project["name"] == f"llmspell-{folder.name}"
+    assert project["name"] == f"llmspell-{stem(folder)}"
     assert (package(folder) / "__init__.py").exists()
     assert (package(folder) / "py.typed").exists()
     assert list((folder / "tests").glob("test_*.py")), "a plugin without tests"
