@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row
 
-TOPICS = ("startup", "scripts", "agent", "hooks", "events")
+TOPICS = ("startup", "scripts", "scale", "agent", "hooks", "events")
 REPORT = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
 
 HEAD = """# Benchmarks
@@ -37,6 +37,9 @@ TAIL = """
   the same number of bytes and parses nothing, on the same event loop. Measured with both processes on one core and with
   one on each, because the bare echo differs by a factor of four between the two. What JavaScript costs more than Lua is
   JSON text, made and read inside the VM.
+- Scripts in numbers: a whole session with a script that does nothing, with a worker started for it and with one that
+  waited in a pool; a document of 50 chat messages to the script and back; a stream read to its end; the resident memory
+  that a waiting worker does not share with the others.
 - Agent run: CPU time of `Runtime.run_agent` with a provider that answers at once. The tool call includes validation of the
   parameters, the policy check, the time limit and the result envelope.
 - Hooks and events: one dispatch with listeners that do nothing; events published in one task and received in another.
