@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from llmspell_core.errors import ComponentError
 from llmspell_core.provider import Provider
 from llmspell_provider_llamacpp.server import ModelServer
 from llmspell_provider_llamacpp.store import StoredModel
@@ -45,6 +46,8 @@ class ServerPool:
         self._start = start
         self._limit = max(1, limit)
         self._running: OrderedDict[str, Running] = OrderedDict()
+        self._starting: set[str] = set()
+        self._closed = False
         self._changed = asyncio.Condition()
 
     def loaded(self) -> set[str]:
@@ -62,25 +65,43 @@ class ServerPool:
                 self._changed.notify_all()
 
     async def _get(self, model: str) -> Running:
-        async with self._changed:
-            found = self._running.get(model)
-            if found is not None and not found.server.alive:
-                await self._running.pop(model).stop()
-                found = None
-            if found is None:
-                await self._make_room()
-                found = self._running[model] = await self._start(model)
-            self._running.move_to_end(model)
-            found.users += 1
-            return found
+        while True:
+            async with self._changed:
+                found = self._running.get(model)
+                if found is not None and found.server.alive:
+                    self._running.move_to_end(model)
+                    found.users += 1
+                    return found
+                if not await self._has_place(model):
+                    await self._changed.wait()
+                    continue
+                self._starting.add(model)
+            await self._launch(model)
 
-    async def _make_room(self) -> None:
-        while len(self._running) >= self._limit:
+    async def _has_place(self, model: str) -> bool:
+        """Whether this call may start the model now; a dead or an idle server leaves for it."""
+        dead = self._running.pop(model, None)
+        if dead is not None:
+            await dead.stop()
+        while model not in self._starting and len(self._running) + len(self._starting) >= self._limit:
             idle = next((name for name, running in self._running.items() if not running.users), None)
             if idle is None:
-                await self._changed.wait()
-            else:
-                await self._running.pop(idle).stop()
+                return False
+            await self._running.pop(idle).stop()
+        return model not in self._starting
+
+    async def _launch(self, model: str) -> None:
+        """Outside of the lock: who uses another model does not wait for this one to load."""
+        try:
+            made = await self._start(model)
+            if self._closed:
+                await made.stop()
+                raise ComponentError(f"the provider was closed while '{model}' was loading")
+            self._running[model] = made
+        finally:
+            self._starting.discard(model)
+            async with self._changed:
+                self._changed.notify_all()
 
     async def unload(self, model: str) -> bool:
         """Stop the model's server now; calls under way end with an error."""
@@ -92,5 +113,6 @@ class ServerPool:
             return running is not None
 
     async def close(self) -> None:
+        self._closed = True
         for model in list(self._running):
             await self.unload(model)

@@ -21,6 +21,7 @@ __all__ = ["main"]
 
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
+PROMPT_CACHE_MIB = 256  # the library would take up to 8 GiB
 
 
 def main() -> None:
@@ -84,6 +85,7 @@ def serve_xllamacpp(config: dict[str, Any], answer: TextIO) -> None:
     params.cpuparams.n_threads = config["threads"]
     params.cpuparams_batch.n_threads = config["threads"]
     params.n_threads_http = config["parallel"] + 2
+    params.cache_ram_mib = PROMPT_CACHE_MIB
     params.endpoint_slots = params.ui = params.warmup = False
     if config["gpu_layers"] is not None:
         params.n_gpu_layers = config["gpu_layers"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from llmspell_provider_llamacpp import backend as backends
+from llmspell_provider_llamacpp.pool import Running
 from llmspell_provider_llamacpp.provider import LlamaCppProvider
 
 from llmspell_core.errors import (
@@ -58,6 +60,11 @@ def is_gone(pid: int, within: float) -> bool:
     return not is_alive(pid)
 
 
+def children() -> list[str]:
+    found = [listing.read_text().split() for listing in Path("/proc/self/task").glob("*/children")]
+    return [pid for pids in found for pid in pids if is_alive(int(pid))]
+
+
 async def test_a_missing_model_is_named_with_the_command_that_fetches_it(make: Make) -> None:
     with pytest.raises(ModelNotFoundError) as known:
         await make().complete(hello())
@@ -95,6 +102,41 @@ async def test_a_file_that_is_no_model_is_never_started(tmp_path: Path, make: Ma
         await make().complete(hello("junk"))
     assert "llmspell model pull junk --force" in str(caught.value.hint)
     assert (await make().list_local_models())[0].description.startswith("damaged")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_server_that_does_not_start_shows_its_last_words(tmp_path: Path, make: Make, backend: str) -> None:
+    """A header that can be read, and nothing behind it: only the library notices."""
+    folder = tmp_path / "models" / "hollow"
+    folder.mkdir(parents=True)
+    field = struct.pack("<Q", 20) + b"general.architecture" + struct.pack("<IQ", 8, 5) + b"llama"
+    (folder / "hollow.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + field)
+    provider = make(backend=backend)
+    with pytest.raises(ProviderError, match=r"the server of the local model 'hollow' \(.*\) did not start") as caught:
+        await provider.complete(hello("hollow"))
+    assert "llama_model_load" in str(caught.value.hint), "the log's end is missing"
+    assert not servers_of(provider)
+
+
+@pytest.mark.model
+async def test_a_server_that_takes_too_long_is_ended(models: Path, make: Make) -> None:
+    provider = make(start_timeout=0.01)
+    with pytest.raises(ProviderError, match=r"was not ready within 0\.01 seconds"):
+        await provider.complete(hello())
+    assert not children(), "a half-started server is left"
+
+
+@pytest.mark.model
+async def test_cancelling_while_a_server_starts_leaves_no_process(models: Path, make: Make) -> None:
+    for moment in (0.0, 0.05, 0.15):
+        provider = make()
+        call = asyncio.ensure_future(provider.complete(hello()))
+        await asyncio.sleep(moment)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await provider.close()
+        assert not children()
 
 
 @pytest.mark.model
@@ -191,6 +233,28 @@ async def test_a_call_for_another_model_waits_until_a_server_is_idle(models: Pat
     answers = await asyncio.gather(*(provider.complete(hello(name)) for name in ("smollm2", "second", "smollm2")))
     assert all(answer.text for answer in answers)
     assert len(servers_of(provider)) == 1
+
+
+@pytest.mark.model
+async def test_loading_one_model_does_not_hold_up_another(models: Path, make: Make) -> None:
+    (models / "second").mkdir()
+    (models / "second" / "m.gguf").symlink_to(model_file())
+    provider = make(backend=BACKENDS[-1])
+    await provider.complete(hello())
+    start, released = provider.pool._start, asyncio.Event()
+
+    async def slowly(model: str) -> Running:
+        await released.wait()
+        return await start(model)
+
+    provider.pool._start = slowly
+    waiting = [asyncio.ensure_future(provider.complete(hello("second"))) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert (await asyncio.wait_for(provider.complete(hello()), 10)).text
+    released.set()
+    answers = await asyncio.gather(*waiting)
+    assert all(answer.text for answer in answers)
+    assert len(servers_of(provider)) == 2, "both calls share the second server"
 
 
 @pytest.mark.model
