@@ -60,6 +60,7 @@ class ScriptSession:
         self._output = Output(limits.output_bytes)
         self._run: asyncio.Future[dict[str, Any]] | None = None
         self._run_id = 0
+        self._running = False
         self._name = "script"
         self._requests: dict[int, asyncio.Future[Any]] = {}
         self._next_request = 0
@@ -240,8 +241,9 @@ class ScriptSession:
             waiting.set_exception(failed(env["error"], self.engine.language))
 
     def _on_done(self, run_id: int, env: dict[str, Any]) -> None:
-        if run_id != self._run_id or self._run is None:
+        if run_id != self._run_id or not self._running or self._run is None:
             raise ValueError(run_id)
+        self._running = False
         if not isinstance(env["ok"], bool):
             raise TypeError(env)
         if not self._run.done():
@@ -264,6 +266,7 @@ class ScriptSession:
         self._name = self.scope.script_name = name
         self.scope.script_dir = directory
         self._run_id += 1
+        self._running = True
         self._output = Output(self.limits.output_bytes)
         self._calls.forget()
         self._run = asyncio.get_running_loop().create_future()
@@ -332,7 +335,7 @@ class ScriptSession:
 
     def _check_idle(self) -> None:
         self._check_alive()
-        if self._run is not None and not self._run.done():
+        if self._running:
             raise ComponentError("this session is running a script already", hint="Open one session per script.")
         if self._run is not None and not self.interactive:
             raise ComponentError("a script session runs one script", hint="Open it with interactive=True for several.")

@@ -36,7 +36,7 @@ class Values:
 
     Args:
         runtime: the lupa runtime.
-        special: Lua function (table) -> kind, id, fields for handles, "array" for marked tables, else nil.
+        special: Lua function (table) -> {kind, id, fields} for handles, "array" for marked tables, else nil.
         keep: Lua function (function) -> id; stores a callback.
         handle: Lua function (kind, id, fields) -> the handle's table.
     """
@@ -103,10 +103,9 @@ class Values:
             return {}
         if found == "array":
             return []
-        kind, id_, fields = found
         if walk.references:
-            return {"$handle": kind, "id": id_}
-        return self._walk(fields, walk, "", depth + 1)
+            return {"$handle": found[1], "id": found[2]}
+        return self._walk(found[3], walk, "", depth + 1)
 
     # -- into the VM ------------------------------------------------------------------------------------------------
 

@@ -151,7 +151,7 @@ class LuaVM:
 
     def _failure(self, message: str, trace: str | None) -> VMError:
         phase = "syntax" if trace is None else "runtime"
-        if trace is not None and message == "interrupted":
+        if trace is not None and self._host.interrupted:
             return VMError("interrupted", "interrupted")
         if trace is not None and "not enough memory" in message:
             phase = "memory"

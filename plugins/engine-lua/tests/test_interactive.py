@@ -1,0 +1,104 @@
+"""Sessions of many cells."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from llmspell_core.errors import ComponentError, ScriptError
+
+
+async def test_globals_stay_and_locals_do_not(cell: Any) -> None:
+    await cell("x = 5 local y = 6")
+    assert (await cell("return {x, y == nil}")).value == [5, True]
+
+
+@pytest.mark.parametrize(
+    ("source", "display"),
+    [
+        ("1 + 1", "2"),
+        ("'a'", '"a"'),
+        ("nil", "nil"),
+        ("x = 1", None),
+        ("{1, {a = true}}", "{1, {a = true}}"),
+        ("print('x')", None),
+    ],
+)
+async def test_an_expression_shows_its_value(cell: Any, source: str, display: str | None) -> None:
+    assert (await cell(source)).display == display
+
+
+async def test_an_error_leaves_the_session_alive(cell: Any) -> None:
+    await cell("x = 1")
+    with pytest.raises(ScriptError):
+        await cell("error('no')")
+    assert (await cell("x")).value == 1
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "coroutine.wrap(function() while true do end end)()",
+        "Test.later(1, 60)",
+        "pcall(Test.later, 1, 60) while true do end",
+        "Async.sleep(60000)",
+        "Test.later_async(1, 60):await()",
+    ],
+)
+async def test_an_interrupt_stops_a_cell_and_keeps_the_variables(cell: Any, endless: str) -> None:
+    await cell("x = 41")
+    running = asyncio.ensure_future(cell(endless))
+    await asyncio.sleep(0.1)
+    cell.session.interrupt()
+    with pytest.raises(ScriptError) as caught:
+        await running
+    assert caught.value.phase == "interrupted"
+    assert (await cell("x + 1")).value == 42
+
+
+async def test_cancelling_the_waiting_task_interrupts_the_cell(cell: Any) -> None:
+    await cell("x = 1")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(cell("while true do end"), 0.1)
+    for _ in range(100):
+        try:
+            assert (await cell("x")).value == 1
+            return
+        except ComponentError:  # the interrupt is on its way
+            await asyncio.sleep(0.02)
+    pytest.fail("the cell was not interrupted")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("Tes", ["Test"]),
+        ("print(Test.appl", ["Test.apply", "Test.apply_together"]),
+        ("c:ad", ["c:add_up"]),
+        ("c.na", ["c.name"]),
+        ("string.rep", ["string.rep"]),
+        ("own_v", ["own_value"]),
+        ("nothing.here.x", []),
+    ],
+)
+async def test_words_are_completed_from_declarations_and_live_globals(cell: Any, typed: str, found: list[str]) -> None:
+    await cell("own_value = 1 c = Test.counter('x')")
+    assert await cell.session.complete(typed) == found
+
+
+async def test_exit_ends_the_session(cell: Any) -> None:
+    assert (await cell("os.exit(4)")).exited
+    with pytest.raises(ScriptError):
+        await cell("1")
+
+
+async def test_two_cells_at_one_time_are_refused(cell: Any) -> None:
+    running = asyncio.ensure_future(cell("Test.later(1, 0.2)"))
+    await asyncio.sleep(0.05)
+    with pytest.raises(ComponentError, match="running a script already"):
+        await cell("1")
+    await running
