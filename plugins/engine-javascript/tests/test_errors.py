@@ -49,12 +49,11 @@ async def test_an_error_in_a_module_names_the_module_and_its_line(js: Any) -> No
 
 
 async def test_the_traceback_shows_the_script_only(js: Any) -> None:
-    error = await js.error(
-        "function inner() { throw new Error('x') }\nfunction outer() {\n  inner();\n  return 1\n}\nouter();"
-    )
+    inner = "function inner() {\n  const x = 1;\n  throw new Error('x')\n}\n"
+    outer = "function outer() {\n  inner();\n  return 1\n}\nouter();"
+    error = await js.error(inner + outer)
     lines = [text.strip() for text in error.traceback.splitlines()]
-    assert lines[:2] == ["at inner (script.js:1)", "at outer (script.js:3)"]
-    assert lines[-1] == "at script (script.js:6)"
+    assert lines == ["at inner (script.js:3)", "at outer (script.js:6)", "at script (script.js:9)"]
 
 
 @pytest.mark.parametrize(
@@ -100,9 +99,9 @@ async def test_running_out_of_memory_is_an_error(js: Any) -> None:
 
 
 async def test_endless_recursion_is_an_error_with_a_line(js: Any) -> None:
-    error = await js.error("\nfunction f() { return 1 + f() }\nf()")
+    error = await js.error("\nfunction f() {\n  return 1 + f()\n}\nf()")
     assert "stack" in error.message
-    assert error.line == 2
+    assert error.line in {2, 3}
 
 
 async def test_the_deadline_tells_what_the_script_was_doing(js: Any) -> None:
