@@ -19,6 +19,7 @@ from llmspell_core.errors import LLMSpellError
 __all__ = ["guarded", "report"]
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+SECRET = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 DEFECT = "This looks like a defect of llmspell; run it again with --trace debug to see where it happens."
 
 
@@ -89,14 +90,22 @@ def report(error: BaseException, shell: Shell, **more: Any) -> int:
         more: further keys of the JSON document.
     """
     for line in describe(error):
-        print(line, file=sys.stderr)
+        print(without_secrets(line), file=sys.stderr)
     if shell.level in {"debug", "trace"}:
         import traceback
 
         traceback.print_exception(error)
     if shell.is_json:
-        print(dumps({"status": "error", **more, "error": as_data(error)}))
+        print(without_secrets(dumps({"status": "error", **more, "error": as_data(error)})))
     return error.exit_code if isinstance(error, LLMSpellError) else FAILURE
+
+
+def without_secrets(text: str) -> str:
+    """The last fence: no error repeats a key that the environment holds, whoever wrote its message."""
+    for name, value in os.environ.items():
+        if name.endswith(SECRET) and len(value) >= 8:
+            text = text.replace(value, "********")
+    return text
 
 
 def as_data(error: BaseException) -> dict[str, Any]:

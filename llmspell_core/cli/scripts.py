@@ -106,6 +106,9 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
             if writer is not None and writer.is_broken:
                 raise BrokenPipeError from None
             raise
+        finally:
+            for name, error in runtime.scripts.broken_globals.items():
+                shell.note(f"Warning: scripts do without the global '{name}': {error.message}")
 
 
 class Writer:

@@ -181,6 +181,12 @@ def test_a_key_that_is_refused_is_not_shown(refused: Refused, isolated: Path, ht
     assert "sk-hidden-away" not in said
 
 
+def test_a_key_of_the_environment_never_appears_whoever_wrote_the_message(refused: Refused, isolated: Path) -> None:
+    environment = {"OPENAI_API_KEY": "sk-very-hidden-away"}
+    said = refused("exec", "error('it was sk-very-hidden-away')", env=environment)
+    assert "it was ********" in said
+
+
 def test_a_missing_key_says_which_variable_to_set(refused: Refused) -> None:
     assert "OPENAI_API_KEY" in refused("exec", AGENT)
 

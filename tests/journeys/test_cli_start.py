@@ -106,6 +106,17 @@ def test_global_options_may_stand_anywhere(invoke_cli: Cli) -> None:
     assert by_environment == after
 
 
+def test_logs_go_to_stderr_at_the_level_that_was_asked_for(invoke_cli: Cli) -> None:
+    code = "print(Agent.builder():name('a'):build() ~= nil)"
+    said = invoke_cli("exec", code).assert_success()
+    assert said.stdout == "true\n"
+    assert "WARNING llmspell: No provider is configured" in said.stderr
+    assert invoke_cli("--trace", "error", "exec", code).assert_success().stderr == ""
+    assert invoke_cli("--quiet", "exec", code).assert_success().stderr == ""
+    assert invoke_cli("--trace", "warn", "exec", code, env={"LLMSPELL_LOG": "error"}).assert_success().stderr == ""
+    assert "DEBUG" in invoke_cli("exec", code, "--trace", "debug").assert_success().stderr
+
+
 def test_the_program_alone_shows_its_help(invoke_cli: Cli) -> None:
     done = invoke_cli()
     assert done.exit_code == 2
