@@ -77,6 +77,7 @@ def terminals(isolated: Path) -> Iterator[list[Terminal]]:
 
 
 def test_the_repl_edits_completes_and_survives_an_interrupt(terminals: list[Terminal], isolated: Path) -> None:
+    pytest.importorskip("prompt_toolkit", reason="editing and completion come from the extra 'repl'")
     terminal = Terminal("repl", "--history", str(isolated / "kept"))
     terminals.append(terminal)
     terminal.expect("lua>")
@@ -98,6 +99,25 @@ def test_the_repl_edits_completes_and_survives_an_interrupt(terminals: list[Term
     terminal.type("\x04")
     assert terminal.end() == 0
     assert "x + 1000" in (isolated / "kept").read_text()
+
+
+def test_the_repl_does_without_prompt_toolkit(
+    terminals: list[Terminal], isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (isolated / "without").mkdir()
+    (isolated / "without" / "prompt_toolkit.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", str(isolated / "without"))
+    terminal = Terminal("repl", "--engine", "js", "--history", str(isolated / "kept"))
+    terminals.append(terminal)
+    terminal.expect("javascript> ")
+    terminal.type("[40,\r")
+    terminal.expect("... ")
+    terminal.type("2].length + 40\r")
+    terminal.expect("42")
+    terminal.expect("javascript> ")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    assert "[40," in (isolated / "kept").read_text()
 
 
 def test_pulling_a_model_shows_a_bar(terminals: list[Terminal], isolated: Path) -> None:
