@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import _quickjs
 
 from llmspell_core.script.worker import LATER, Interrupted, VMError
+from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
 from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, SourceMap
 
 if TYPE_CHECKING:
@@ -31,13 +32,12 @@ __all__ = ["JavaScriptVM"]
 
 STACK_BYTES = 4 * 1024 * 1024
 """Enough for about 2,500 frames, half of what the main thread has."""
+HIGH_MEMORY = 32 * 1024 * 1024
+"""The most that a script of the profile "high" may use."""
 
 _PARTS = ("values", "inspect", "loop", "api", "cells", "main")
 _ASKING = frozenset({"call", "start", "post", "timer"})
-_HUGE = re.compile(r"(?<![\d.])\d{16}")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
 _MODULE_SYNTAX = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
-_SAFE = 2**53 - 1
 _DRAIN_SECONDS = 1.0
 _NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"
 _SHARED_MEMORY = "delete globalThis.Atomics; delete globalThis.SharedArrayBuffer;"
@@ -49,8 +49,16 @@ def _read(part: str) -> str:
         return file.read()
 
 
-_CODE = "\n".join(map(_read, _PARTS))
-"""Read while this module is imported: the worker's fence closes soon after."""
+def _new_context() -> tuple[Any, Any]:
+    """A VM, and the compiled bootstrap: a function of the bridge."""
+    context = _quickjs.Context()
+    context.set_max_stack_size(STACK_BYTES)
+    code = "\n".join(map(_read, _PARTS))
+    return context, context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge){{"use strict";{code}\n}})')
+
+
+_ready = [_new_context()]
+"""Made while this module is imported: before the fence closes, and while the host is busy with other things."""
 
 
 class JavaScriptVM:
@@ -68,8 +76,7 @@ class JavaScriptVM:
         self._invocations: set[int] = set()
         self._outcome: str | VMError | None = None
         self._depth = 0
-        self._context = self._create_context(boot)
-        self._enter = self._bootstrap(boot)
+        self._context, self._enter = self._bootstrap(boot)
         if boot.get("interactive"):
             self._allow_interrupts()
 
@@ -115,8 +122,8 @@ class JavaScriptVM:
     def invoke(self, invocation: int, callback: int, args: str) -> Any:
         """Calls a script function; its answer goes out when it is there, see `_bridge_answer`."""
         self._invocations.add(invocation)
-        text, rich = _with_big_integers(args)
-        self._guarded("invoke", invocation, callback, text, rich or '"$' in text)
+        text, changed = with_big_integers(args)
+        self._guarded("invoke", invocation, callback, text, changed or '"$' in text)
         if self._depth == 0 and not self._driving:
             self._drive_callbacks()
         return LATER
@@ -133,24 +140,19 @@ class JavaScriptVM:
 
     # -- start ------------------------------------------------------------------------------------------------------
 
-    def _create_context(self, boot: dict[str, Any]) -> Any:
-        context = _quickjs.Context()
-        context.set_max_stack_size(STACK_BYTES)
-        if boot.get("memory"):
-            context.set_memory_limit(int(boot["memory"]))
-        if boot.get("profile") == "high":
+    def _bootstrap(self, boot: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
+        context, shell = _ready.pop()
+        memory, profile = boot.get("memory"), boot.get("profile") or "medium"
+        if profile == "high":
             context.eval(_SHARED_MEMORY)
-        return context
-
-    def _bootstrap(self, boot: dict[str, Any]) -> Callable[..., Any]:
-        self._context.add_callable("$bridge", self._bridge)
-        shell = f'{chr(10) * BOOTSTRAP_LINE}(function(bridge){{"use strict";{_CODE}\n}})(globalThis.$bridge)'
-        enter: Callable[..., Any] = self._context.eval(shell)
-        self._context.eval("delete globalThis.$bridge")
-        enter(
-            "boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), boot.get("profile") or "medium"
-        )
-        return enter
+            memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
+        if memory:
+            context.set_memory_limit(int(memory))
+        context.add_callable("$bridge", self._bridge)
+        enter: Callable[..., Any] = shell(context.eval("globalThis.$bridge"))
+        context.eval("delete globalThis.$bridge")
+        enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), profile)
+        return context, enter
 
     def _allow_interrupts(self) -> None:
         from llmspell_engine_javascript.interrupt import stop_when
@@ -270,7 +272,7 @@ class JavaScriptVM:
 
         def on_done(env: str) -> None:
             calls.discard(call)
-            self._guarded("settle", call, _rich(env))
+            self._guarded("settle", call, rich(env))
 
         call = self._host.start(op, args, self._sources.line_of(site), on_done)
         calls.add(call)
@@ -290,17 +292,17 @@ class JavaScriptVM:
         except Interrupted:
             host.cancel(call)
             raise
-        return _rich(host.wait(call))
+        return rich(host.wait(call))
 
     def _bridge_post(self, op: str, args: str) -> None:
         self._host.post(op, args)
 
     def _bridge_out(self, stream: str, text: str) -> None:
-        self._host.write(stream, _printable(json.loads(text)))
+        self._host.write(stream, printable(json.loads(text)))
 
     def _bridge_settled(self, value: str, display: str) -> None:
         if self._outcome is None:
-            shown = display if display == "null" else json.dumps(_printable(json.loads(display)))
+            shown = display if display == "null" else json.dumps(printable(json.loads(display)))
             self._outcome = f'{{"value":{value},"display":{shown}}}'
 
     def _bridge_failed(self, phase: str, text: str) -> None:
@@ -402,32 +404,3 @@ def _arguments(name: str, args: dict[str, Any]) -> dict[str, Any]:
     numbered = enumerate([args.get("script", name), *args.get("positional", [])])
     everything = {str(i): word for i, word in numbered} | args.get("named", {})
     return {"name": name, "argv": ["llmspell", name, *args.get("raw", [])], "args": everything}
-
-
-def _rich(env: str) -> str:
-    """An env whose integers JavaScript can hold; its own would lose digits beyond 2^53 without a word."""
-    text, changed = _with_big_integers(env)
-    return f'{text[:-1]},"h":1}}' if changed else text
-
-
-def _with_big_integers(text: str) -> tuple[str, bool]:
-    if _HUGE.search(text) is None:
-        return text, False
-    changed = _TOKEN.sub(_big_integer, text)
-    return changed, changed != text
-
-
-def _big_integer(match: re.Match[str]) -> str:
-    token = match[0]
-    if len(token) < 16 or not token.lstrip("-").isdigit() or abs(int(token)) <= _SAFE:
-        return token
-    return f'{{"$big":"{token}"}}'
-
-
-def _printable(text: str) -> str:
-    """Half a surrogate pair cannot be printed."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

@@ -1,0 +1,41 @@
+"""JSON text on its way between host and VM, where the two understand different things by it."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["printable", "rich", "with_big_integers"]
+
+_HUGE = re.compile(r"(?<![\d.])\d{16}")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
+_SAFE = 2**53 - 1
+
+
+def rich(env: str) -> str:
+    """An env whose integers JavaScript can hold; its own would lose digits beyond 2^53 without a word."""
+    text, changed = with_big_integers(env)
+    return f'{text[:-1]},"h":1}}' if changed else text
+
+
+def with_big_integers(text: str) -> tuple[str, bool]:
+    """`text` with every integer beyond 2^53 as {"$big": "..."}; whether there was one."""
+    if _HUGE.search(text) is None:
+        return text, False
+    changed = _TOKEN.sub(_big_integer, text)
+    return changed, changed != text
+
+
+def _big_integer(match: re.Match[str]) -> str:
+    token = match[0]
+    if len(token) < 16 or not token.lstrip("-").isdigit() or abs(int(token)) <= _SAFE:
+        return token
+    return f'{{"$big":"{token}"}}'
+
+
+def printable(text: str) -> str:
+    """Half a surrogate pair cannot be printed."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
