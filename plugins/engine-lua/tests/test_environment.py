@@ -63,7 +63,9 @@ async def test_os_execute_does_nothing_and_says_so(lua: Any) -> None:
 
 
 async def test_modules_come_from_the_scripts_folder(lua: Any) -> None:
-    source = "return {require('lib.tools').twice(4), require('lib/tools') ~= nil, require('lib.tools') == require('lib.tools'), require('string') == string}"
+    source = """
+        local tools = require("lib.tools")
+        return {tools.twice(4), require("lib/tools") ~= nil, require("lib.tools") == tools, require("string") == string}"""
     assert await lua.value(source) == [8, True, True, True]
 
 

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 scalars = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | text
+keys = text.filter(lambda key: not key.startswith("$"))
 documents = st.recursive(
     scalars,
-    lambda inner: (
-        st.lists(inner, min_size=1, max_size=4)
-        | st.dictionaries(text.filter(lambda t: not t.startswith("$")), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, min_size=1, max_size=4) | st.dictionaries(keys, inner, min_size=1, max_size=4),
     max_leaves=12,
 )
 
