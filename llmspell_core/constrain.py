@@ -59,7 +59,7 @@ def forced_request(
         required_only: leave the optional arguments out; a tiny model fills in whatever it may, and then gets worse.
     """
     schemas = [call_schema(tool, required_only=required_only) for tool in tools]
-    system = Message("system", instruction(tools))
+    system = Message("system", brief_instruction(tools) if required_only else instruction(tools))
     return replace(
         request,
         messages=[*(m for m in request.messages if m.role == "system"), system, *not_system(request.messages)],
@@ -87,6 +87,12 @@ def call_schema(tool: ToolDefinition, *, required_only: bool = False) -> dict[st
 def instruction(tools: list[ToolDefinition]) -> str:
     lines = [f"{tool.name}: {tool.description} Arguments: {arguments_line(tool)}" for tool in tools]
     return INSTRUCTION.format(these="this function" if len(tools) == 1 else "these functions", tools="\n".join(lines))
+
+
+def brief_instruction(tools: list[ToolDefinition]) -> str:
+    """Without the arguments' descriptions: a tiny model copies those instead of the user's words."""
+    lines = [f"Function {tool.name}. {tool.description}" for tool in tools]
+    return "\n".join([*lines, "Reply with a JSON object."])
 
 
 def arguments_line(tool: ToolDefinition) -> str:
