@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
+    import logging
 
     from llmspell_core.catalog import Catalog
     from llmspell_core.config import Config
@@ -127,8 +128,10 @@ class Shell:
         from llmspell_core.runtime import Runtime
 
         gc.enable()
-        self.start_logging()
-        return Runtime(self.config())
+        log = self.start_logging()
+        config = self.config()
+        log.debug("configuration: %s", ", ".join(map(str, config.files)) or "no file, only defaults")
+        return Runtime(config)
 
     def catalog(self, *, refresh: bool = False) -> Catalog:
         """What is installed, without the runtime."""
@@ -154,8 +157,8 @@ class Shell:
         made: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
         return made
 
-    def start_logging(self) -> None:
-        """Logs go to stderr; HTTP libraries are held at warnings unless everything was asked for."""
+    def start_logging(self) -> logging.Logger:
+        """The program's logger. Logs go to stderr; HTTP libraries are held at warnings unless everything was asked for."""
         import logging
 
         logging.addLevelName(TRACE, "TRACE")
@@ -165,6 +168,7 @@ class Shell:
         if self.level != "trace":
             for name in ("httpx", "httpcore", "openai", "asyncio", "urllib3"):
                 logging.getLogger(name).setLevel(logging.WARNING)
+        return logging.getLogger("llmspell")
 
 
 def dumps(data: Any) -> str:
