@@ -1,0 +1,272 @@
+"""What can go wrong on the way to a model's server, in the words of our error tree.
+
+Servers agree on little more than the status code; the rest they say in words. A provider plugin translates its package's
+exceptions by inheriting `ServerFailures` and calling its methods, so that one failure reads the same with every provider.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from llmspell_core.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ContentRefusedError,
+    ContextTooLongError,
+    LLMSpellError,
+    ModelNotFoundError,
+    NetworkError,
+    OverloadedError,
+    ProviderError,
+    QuotaExceededError,
+    RateLimitError,
+    TimeoutError,
+    ValidationError,
+)
+from llmspell_core.provider import ProviderSettings
+
+__all__ = ["ServerFailures", "retry_after"]
+
+TOO_LONG = re.compile(
+    r"context.{0,20}(length|size|window)|maximum context|exceed.{0,40}(context|number of tokens)|too many tokens"
+    r"|prompt is too long|request_too_large",
+    re.IGNORECASE,
+)
+REFUSED = re.compile(r"content[_ ](filter|policy)|content management policy|safety|prohibited", re.IGNORECASE)
+NO_CREDIT = re.compile(
+    r"insufficient_quota|exceeded your current quota|billing|credit balance|out of credits", re.IGNORECASE
+)
+NO_MODEL = re.compile(r"model", re.IGNORECASE)
+SHOWN = 400
+
+
+class ServerFailures:
+    """Makes the errors of one provider.
+
+    Args:
+        settings: names the provider and holds the key that no message may show.
+        key_variable: the vendor's variable, for hints; None where there is no key.
+        base_url: where requests go, for hints.
+        address_hint: how a right address looks.
+    """
+
+    def __init__(
+        self, settings: ProviderSettings, key_variable: str | None, base_url: str, *, address_hint: str = ""
+    ) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.key_variable = key_variable
+        self.base_url = base_url
+        self.address_hint = address_hint
+
+    def translate(self, error: Exception, model: str, timeout: float) -> LLMSpellError | None:
+        """One of our errors for one of the package's; None for what is not the package's doing."""
+        raise NotImplementedError
+
+    @contextmanager
+    def mapped(self, model: str, timeout: float) -> Iterator[None]:
+        """Raises: one of our errors in place of the package's. Ours and cancellation pass untouched."""
+        try:
+            yield
+        except LLMSpellError:
+            raise
+        except Exception as error:
+            made = self.translate(error, model, timeout)
+            if made is None:
+                raise
+            raise made from None
+
+    def no_key(self) -> AuthenticationError:
+        variables = self.variables()
+        return AuthenticationError(
+            f"provider '{self.name}' has no API key",
+            provider=self.name,
+            hint=f"Set the environment variable {variables[-1]}, or api_key_env or api_key in [providers.{self.name}] "
+            f"of your configuration. Looked in: environment ({', '.join(variables)}) and providers.{self.name}.",
+        )
+
+    def variables(self) -> list[str]:
+        """The environment variables that may hold the key; the customary one last."""
+        prefixed = f"LLMSPELL_{self.name.upper().replace('-', '_')}_API_KEY"
+        named = self.settings.api_key_env or self.key_variable
+        return [prefixed, named] if named and named != prefixed else [prefixed]
+
+    def timed_out(self, timeout: float) -> TimeoutError:
+        return TimeoutError(
+            f"{self.name} did not answer within {timeout:g} seconds",
+            duration_ms=round(timeout * 1000),
+            hint=f"Raise timeout_seconds in [providers.{self.name}], or ask for a shorter answer with max_tokens.",
+        )
+
+    def unreachable(self, why: str) -> NetworkError:
+        return NetworkError(
+            f"{self.name} cannot be reached at {self.base_url}: {self.clean(why)}",
+            hint=f"Check that the server runs and that base_url in [providers.{self.name}] is right.",
+        )
+
+    def broken_off(self) -> NetworkError:
+        return NetworkError(
+            f"{self.name} at {self.base_url} broke the connection off before the answer was complete",
+            hint="Try again; if it happens often, look at the server's log or at a proxy in between.",
+        )
+
+    def garbage(self, model: str, what: str = "something that is not an answer of its protocol") -> ProviderError:
+        return ProviderError(
+            f"{self.name} answered with {what}",
+            provider=self.name,
+            model=model,
+            hint=f"Check base_url in [providers.{self.name}] ({self.base_url}). {self.address_hint}".strip(),
+        )
+
+    def plain(self, message: str, model: str, status: int | None = None) -> ProviderError:
+        where = f"{self.name} failed" + (f" with status {status}" if status else "")
+        return ProviderError(
+            f"{where}: {self.clean(message)}",
+            provider=self.name,
+            model=model,
+            status=status,
+            hint="The fault is on the server's side; try again.",
+        )
+
+    def refused(self, message: str, model: str, status: int | None = None) -> ContentRefusedError:
+        return ContentRefusedError(
+            f"{self.name} declined to answer: {self.clean(message)}",
+            provider=self.name,
+            model=model,
+            status=status,
+            hint="Rephrase the request.",
+        )
+
+    def of_status(
+        self, status: int, message: str, model: str, *, code: str = "", headers: Mapping[str, str] | None = None
+    ) -> LLMSpellError:
+        """The error that a status means; `code` is the vendor's own word for it, if there is one."""
+        details = {"provider": self.name, "model": model, "status": status}
+        wait = retry_after(headers or {})
+        if status in {401, 403}:
+            return self._refused_key(status, message, details)
+        if status == 429:
+            return self._too_many(message, code, wait, details)
+        if status >= 500:
+            return self._outage(message, code, wait, details)
+        if status == 408:
+            return self.timed_out(self.settings.timeout_seconds)
+        if status == 402:
+            return self._no_credit(message, details)
+        if status == 413:
+            return self._too_long(message, details)
+        return self._bad_request(message, code, details)
+
+    def by_words(self, code: str, message: str, model: str, status: int | None = None) -> LLMSpellError | None:
+        """The errors that servers tell apart only by words."""
+        details = {"provider": self.name, "model": model, "status": status}
+        text = f"{code} {message}"
+        if TOO_LONG.search(text):
+            return self._too_long(message, details)
+        if NO_CREDIT.search(text):
+            return self._no_credit(message, details)
+        if REFUSED.search(text):
+            return self.refused(message, model, status)
+        if "model_not_found" in code or (status == 404 and NO_MODEL.search(text)):
+            return self.no_model(message, model, status)
+        return None
+
+    def no_model(self, message: str, model: str, status: int | None = None) -> ModelNotFoundError:
+        return ModelNotFoundError(
+            f"{self.name} has no model '{model}': {self.clean(message)}",
+            hint=f"List its models: llmspell provider test {self.name}",
+            provider=self.name,
+            model=model,
+            status=status,
+        )
+
+    def overloaded(self, message: str, model: str, status: int | None, wait: float | None = None) -> OverloadedError:
+        return OverloadedError(
+            f"{self.name} is overloaded{f' ({status})' if status else ''}: {self.clean(message)}",
+            retry_after=wait,
+            hint="Try again later, or use another provider in the meantime.",
+            provider=self.name,
+            model=model,
+            status=status,
+        )
+
+    def _refused_key(self, status: int, message: str, details: dict[str, Any]) -> LLMSpellError:
+        what = "refused the API key" if status == 401 else "does not allow this"
+        return AuthenticationError(
+            f"{self.name} {what}: {self.clean(message)}",
+            hint=f"Check the value of {self.variables()[-1]} or of providers.{self.name}.api_key, "
+            "and that the account may use this model.",
+            **details,
+        )
+
+    def _too_many(self, message: str, code: str, wait: float | None, details: dict[str, Any]) -> LLMSpellError:
+        if NO_CREDIT.search(f"{code} {message}"):
+            return self._no_credit(message, details)
+        hint = f"Try again in {wait:g} seconds" if wait else "Try again later"
+        return RateLimitError(
+            f"{self.name} received too many requests: {self.clean(message)}",
+            retry_after=wait,
+            provider=self.name,
+            hint=f"{hint}, or lower the rate with rate_limit in [providers.{self.name}].",
+        )
+
+    def _no_credit(self, message: str, details: dict[str, Any]) -> LLMSpellError:
+        hint = "Add credit to the account, or use another provider, e.g. the local model 'local/smollm2'."
+        return QuotaExceededError(f"{self.name}: no credit left: {self.clean(message)}", hint=hint, **details)
+
+    def _outage(self, message: str, code: str, wait: float | None, details: dict[str, Any]) -> LLMSpellError:
+        status, model = int(details["status"]), str(details["model"])
+        if status in {503, 529} or wait:
+            return self.overloaded(message, model, status, wait)
+        return self.by_words(code, message, model, status) or self.plain(message, model, status)
+
+    def _too_long(self, message: str, details: dict[str, Any]) -> LLMSpellError:
+        return ContextTooLongError(
+            f"the conversation does not fit the model: {self.clean(message)}",
+            hint="Shorten the prompt or the history, lower max_tokens, or use a model with a larger context.",
+            **details,
+        )
+
+    def _bad_request(self, message: str, code: str, details: dict[str, Any]) -> LLMSpellError:
+        status = int(details["status"])
+        found = self.by_words(code, message, str(details["model"]), status)
+        if found is not None:
+            return found
+        if status == 404:
+            return ConfigurationError(
+                f"{self.name} finds nothing at {self.base_url}: {self.clean(message)}",
+                setting=f"providers.{self.name}.base_url",
+                hint=f"Check base_url. {self.address_hint}".strip(),
+            )
+        return ValidationError(
+            f"{self.name} did not accept the request ({status}): {self.clean(message)}",
+            field="request",
+            hint="Check the model's settings and the options passed with the request.",
+        )
+
+    def clean(self, text: str) -> str:
+        """Without the key, and no longer than a person reads."""
+        for secret in (self.settings.api_key, *self.settings.headers.values()):
+            if secret and len(secret) > 3:
+                text = text.replace(secret, "***")
+        text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
+        return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from either header; a date is turned into seconds from now."""
+    from email.utils import parsedate_to_datetime
+    from time import time
+
+    for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            return float(headers[name]) / divisor
+        except (KeyError, ValueError):
+            continue
+    try:
+        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time())
+    except (KeyError, ValueError, TypeError):
+        return None

@@ -1,0 +1,157 @@
+"""A request of ours as the body of a message, and the answer back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from llmspell_core.errors import ValidationError
+from llmspell_core.messages import Media, Message, ToolCall, Usage
+from llmspell_core.provider import (
+    INVALID_JSON,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    ProviderSettings,
+    ToolDefinition,
+)
+
+__all__ = ["ANSWER_TOOL", "answer_request", "as_answer", "body_of", "completion_of", "finish_of", "tool_call_of"]
+
+DEFAULT_MAX_TOKENS = 4096
+ANSWER_TOOL = "answer"
+FINISH: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def body_of(request: CompletionRequest, settings: ProviderSettings) -> dict[str, Any]:
+    """The body's fields; what is None is left out, `options` come last and win. The protocol knows no seed."""
+    temperature = settings.temperature if request.temperature is None else request.temperature
+    system = "\n\n".join(m.content for m in request.messages if m.role == "system" and m.content)
+    fields: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens or settings.max_tokens or DEFAULT_MAX_TOKENS,
+        "system": system or None,
+        "messages": merged(turn_of(m) for m in request.messages if m.role != "system"),
+        "temperature": temperature,
+        "stop_sequences": request.stop or None,
+        "output_config": schema_format(request.response_schema),
+        **tool_fields(request),
+    }
+    return {k: v for k, v in fields.items() if v is not None} | request.options
+
+
+def turn_of(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        result = {"type": "tool_result", "tool_use_id": message.tool_call_id or "", "content": message.content}
+        return {"role": "user", "content": [result]}
+    blocks = [block_of(media) for media in message.media]
+    blocks += [{"type": "text", "text": message.content}] if message.content.strip() else []
+    blocks += [
+        {"type": "tool_use", "id": call.tool_id, "name": call.tool_name, "input": call.parameters}
+        for call in message.tool_calls
+    ]
+    return {"role": message.role, "content": blocks}
+
+
+def merged(turns: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Neighbouring turns of one role as one: all results of a turn's calls belong into a single message."""
+    made: list[dict[str, Any]] = []
+    for turn in turns:
+        if made and made[-1]["role"] == turn["role"]:
+            made[-1]["content"] += turn["content"]
+        elif turn["content"]:
+            made.append(turn)
+    return made
+
+
+def block_of(media: Media) -> dict[str, Any]:
+    """Raises: ValidationError for a kind of content that the protocol cannot carry."""
+    if media.type == "text":
+        return {"type": "text", "text": media.data}
+    kind = "document" if media.mime_type == "application/pdf" else media.type
+    if kind not in {"image", "document"}:
+        raise ValidationError(
+            f"a message cannot carry {media.mime_type or media.type} content to this provider",
+            field="media",
+            hint="Send images, PDF documents or text.",
+        )
+    if media.data.startswith(("https://", "http://")):
+        return {"type": kind, "source": {"type": "url", "url": media.data}}
+    mime, data = media.mime_type or "image/png", media.data
+    if data.startswith("data:"):
+        head, _, data = data.partition(",")
+        mime = head.removeprefix("data:").partition(";")[0] or mime
+    return {"type": kind, "source": {"type": "base64", "media_type": mime, "data": data}}
+
+
+def tool_fields(request: CompletionRequest) -> dict[str, Any]:
+    if not request.tools:
+        return {}
+    words = {"auto": {"type": "auto"}, "none": {"type": "none"}, "required": {"type": "any"}}
+    choice = words.get(request.tool_choice, {"type": "tool", "name": request.tool_choice})
+    tools = [{"name": t.name, "description": t.description, "input_schema": t.parameters} for t in request.tools]
+    return {"tools": tools, "tool_choice": choice}
+
+
+def schema_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The package knows which keywords the vendor's grammar takes; it turns the others into descriptions."""
+    if schema is None:
+        return None
+    from anthropic import transform_schema
+
+    return {"format": {"type": "json_schema", "schema": transform_schema(schema)}}
+
+
+def answer_request(request: CompletionRequest) -> dict[str, Any]:
+    """The fields to replace in a request with a schema, for a server that holds only tools to a schema."""
+    tool = ToolDefinition(ANSWER_TOOL, "Gives the answer to the user.", request.response_schema or {"type": "object"})
+    return {"tools": [tool], "tool_choice": ANSWER_TOOL, "response_schema": None}
+
+
+def as_answer(answer: Completion) -> Completion:
+    """The call of the answer tool as the JSON text that it stands for."""
+    given = next((c.parameters for c in answer.tool_calls if c.tool_name == ANSWER_TOOL), None)
+    if given is None:
+        return answer
+    text = given[INVALID_JSON] if INVALID_JSON in given else json.dumps(given, ensure_ascii=False)
+    finish: FinishReason = "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
+    return Completion(str(text), [], answer.usage, answer.model, finish)
+
+
+def completion_of(reply: Any) -> Completion | None:
+    """None when the reply is not a message."""
+    blocks = getattr(reply, "content", None)
+    if not isinstance(blocks, list) or getattr(reply, "role", None) != "assistant":
+        return None
+    text = "".join(block.text for block in blocks if block.type == "text")
+    calls = [tool_call_of(block.id, block.name, block.input) for block in blocks if block.type == "tool_use"]
+    return Completion(text, calls, usage_of(reply.usage), reply.model or "", finish_of(reply.stop_reason, bool(calls)))
+
+
+def finish_of(word: str | None, has_calls: bool) -> FinishReason:
+    reason = FINISH.get(word or "end_turn", "stop")
+    return "tool_calls" if has_calls and reason == "stop" else reason
+
+
+def tool_call_of(call_id: str, name: str, arguments: Any) -> ToolCall:
+    """Arguments that are not a JSON object are marked as such, so that the model hears of it."""
+    try:
+        parsed = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
+    except json.JSONDecodeError:
+        parsed = None
+    return ToolCall(call_id, name, parsed if isinstance(parsed, dict) else {INVALID_JSON: arguments})
+
+
+def usage_of(usage: Any) -> Usage:
+    """What was read from or written to the prompt cache was input, too."""
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return Usage(sum(getattr(usage, name, 0) or 0 for name in names), getattr(usage, "output_tokens", 0) or 0)
