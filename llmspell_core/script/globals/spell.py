@@ -1,0 +1,127 @@
+"""The script globals `Spell` and `ErrorStrategy`: the shortest way from an idea to a running workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ValidationError
+from llmspell_core.script.declare import Function, Global, Handle, Param
+from llmspell_core.script.globals.workflow import make
+from llmspell_core.script.globals.workflow_instance import INPUT, execute, live
+from llmspell_core.workflow.workflow import Workflow
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+
+class Spell:
+    """A named workflow that is ready to be cast."""
+
+    def __init__(self, name: str, description: str, workflow: Workflow) -> None:
+        self.name = name
+        self.description = description
+        self.workflow = workflow
+
+
+def create(scope: ScriptScope, config: dict[str, Any]) -> Spell:
+    """`{name, workflow, error_strategy?, description?}`; `workflow` may also be a list of steps."""
+    table = live(scope, config)
+    workflow = table.get("workflow", table.get("steps"))
+    if isinstance(workflow, (list, Mapping)) and workflow:
+        type_ = str(workflow.get("type") or "sequential") if isinstance(workflow, Mapping) else "sequential"
+        workflow = make(scope, type_, workflow)
+    if not isinstance(workflow, Workflow):
+        raise ValidationError(
+            "Spell.create: 'workflow' is required", field="workflow", hint="Give it Workflow.sequential({...})."
+        )
+    if table.get("error_strategy") is not None:
+        workflow = _with_strategy(scope, workflow, table["error_strategy"])
+    return Spell(str(table.get("name") or workflow.name), str(table.get("description") or ""), workflow)
+
+
+def _with_strategy(scope: ScriptScope, workflow: Workflow, strategy: Any) -> Workflow:
+    """The same workflow, whose steps and branches fail in this way."""
+    options = {**workflow.definition.options, "name": workflow.name, "error_strategy": strategy}
+    for key in ("steps", "branches", "body"):
+        if isinstance(options.get(key), list):
+            options[key] = [_inherit(entry, strategy) for entry in options[key]]
+    return make(scope, workflow.type, options)
+
+
+def _inherit(entry: Any, strategy: Any) -> Any:
+    """Steps that are workflows themselves hand the strategy on."""
+    inner = isinstance(entry, Mapping) and any(key in entry for key in ("steps", "branches", "agents", "body"))
+    return {"error_strategy": strategy, **entry} if inner else entry
+
+
+async def cast(scope: ScriptScope, spell: Spell, input_: Any) -> dict[str, Any]:
+    return await execute(scope, spell.workflow, input_)
+
+
+def _strategy(kind: str) -> Any:
+    def make_table(_scope: ScriptScope, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        return {**(options or {}), "type": kind}
+
+    return make_table
+
+
+OPTIONS = Param("options", "object", required=False, callbacks=("*",))
+
+STRATEGIES = Global(
+    "ErrorStrategy",
+    doc="What happens when a step fails, as tables for `error_strategy`.",
+    functions=(
+        Function(
+            "cascade",
+            _strategy("cascade"),
+            (OPTIONS,),
+            "object",
+            "Retry, then a circuit breaker, then a fallback: `retry_count`, `circuit_breaker`, `fallback`, `on_exhausted`.",
+        ),
+        Function("retry", _strategy("retry"), (OPTIONS,), "object", "Run it again: `max_attempts`, `backoff_ms`."),
+        Function(
+            "circuit_breaker",
+            _strategy("circuit_breaker"),
+            (OPTIONS,),
+            "object",
+            "Stop calling what is broken: `failure_threshold`, `open_duration_ms`.",
+        ),
+        Function("fallback", _strategy("fallback"), (OPTIONS,), "object", "Take something else: `step` or `value`."),
+        Function("fail_fast", _strategy("fail_fast"), returns="object", doc="The first failure ends the workflow."),
+        Function("continue_on_error", _strategy("continue"), returns="object", doc="Note it and go on."),
+    ),
+)
+
+GLOBAL = Global(
+    "Spell",
+    doc="A whole workflow in one table: `Spell.create({...}):cast({...})`.",
+    handles=(
+        Handle(
+            "Spell",
+            fields=("name", "description"),
+            doc="A workflow that is ready to be cast.",
+            methods=(
+                Function(
+                    "cast",
+                    cast,
+                    (INPUT,),
+                    "object",
+                    "Run it with these fields; the result is that of a workflow.",
+                    blocking=True,
+                    async_variant=True,
+                ),
+            ),
+        ),
+    ),
+    functions=(
+        Function(
+            "create",
+            create,
+            (Param("config", "object", callbacks=("*",), doc="`name`, `workflow`, `error_strategy`, `description`."),),
+            "Spell",
+            "Make a spell.",
+        ),
+    ),
+    enabled=lambda runtime: runtime is None or bool(runtime.registry.names("workflows")),
+)

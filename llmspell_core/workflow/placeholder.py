@@ -1,0 +1,184 @@
+"""Placeholders: `{{step.NAME.result}}` and the other forms, replaced at any depth of a step's input.
+
+A text that is one placeholder and nothing else becomes the value itself; inside a longer text a value is written out.
+What nobody knows stays as it is (a template's own `{{x}}`), but a step that does not exist is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from llmspell_core.errors import WorkflowError
+from llmspell_core.workflow.condition import text_of
+from llmspell_core.workflow.expression import dig
+
+__all__ = ["MISSING", "Source", "substitute"]
+
+PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}|\$([^\W\d][\w-]*)\.output\b")
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Any = _Missing()
+
+
+class Source(Protocol):
+    """Where placeholders look."""
+
+    def is_step(self, name: str) -> bool: ...
+
+    def has_run(self, name: str) -> bool: ...
+
+    def output_of(self, name: str) -> tuple[Any, Any]:
+        """The output of a step, and all that is known of it."""
+        ...
+
+    def branch_output(self, branch: str, step: str) -> Any: ...
+
+    def variable_or(self, name: str, default: Any) -> Any: ...
+
+    def input_or(self, key: str, default: Any) -> Any: ...
+
+    def shared_or(self, key: str, default: Any) -> Any: ...
+
+
+def substitute(value: Any, source: Source) -> Any:
+    """`value` with its placeholders replaced.
+
+    Raises:
+        WorkflowError: a `{{step...}}` form names a step that does not exist or has no output.
+    """
+    if isinstance(value, str):
+        return _substitute_text(value, source) if "{{" in value or "$" in value else value
+    if isinstance(value, Mapping):
+        return {key: substitute(item, source) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [substitute(item, source) for item in value]
+    return value
+
+
+def _substitute_text(text: str, source: Source) -> Any:
+    whole = PLACEHOLDER.fullmatch(text.strip())
+    if whole is not None:
+        value = _resolve(whole, source)
+        return text if value is MISSING else value
+
+    def written(match: re.Match[str]) -> str:
+        value = _resolve(match, source)
+        return match[0] if value is MISSING else text_of(value)
+
+    return PLACEHOLDER.sub(written, text)
+
+
+def _resolve(match: re.Match[str], source: Source) -> Any:
+    name, dollar = match[1], match[2]
+    if dollar is not None:
+        return _step_output(dollar, [], source) if source.is_step(dollar) else MISSING
+    if ":" in name:
+        head, *parts = [part.strip() for part in name.split(":")]
+        reader = _COLON_FORMS.get(head)
+        return reader(parts, source) if reader and parts else MISSING
+    head, *path = name.split(".")
+    if head in _DOT_FORMS and path:
+        return _DOT_FORMS[head](path, source)
+    return _bare(name, head, path, source)
+
+
+def _bare(name: str, head: str, path: list[str], source: Source) -> Any:
+    if source.is_step(name) and source.input_or(name, MISSING) is MISSING:
+        return _step_output(name, [], source)
+    for look in (source.variable_or, source.input_or):
+        found = look(head, MISSING)
+        if found is not MISSING:
+            return _dig(found, path)
+    if source.is_step(head):
+        return _step_output(head, path, source)
+    return _dig(source.shared_or(head, MISSING), path)
+
+
+def _dig(value: Any, path: list[str]) -> Any:
+    if not path or value is MISSING:
+        return value
+    found = dig(_parsed(value), path)
+    return MISSING if found is None else found
+
+
+def _parsed(value: Any) -> Any:
+    """A model often answers in JSON: its fields can be named."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _step_output(name: str, path: list[str], source: Source) -> Any:
+    if not source.is_step(name):
+        raise WorkflowError(
+            f"there is no step '{name}' in this workflow", step=name, hint="A placeholder refers to it; check its name."
+        )
+    if not source.has_run(name):
+        raise WorkflowError(
+            f"step '{name}' has no output",
+            step=name,
+            hint="It has not run yet, was skipped, or failed; a placeholder needs it.",
+        )
+    output, details = source.output_of(name)
+    if not path:
+        return output
+    for value in (output, details):
+        found = dig(_parsed(value), path)
+        if found is not None:
+            return found
+    raise WorkflowError(f"the output of step '{name}' has no '{'.'.join(path)}'", step=name)
+
+
+def _step_dotted(path: list[str], source: Source) -> Any:
+    """`step.NAME.result`, `step.NAME.output.PATH`; the name itself may contain dots."""
+    for at in range(len(path), 0, -1):
+        name, rest = ".".join(path[:at]), path[at:]
+        if source.is_step(name):
+            return _step_output(name, rest[1:] if rest[:1] in (["result"], ["output"]) else rest, source)
+    name = path[:-1] if path[-1] in {"result", "output"} and len(path) > 1 else path[:1]
+    return _step_output(".".join(name), [], source)
+
+
+def _step_colons(parts: list[str], source: Source) -> Any:
+    name, what = parts[0], parts[1] if len(parts) > 1 else "output"
+    head, *path = what.split(".")
+    return _step_output(name, path if head in {"output", "result"} else [head, *path], source)
+
+
+def _loop(parts: list[str], source: Source) -> Any:
+    head, *path = parts[0].split(".")
+    return _dig(source.variable_or(head, MISSING), path)
+
+
+def _branch(parts: list[str], source: Source) -> Any:
+    if len(parts) < 2:
+        return MISSING
+    path = parts[2].split(".")[1:] if len(parts) > 2 else []
+    return _dig(source.branch_output(parts[0], parts[1]), path)
+
+
+_COLON_FORMS: dict[str, Callable[[list[str], Source], Any]] = {
+    "step": _step_colons,
+    "loop": _loop,
+    "branch": _branch,
+    "input": lambda parts, source: _dig(source.input_or(parts[0].split(".")[0], MISSING), parts[0].split(".")[1:]),
+    "shared": lambda parts, source: _dig(source.shared_or(parts[0], MISSING), []),
+}
+_DOT_FORMS: dict[str, Callable[[list[str], Source], Any]] = {
+    "step": _step_dotted,
+    "input": lambda path, source: _dig(source.input_or(path[0], MISSING), path[1:]),
+    "shared": lambda path, source: _dig(source.shared_or(path[0], MISSING), path[1:]),
+    "shared_data": lambda path, source: _dig(source.shared_or(path[0], MISSING), path[1:]),
+    "loop": lambda path, source: _dig(source.variable_or(path[0], MISSING), path[1:]),
+}

@@ -1,0 +1,197 @@
+"""What a workflow is given and what comes out of it, as records that survive JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llmspell_core.errors import LLMSpellError, ValidationError
+from llmspell_core.messages import AgentInput, Media, Record, as_list, new_id, plain
+from llmspell_core.workflow.strategy import CONTINUE, FAIL_FAST, ErrorStrategy
+
+__all__ = ["Definition", "StepResult", "WorkflowConfig", "WorkflowResult", "WorkflowStatus", "workflow_input"]
+
+WorkflowStatus = Literal["pending", "running", "completed", "failed", "cancelled", "partially_completed"]
+TEXT_KEYS = ("text", "input", "prompt", "message", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowConfig(Record):
+    """Limits and error handling. Times in seconds, None: unlimited."""
+
+    max_execution_time: float | None = 300
+    default_step_timeout: float | None = 30
+    max_retry_attempts: int = 3
+    retry_delay_ms: float = 1000
+    exponential_backoff: bool = True
+    continue_on_error: bool = False
+    default_error_strategy: ErrorStrategy = FAIL_FAST
+    retry_only_retryable: bool = False
+
+    @classmethod
+    def fast(cls) -> WorkflowConfig:
+        return cls(60, 10, 1, 500, exponential_backoff=False)
+
+    @classmethod
+    def robust(cls) -> WorkflowConfig:
+        strategy = ErrorStrategy("retry", 5, 2000)
+        return cls(1800, 120, 5, 2000, continue_on_error=True, default_error_strategy=strategy)
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> WorkflowConfig:
+        """From a workflow's table: `config` (a word or a table), `timeout_ms`, `error_strategy`, `max_retries`."""
+        given = table.get("config")
+        if isinstance(given, WorkflowConfig):
+            base = given
+        elif given in ("fast", "robust"):
+            base = cls.fast() if given == "fast" else cls.robust()
+        else:
+            base = cls.from_dict(given) if isinstance(given, Mapping) else cls()
+        changes = _config_changes(table, base)
+        return cls(**{name: changes.get(name, getattr(base, name)) for name in cls.__slots__})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> WorkflowConfig:
+        known = {k: v for k, v in data.items() if k in cls.__slots__}
+        if "default_error_strategy" in known:
+            known["default_error_strategy"] = ErrorStrategy.read(known["default_error_strategy"])
+        return cls(**known)
+
+    @property
+    def strategy(self) -> ErrorStrategy:
+        """What holds for steps that say nothing."""
+        if self.continue_on_error and self.default_error_strategy.kind == "fail_fast":
+            return CONTINUE
+        return self.default_error_strategy
+
+
+def _config_changes(table: Mapping[str, Any], base: WorkflowConfig) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    limit = table.get("timeout_ms")
+    if limit is not None:
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit <= 0:
+            raise ValidationError("'timeout_ms' must be more than 0", field="timeout_ms")
+        changes["max_execution_time"] = limit / 1000
+    retries, strategy = table.get("max_retries"), table.get("error_strategy", table.get("on_error"))
+    if strategy is not None:
+        changes["default_error_strategy"] = ErrorStrategy.read(strategy, "workflow")
+    if isinstance(retries, (int, float)) and retries > 0:
+        changes["default_error_strategy"] = ErrorStrategy("retry", int(retries) + 1, base.retry_delay_ms)
+    return changes
+
+
+@dataclass(slots=True)
+class Definition:
+    """A workflow as it was written: what all types have in common, and in `options` the rest."""
+
+    type: str
+    name: str
+    description: str = ""
+    config: WorkflowConfig = field(default_factory=WorkflowConfig)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, type_: str, table: Mapping[str, Any] | list[Any]) -> Definition:
+        """From a table; a bare list is taken for its steps."""
+        given = dict(table) if isinstance(table, Mapping) else {"steps": as_list(table)}
+        name = given.get("name") or new_id("workflow")
+        if not isinstance(name, str):
+            raise ValidationError("a workflow's name is a string", field="name")
+        return cls(type_, name, str(given.get("description") or ""), WorkflowConfig.read(given), given)
+
+    def option(self, *names: str, default: Any = None) -> Any:
+        """The first of these options that is set."""
+        return next((self.options[n] for n in names if self.options.get(n) is not None), default)
+
+    def number(self, *names: str, default: int, least: int = 1) -> int:
+        """A whole number. Raises: ValidationError naming the option."""
+        value = self.option(*names, default=default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < least:
+            raise ValidationError(f"'{names[0]}' must be a whole number, at least {least}", field=names[0])
+        return int(value)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.option(name, default=default)
+        if not isinstance(value, bool):
+            raise ValidationError(f"'{name}' must be true or false", field=name)
+        return value
+
+
+@dataclass(slots=True)
+class StepResult(Record):
+    """How one step went. `details` is all that is known of the output (a tool's envelope, a nested workflow's result)."""
+
+    step_id: str
+    step_name: str
+    success: bool = False
+    output: Any = None
+    error: str | None = None
+    duration_ms: float = 0.0
+    retry_count: int = 0
+    step_type: str = ""
+    target: str = ""
+    skipped: bool = False
+    tolerated: bool = False
+    fallback_used: bool = False
+    error_type: str | None = None
+    details: Any = None
+    exception: LLMSpellError | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.duration_ms / 1000
+
+    def to_dict(self) -> dict[str, Any]:
+        data = {name: plain(getattr(self, name)) for name in self.__slots__ if name != "exception"}
+        return data | {"duration": self.duration}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StepResult:
+        known = {k: v for k, v in data.items() if k in cls.__slots__ and k != "exception"}
+        return cls(**known)
+
+    @property
+    def stops(self) -> bool:
+        """Whether the steps after it must not run."""
+        return not (self.success or self.skipped or self.tolerated)
+
+
+@dataclass(slots=True)
+class WorkflowResult(Record):
+    """How a run went. Outputs live in the state under `state_keys`; `metadata` holds them too, for the caller at hand."""
+
+    execution_id: str
+    workflow_type: str
+    workflow_name: str
+    success: bool = False
+    status: WorkflowStatus = "pending"
+    summary: str = ""
+    state_keys: list[str] = field(default_factory=list)
+    steps_executed: int = 0
+    steps_failed: int = 0
+    steps_skipped: int = 0
+    duration: float = 0.0
+    error: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def workflow_input(value: AgentInput | str | Mapping[str, Any] | None) -> AgentInput:
+    """An input for a workflow: every field of a table stays available to placeholders.
+
+    `text` (or `input`, `prompt`, ...) becomes the text; a bare string is `text`.
+    """
+    if isinstance(value, AgentInput):
+        return value
+    if value is None or value == []:
+        return AgentInput()
+    if isinstance(value, str):
+        return AgentInput(text=value)
+    if not isinstance(value, Mapping):
+        raise ValidationError(f"a workflow's input is a table, got {type(value).__name__}", field="input")
+    text = next((value[k] for k in TEXT_KEYS if isinstance(value.get(k), str)), "")
+    given = value.get("parameters")
+    fields = {**(given if isinstance(given, Mapping) else {}), **{k: v for k, v in value.items() if k != "media"}}
+    media = [Media.from_dict(m) for m in value.get("media") or () if isinstance(m, Mapping) and "data" in m]
+    return AgentInput(text=text, media=media, parameters=fields)

@@ -1,0 +1,281 @@
+"""One execution of a workflow: its data, its results, and the running of its steps.
+
+A workflow type gets a `WorkflowRun` and arranges steps with `sequence`, `step`, `frame` and `holds`; attempts, time
+limits, strategies, hooks, events and the state are taken care of here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import LLMSpellError, WorkflowError
+from llmspell_core.executor import Done, Job
+from llmspell_core.messages import AgentInput, new_id, plain
+from llmspell_core.workflow.attempt import StepRunner
+from llmspell_core.workflow.condition import Condition
+from llmspell_core.workflow.frame import Frame
+from llmspell_core.workflow.order import in_order
+from llmspell_core.workflow.record import StepResult
+from llmspell_core.workflow.step import Step
+
+if TYPE_CHECKING:
+    from llmspell_core.context import ExecutionContext
+    from llmspell_core.workflow.workflow import Workflow
+
+__all__ = ["Progress", "WorkflowRun"]
+
+log = logging.getLogger("llmspell.workflow")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How a list of steps went. `stopped`: the failure after which the rest did not run."""
+
+    results: list[StepResult] = field(default_factory=list)
+    stopped: StepResult | None = None
+
+    @property
+    def successful(self) -> int:
+        return sum(r.success for r in self.results)
+
+    @property
+    def failed(self) -> int:
+        return sum(not r.success and not r.skipped for r in self.results)
+
+    @property
+    def output(self) -> Any:
+        """Of the last step that succeeded."""
+        return next((r.output for r in reversed(self.results) if r.success), None)
+
+
+class WorkflowRun:
+    """Everything of one execution; nothing of it is shared with another one."""
+
+    def __init__(self, workflow: Workflow, input: AgentInput, context: ExecutionContext, steps: Iterable[Step]) -> None:
+        self.id = new_id()
+        self.workflow = workflow
+        self.input = input
+        self.fields: dict[str, Any] = {k: v for k, v in input.parameters.items() if k != "parameters"}
+        self.context = context
+        self.desk: Any = context.desk
+        self.shared: dict[str, Any] = dict(workflow.shared)
+        self.step_names = frozenset(step.name for step in steps)
+        self.results: dict[str, StepResult] = {}
+        self.history: list[StepResult] = []
+        self.branches: dict[str, dict[str, StepResult]] = {}
+        self.agent_outputs: dict[str, Any] = {}
+        self.state_keys: list[str] = []
+        self.started = time.perf_counter()
+        self.root = Frame(self)
+        self.undo: list[tuple[Step, Frame]] = []
+        self._runner = StepRunner(self)
+        self._index = 0
+
+    @property
+    def elapsed_ms(self) -> int:
+        return round((time.perf_counter() - self.started) * 1000)
+
+    # -- what types use -----------------------------------------------------------------------------------------------
+
+    async def sequence(self, steps: Sequence[Step], frame: Frame | None = None) -> Progress:
+        """Run steps one after the other, in the order of their dependencies, until one fails for good."""
+        frame, done = frame or self.root, Progress()
+        previous: Step | None = None
+        for step in in_order(steps):
+            if previous is not None:
+                data = {"from_step": previous.name, "to_step": step.name}
+                await self.phase("WorkflowStageTransition", data, "workflow_step_boundary")
+            result = await self.step(step, frame, blocked=_blocker(step, done.results))
+            done.results.append(result)
+            previous = step
+            if result.stops:
+                done.stopped = result
+                break
+        return done
+
+    async def step(self, step: Step, frame: Frame | None = None, *, blocked: str | None = None) -> StepResult:
+        """Run one step and write down how it went. Failure is a result; only cancellation is raised."""
+        frame = frame or self.root
+        result = await self.attempt(step, frame, blocked=blocked)
+        await self.record(step, result, frame)
+        return result
+
+    async def attempt(self, step: Step, frame: Frame, *, blocked: str | None = None) -> StepResult:
+        """Run one step without writing anything down."""
+        self._index += 1
+        return await self._runner.run(step, frame, self._index, blocked)
+
+    async def scatter(self, work: Iterable[tuple[Step, Frame]], *, limit: int) -> AsyncIterator[tuple[int, StepResult]]:
+        """Run many independent steps through the runtime's executor, at most `limit` at once.
+
+        Yields position and result as they are ready; `work` is drawn from lazily. Close it early to cancel the rest.
+        """
+        open_: dict[int, tuple[Step, Frame]] = {}
+
+        async def here(job: Job) -> StepResult:
+            return await self.attempt(*open_[job.index])
+
+        answers = self.desk.workflows.executor().run(self._jobs(work, open_), here, limit=limit)
+        async with aclosing(answers):
+            async for done in answers:
+                step, frame = open_.pop(done.index)
+                result = _result_of(step, done)
+                await self.record(step, result, frame)
+                yield done.index, result
+
+    def _jobs(self, work: Iterable[tuple[Step, Frame]], open_: dict[int, tuple[Step, Frame]]) -> Iterator[Job]:
+        config = self.workflow.config.to_dict()
+        for index, (step, frame) in enumerate(work):
+            open_[index] = (step, frame)
+            outputs = {name: r.output for name, r in self.results.items() if r.success}
+            fields = {**self.fields, "text": self.input.text}
+            yield Job(
+                index, step.to_dict(), fields, frame.variables, self.shared, outputs, config, portable=step.portable
+            )
+
+    async def record(self, step: Step, result: StepResult, frame: Frame) -> None:
+        """Make a result known to later steps, and to the state."""
+        frame.results[step.name] = self.results[step.name] = result
+        self.history.append(result)
+        if result.success and step.compensate is not None:
+            self.undo.append((step.compensate, frame))
+        if result.success and step.kind == "agent":
+            self.agent_outputs[result.target] = result.output
+        await self._save(step, result, frame)
+
+    async def holds(
+        self, condition: Condition, frame: Frame | None = None, *, name: str = "", limit: float = 1.0
+    ) -> bool:
+        """Evaluate a condition. Raises: WorkflowError naming it, when it cannot be evaluated or takes too long."""
+        await self.phase("condition_evaluation", {"condition": name, "type": condition.kind})
+        try:
+            async with asyncio.timeout(limit):
+                return await condition.holds(frame or self.root)
+        except TimeoutError:
+            reason = f"it took longer than {limit:g} s"
+        except WorkflowError as error:
+            reason = error.message
+        label = f"condition '{name}'" if name else "a condition"
+        raise WorkflowError(f"{label} could not be evaluated: {reason}", workflow=self.workflow.name)
+
+    def failure(self, result: StepResult) -> WorkflowError:
+        """The error of a workflow that stopped at this step."""
+        made = WorkflowError(
+            f"step '{result.step_name}' failed: {result.error}",
+            hint=result.exception.hint if result.exception else None,
+            step=result.step_name,
+            workflow=self.workflow.name,
+        )
+        made.__cause__ = result.exception
+        return made
+
+    async def set_shared(self, updates: Mapping[str, Any]) -> None:
+        """Change shared data of this run; conditions and placeholders see it at once."""
+        if updates:
+            self.shared.update(updates)
+            await self.phase("workflow_shared_data", {"updates": plain(updates)})
+            self.emit("workflow.state.updated", {"keys": sorted(updates)})
+
+    async def phase(self, point: str, data: dict[str, Any], *more: str) -> None:
+        """Tell hooks and the workflow's own listeners that the run has come to `point` (and to the points in `more`).
+
+        Raises:
+            CancelledByHookError: a hook said no.
+        """
+        for name in (point, *more):
+            await self.workflow.notify(name, data, self)
+            if name in self.desk.hooks.active:
+                hook = self.desk.hooks.context(name, self.workflow, self.context, {**self.about(), **data})
+                await self.desk.hooks.run(hook)
+
+    def emit(self, event: str, data: dict[str, Any]) -> None:
+        if self.desk.events.wants(event):
+            self.desk.events.emit(event, {**self.about(), **data}, self.context)
+
+    def about(self) -> dict[str, Any]:
+        workflow = self.workflow
+        return {
+            "workflow_id": workflow.id,
+            "workflow_name": workflow.name,
+            "workflow_type": workflow.type,
+            "execution_id": self.id,
+        }
+
+    # -- the state ----------------------------------------------------------------------------------------------------
+
+    async def put(self, key: str, value: Any) -> None:
+        """Write `workflow:<execution>:<key>`. Raises: WorkflowError when the store refuses."""
+        full = f"workflow:{self.id}:{key}"
+        try:
+            await self.desk.state.set(full, plain(value))
+        except LLMSpellError as error:
+            raise WorkflowError(f"the state could not be written: {error.message}", hint=error.hint) from error
+        if full not in self.state_keys:
+            self.state_keys.append(full)
+
+    async def _save(self, step: Step, result: StepResult, frame: Frame) -> None:
+        metadata = {k: v for k, v in result.to_dict().items() if k not in {"output", "skipped", "tolerated"}}
+        await self.put(f"step:{step.name}:metadata", metadata)
+        if not result.success:
+            return
+        record = {
+            "step_name": step.name,
+            "step_id": step.id,
+            "output": result.output,
+            "duration_ms": result.duration_ms,
+            "retry_count": result.retry_count,
+        }
+        await self.put(step.name, record)
+        await self.put(f"step:{step.name}:output", result.output)
+        if frame.label:
+            await self.put(f"{frame.label}:{step.name}", record)
+        if step.kind in {"agent", "workflow"}:
+            place = f"{'agent' if step.kind == 'agent' else 'nested'}:{result.target}"
+            await self.put(f"{place}:output", result.output)
+            await self.put(f"{place}:metadata", metadata)
+
+    async def roll_back(self, error: LLMSpellError) -> list[dict[str, Any]]:
+        """Undo finished steps that say how, last first; a compensation that fails does not keep the others from running."""
+        undone = []
+        while self.undo:
+            step, frame = self.undo.pop()
+            data = {"step_name": step.name, "error": error.message}
+            try:
+                await self.phase("WorkflowRollback", data)
+            except LLMSpellError as refused:
+                undone.append({"step": step.name, "success": False, "error": refused.message})
+                continue
+            result = await self.attempt(step, frame)
+            undone.append({"step": step.name, "success": result.success, "error": result.error})
+            if not result.success:
+                log.warning("compensation %s of workflow %s failed: %s", step.name, self.workflow.name, result.error)
+        return undone
+
+
+def _blocker(step: Step, results: list[StepResult]) -> str | None:
+    """The dependency that did not succeed."""
+    for wanted in step.dependencies:
+        found = next((r for r in results if wanted in {r.step_name, r.step_id}), None)
+        if found is not None and not found.success:
+            return found.step_name
+    return None
+
+
+def _result_of(step: Step, done: Done) -> StepResult:
+    """The result of a job, wherever it ran."""
+    if isinstance(done.value, StepResult):
+        return done.value
+    if isinstance(done.value, Mapping):
+        return StepResult.from_dict(done.value)
+    error = done.error
+    message = error.message if isinstance(error, LLMSpellError) else f"{type(error).__name__}: {error}"
+    failed = StepResult(step.id, step.name, error=message, step_type=step.kind, target=step.target_name)
+    failed.exception = error if isinstance(error, LLMSpellError) else WorkflowError(message, step=step.name)
+    failed.error_type = "Unknown"
+    return failed

@@ -1,0 +1,161 @@
+"""The workflows of one runtime: made from their types, found by id or name, with the circuit breakers they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import NotFoundError, PluginError, ValidationError
+from llmspell_core.workflow.record import Definition
+from llmspell_core.workflow.strategy import Breaker, BreakerSettings
+from llmspell_core.workflow.workflow import Workflow, WorkflowType
+
+if TYPE_CHECKING:
+    from llmspell_core.component import BaseAgent
+    from llmspell_core.executor import Executor
+    from llmspell_core.runtime import Runtime
+    from llmspell_core.workflow.run import WorkflowRun
+    from llmspell_core.workflow.step import Step
+
+__all__ = ["Workflows"]
+
+
+class Workflows(Mapping[str, Workflow]):
+    """Registered workflows by id; `find` also knows names."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._instances: dict[str, Workflow] = {}
+        self._breakers: dict[tuple[str, str, BreakerSettings], Breaker] = {}
+        self._executor: Executor | None = None
+
+    def __getitem__(self, key: str) -> Workflow:
+        return self._instances[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._instances)
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    # -- making -------------------------------------------------------------------------------------------------------
+
+    def type(self, name: str) -> type[WorkflowType]:
+        """The class of a workflow type. Raises: NotFoundError, with the package to install; PluginError."""
+        kind = self._runtime.registry.load("workflows", name)
+        if not (isinstance(kind, type) and issubclass(kind, WorkflowType)):
+            raise PluginError(
+                f"workflow type '{name}' is not a WorkflowType", hint="Its author must fix it.", plugin=name
+            )
+        return kind
+
+    def types(self) -> list[str]:
+        return self._runtime.registry.names("workflows")
+
+    def make(self, type_: str, table: Mapping[str, Any] | list[Any], *, register: bool = True) -> Workflow:
+        """A workflow from the table that scripts write.
+
+        Raises:
+            NotFoundError: no such type. ValidationError: a step, a strategy or an option is wrong.
+        """
+        made = Workflow(Definition.read(type_, table), self.type(type_))
+        if register:
+            self.add(made)
+        return made
+
+    def add(self, workflow: Workflow) -> None:
+        self._instances[workflow.id] = workflow
+
+    # -- finding ------------------------------------------------------------------------------------------------------
+
+    def find(self, id_or_name: str) -> Workflow:
+        """By id, else the newest of that name. Raises: NotFoundError "Workflow not found"."""
+        found = self._instances.get(id_or_name)
+        if found is None:
+            found = next((w for w in reversed(self._instances.values()) if w.name == id_or_name), None)
+        if found is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(id_or_name, [w.name for w in self._instances.values()], n=3)
+            hint = f"Did you mean {', '.join(near)}?" if near else "Build it first, or call Workflow.list()."
+            raise NotFoundError(
+                f"Workflow not found: {id_or_name}", hint=hint, what="workflows", name=id_or_name, near=near
+            )
+        return found
+
+    def remove(self, id_or_name: str) -> None:
+        """Raises: NotFoundError."""
+        del self._instances[self.find(id_or_name).id]
+
+    def discard(self, workflow: Workflow) -> None:
+        self._instances.pop(workflow.id, None)
+
+    def clear(self) -> None:
+        self._instances.clear()
+
+    # -- what running workflows ask for ---------------------------------------------------------------------------------
+
+    def nested(self, target: Any, parent: Workflow) -> Workflow:
+        """The workflow of a step: an instance, a name, or a table written in place."""
+        if isinstance(target, Workflow):
+            return target
+        if isinstance(target, str):
+            return self.find(target)
+        if isinstance(target, Mapping):
+            made = self.make(str(target.get("type") or "sequential"), target, register=False)
+            made.default_error_handler = parent.default_error_handler
+            return made
+        raise ValidationError(
+            f"a workflow is an instance, a name or a table, got {type(target).__name__}", field="workflow"
+        )
+
+    def agent(self, step: Step, run: WorkflowRun) -> BaseAgent:
+        """The agent of a step, with the tools that the step adds. Raises: NotFoundError."""
+        from llmspell_core.component import BaseAgent
+
+        target = step.target
+        found = target if isinstance(target, BaseAgent) else self._runtime.agent_for(_agent_name(step))
+        missing = [tool for tool in step.tools if tool not in getattr(found, "tool_names", list)()]
+        if not missing:
+            return found
+        return self._with_tools(found, missing)
+
+    def _with_tools(self, agent: Any, tools: list[str]) -> BaseAgent:
+        """An agent like this one that may also use `tools`; it has a conversation of its own."""
+        from llmspell_core.agent import LLMAgent
+
+        if not isinstance(agent, LLMAgent):
+            raise ValidationError(f"agent '{agent.name}' cannot be given tools", field="tools")
+        for tool in tools:
+            self._runtime.tool_for(tool)
+        allowed = (*agent.config.allowed_tools, *tools)
+        return LLMAgent(replace(agent.config, name=agent.name, allowed_tools=allowed), self._runtime)
+
+    def breaker(self, kind: str, name: str, settings: BreakerSettings) -> Breaker:
+        """The circuit of a step target, shared by all workflows of the runtime that watch it in the same way."""
+        key = (kind, name, settings)
+        if key not in self._breakers:
+            self._breakers[key] = Breaker(settings)
+        return self._breakers[key]
+
+    def executor(self) -> Executor:
+        """The configured executor (`workflows.executor`, by default `local`). Raises: NotFoundError, PluginError."""
+        if self._executor is None:
+            from llmspell_core.executor import Executor
+
+            name = str(self._runtime.config.get("workflows.executor") or "local")
+            made = self._runtime.registry.get("executors", name)
+            if not isinstance(made, Executor):
+                raise PluginError(f"executor '{name}' is not an Executor", hint="Its author must fix it.", plugin=name)
+            self._executor = made
+            self._runtime.on_close(made.close)
+        return self._executor
+
+
+def _agent_name(step: Step) -> str:
+    target = step.target
+    name = target if isinstance(target, str) else target.get("name") if isinstance(target, Mapping) else None
+    if not isinstance(name, str):
+        raise ValidationError(f"step '{step.name}': an agent is an instance or a name", field="agent")
+    return name

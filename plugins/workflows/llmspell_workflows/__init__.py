@@ -1,0 +1,1 @@
+"""The workflow types that come with llmspell."""

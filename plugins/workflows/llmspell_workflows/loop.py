@@ -1,0 +1,248 @@
+"""A body of steps, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmspell_core.errors import ValidationError
+from llmspell_core.messages import as_list
+from llmspell_core.workflow import (
+    Condition,
+    Definition,
+    Frame,
+    Outcome,
+    Progress,
+    Step,
+    WorkflowRun,
+    WorkflowType,
+    read_steps,
+)
+from llmspell_core.workflow.placeholder import substitute
+
+__all__ = ["Loop"]
+
+WHILE_LIMIT = 100
+ITERATOR = "Use iterator = {range = {...}}, {collection = {...}} or {while_condition = ...}."
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    condition: Condition
+    message: str
+
+    @classmethod
+    def read(cls, value: Any) -> Break:
+        if isinstance(value, Mapping) and "type" not in value:
+            given = value.get("expression", value.get("condition", value.get("evaluate")))
+            condition = Condition.read(given)
+            return cls(condition, str(value.get("message") or _text(given)))
+        return cls(Condition.read(value), _text(value))
+
+
+class Loop(WorkflowType):
+    name = "loop"
+    description = "Runs its body for every item of a list, every number of a range, or while a condition holds."
+    features = ("collections", "ranges", "while conditions", "break conditions", "aggregation")
+    steps_option = "body"
+
+    def __init__(self, definition: Definition) -> None:
+        super().__init__(definition)
+        self.body = read_steps(
+            _flat([*as_list(definition.option("body")), *as_list(definition.option("steps"))]), "body"
+        )
+        given = definition.option("iterator", default={})
+        if not isinstance(given, Mapping):
+            raise ValidationError("a loop's iterator is a table", field="iterator", hint=ITERATOR)
+        self.iterator = _Iterator(definition, {**definition.options, **given})
+        self.breaks = tuple(Break.read(b) for b in as_list(definition.option("break_conditions")))
+        self.aggregate = _aggregation(definition.option("aggregation_strategy", "aggregation", default="collect_all"))
+        self.delay = float(definition.option("iteration_delay_ms", default=0)) / 1000
+        self.tolerant = definition.flag("continue_on_error", default=False) or definition.config.strategy.tolerate
+
+    def all_steps(self) -> Iterable[Step]:
+        return self.body
+
+    async def run(self, run: WorkflowRun) -> Outcome:
+        results: list[Any] = []
+        failed = completed = 0
+        reason = "completed"
+        total, items = self.iterator.items(run)
+        for index, item in enumerate(items):
+            frame = run.root.child(_variables(index, item, total), label=f"iteration_{index}")
+            if not await self.iterator.goes_on(run, frame):
+                reason = "condition is false"
+                break
+            if index and self.delay:
+                await asyncio.sleep(self.delay)
+            done = await self._iteration(run, frame, index)
+            completed += not done.failed
+            failed += done.failed > 0
+            results.append(done.output)
+            stop = await self._break(run, frame)
+            if stop is not None:
+                reason = stop
+                break
+        else:
+            reason = self.iterator.end(total)
+        await run.phase("loop_termination", {"iterations": len(results), "break_reason": reason})
+        return await self._outcome(run, results, completed, failed, reason)
+
+    async def _iteration(self, run: WorkflowRun, frame: Frame, index: int) -> Progress:
+        await run.set_shared({k: frame.variables[k] for k in ("loop_index", "current_item", "total_iterations")})
+        await run.phase("loop_iteration_start", {"iteration": index})
+        done = await run.sequence(self.body, frame)
+        if done.stopped is not None and not self.tolerant:
+            raise run.failure(done.stopped)
+        await run.phase("loop_iteration_complete", {"iteration": index, "success": not done.failed})
+        return done
+
+    async def _break(self, run: WorkflowRun, frame: Frame) -> str | None:
+        for each in self.breaks:
+            if await run.holds(each.condition, frame, name=each.message):
+                return each.message
+        return None
+
+    async def _outcome(self, run: WorkflowRun, results: list[Any], completed: int, failed: int, reason: str) -> Outcome:
+        aggregated = self.aggregate(results)
+        await run.put("aggregated", aggregated)
+        extra = {
+            **self.iterator.facts(),
+            "continue_on_error": self.tolerant,
+            "total_iterations": len(results),
+            "completed_iterations": completed,
+            "failed_iterations": failed,
+            "aggregated_results": aggregated,
+            "break_reason": reason,
+        }
+        return Outcome(output=results[-1] if results else None, extra=extra, success=not failed)
+
+
+class _Iterator:
+    """What a loop goes over. `option` is the definition's table with the iterator's laid over it."""
+
+    def __init__(self, definition: Definition, option: Mapping[str, Any]) -> None:
+        self.limit = definition.number("max_iterations", default=0, least=0) or _whole(option.get("max_iterations"))
+        self.range = _read_range(option["range"]) if option.get("range") is not None else None
+        self.collection = option.get("collection")
+        condition = option.get("while_condition", option.get("while"))
+        extra = option.get("loop_condition")
+        self.conditions = tuple(Condition.read(c) for c in (condition, extra) if c is not None)
+        self.text = _text(condition if condition is not None else extra) if self.conditions else None
+        if self.range is None and self.collection is None and not self.conditions:
+            raise ValidationError(
+                "a loop needs an iterator: range, collection or while_condition", field="iterator", hint=ITERATOR
+            )
+        self.kind = "range" if self.range is not None else "collection" if self.collection is not None else "while"
+
+    def items(self, run: WorkflowRun) -> tuple[int | None, Iterator[Any]]:
+        """How many there will be at most, None when nobody knows; and the items."""
+        if self.kind == "while":
+            limit = self.limit or WHILE_LIMIT
+            return None, iter(range(limit))
+        values = self.range if self.range is not None else self._values(run)
+        total = min(len(values), self.limit) if self.limit else len(values)
+        return total, iter(values[:total])
+
+    def _values(self, run: WorkflowRun) -> list[Any]:
+        found = substitute(self.collection, run.root)
+        if isinstance(found, str):
+            found = run.root.shared_value(found)
+        if isinstance(found, Mapping) and not found:
+            return []
+        if not isinstance(found, (list, tuple)):
+            raise ValidationError("a loop's collection must be a list", field="collection")
+        return list(found)
+
+    async def goes_on(self, run: WorkflowRun, frame: Frame) -> bool:
+        for condition in self.conditions:
+            if not await run.holds(condition, frame, name="loop condition"):
+                return False
+        return True
+
+    def end(self, total: int | None) -> str:
+        return "completed" if total is not None else f"max_iterations ({self.limit or WHILE_LIMIT}) reached"
+
+    def facts(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"iterator_type": self.kind}
+        if self.range is not None:
+            found |= {"range_start": self.range.start, "range_end": self.range.stop, "range_step": self.range.step}
+        if self.kind == "while" or self.text is not None:
+            found["condition"] = self.text
+        if self.limit or self.kind == "while":
+            found["max_iterations"] = self.limit or WHILE_LIMIT
+        return found
+
+
+def _variables(index: int, item: Any, total: int | None) -> dict[str, Any]:
+    return {
+        "loop_index": index,
+        "current_index": index,
+        "iteration": index,
+        "current_item": item,
+        "current_value": item,
+        "total_iterations": total,
+    }
+
+
+def _read_range(value: Any) -> range:
+    if not isinstance(value, Mapping):
+        raise ValidationError("a loop's range is a table with start, end and step", field="range")
+    start, end, step = (value.get(k, d) for k, d in (("start", 0), ("end", None), ("step", 1)))
+    for name, number in (("start", start), ("end", end), ("step", step)):
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or number != int(number):
+            raise ValidationError(f"range: '{name}' must be a whole number", field=name)
+    if int(step) == 0:
+        raise ValidationError("range: 'step' must not be 0", field="step")
+    return range(int(start), int(end), int(step))  # type: ignore[arg-type]  # None was refused above
+
+
+def _whole(value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1:
+        raise ValidationError("'max_iterations' must be more than 0", field="max_iterations")
+    return int(value)
+
+
+def _aggregation(value: Any) -> Callable[[list[Any]], Any]:
+    table = value if isinstance(value, Mapping) else {"type": value}
+    word = str(table.get("type")).replace("_", "").lower()
+    number = _whole(table.get("n", table.get("count"))) or 1
+    found: dict[str, Callable[[list[Any]], Any]] = {
+        "collectall": lambda results: results,
+        "lastonly": lambda results: results[-1] if results else None,
+        "firstn": lambda results: results[:number],
+        "lastn": lambda results: results[-number:],
+        "none": lambda _: None,
+    }
+    if word not in found:
+        raise ValidationError(
+            f"Unknown aggregation strategy: {table.get('type')}",
+            field="aggregation_strategy",
+            hint="Use collect_all, last_only, {type='first_n', n=3}, {type='last_n', n=3} or none.",
+        )
+    return found[word]
+
+
+def _flat(entries: list[Any]) -> list[Any]:
+    """`body({steps = {...}})` and `body({step, step})` as well as steps one by one."""
+    found: list[Any] = []
+    for entry in entries:
+        if isinstance(entry, list):
+            found += entry
+        elif isinstance(entry, Mapping) and "steps" in entry and "type" not in entry:
+            found += as_list(entry["steps"])
+        else:
+            found.append(entry)
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return str(value.get("expression") or value.get("type") or "condition")
+    return "function" if callable(value) else str(value)

@@ -1,0 +1,186 @@
+"""Branches at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmspell_core.errors import ValidationError, WorkflowError
+from llmspell_core.messages import as_list
+from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, read_steps
+
+__all__ = ["Branch", "Parallel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A sequence of steps that runs beside others. `timeout` in seconds."""
+
+    name: str
+    steps: tuple[Step, ...]
+    description: str = ""
+    required: bool = True
+    timeout: float | None = None
+
+    @classmethod
+    def read(cls, value: Any, number: int) -> Branch:
+        """A table with `steps`, or one step that is a branch of its own."""
+        if not isinstance(value, Mapping):
+            raise ValidationError(f"a branch is a table, got {type(value).__name__}", field="branches")
+        table = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
+        alone = "steps" not in table or "type" in table  # a step, perhaps an inline workflow with steps of its own
+        name = str(table.get("name") or f"branch_{number}")
+        steps = read_steps({**table, "name": name} if alone else table["steps"], f"{name}_step")
+        milliseconds = None if alone else table.get("timeout_ms")
+        required = table.get("required") is not False and table.get("optional") is not True
+        limit = milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
+        return cls(name, steps, str(table.get("description") or ""), required, limit)
+
+
+@dataclass(slots=True)
+class BranchResult:
+    branch: Branch
+    done: Progress = field(default_factory=Progress)
+    duration_ms: float = 0.0
+    error: str | None = None
+    cancelled: bool = False
+
+    @property
+    def success(self) -> bool:
+        return self.error is None and not self.cancelled and not self.done.failed
+
+    @property
+    def stopped(self) -> bool:
+        return self.error is not None or self.done.stopped is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "branch_name": self.branch.name,
+            "success": self.success,
+            "required": self.branch.required,
+            "duration_ms": self.duration_ms,
+            "error": self.reason(),
+            "step_results": [result.to_dict() for result in self.done.results],
+        }
+
+    def reason(self) -> str | None:
+        failed = next((r.error for r in self.done.results if not r.success and not r.skipped), None)
+        return self.error or failed or ("cancelled" if self.cancelled else None)
+
+
+class Parallel(WorkflowType):
+    name = "parallel"
+    description = "Runs branches at the same time; succeeds when every required branch does."
+    features = ("concurrency limit", "required and optional branches", "fail fast", "time limits")
+
+    def __init__(self, definition: Definition) -> None:
+        super().__init__(definition)
+        entries = [*as_list(definition.option("branches")), *as_list(definition.option("steps"))]
+        entries += [_agent_entry(agent) for agent in as_list(definition.option("agents"))]
+        self.branches = tuple(Branch.read(entry, i) for i, entry in enumerate(entries, 1))
+        names = [branch.name for branch in self.branches]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValidationError(f"two branches are named '{twice}'", field="branches")
+        self.max_concurrency = definition.number("max_concurrency", default=4)
+        tolerant = definition.config.strategy.tolerate
+        self.fail_fast = definition.flag("fail_fast", default=not tolerant)
+        self.continue_on_optional = definition.flag("continue_on_optional_failure", default=True)
+        self.tolerant = tolerant
+
+    def all_steps(self) -> Iterable[Step]:
+        return tuple(step for branch in self.branches for step in branch.steps)
+
+    def plan(self) -> list[str]:
+        from llmspell_core.workflow.order import in_order
+
+        return [step.name for branch in self.branches for step in in_order(branch.steps)]
+
+    async def run(self, run: WorkflowRun) -> Outcome:
+        await run.phase("parallel_fork", {"branches": [b.name for b in self.branches]})
+        results, stopped_early = await self._run_branches(run)
+        await run.phase("parallel_join", {"branches": {r.branch.name: r.success for r in results}})
+        failed = [r for r in results if not r.success and self._counts(r)]
+        broken = next((r for r in failed if r.stopped), None)
+        if broken is not None and not self.tolerant:
+            raise _failure(run, broken, stopped_early)
+        extra = self._extra(results, stopped_early)
+        outputs = {r.branch.name: r.done.output for r in results if r.success}
+        return Outcome(output=outputs, extra=extra, success=not failed)
+
+    def _counts(self, result: BranchResult) -> bool:
+        """Whether the failure of this branch is one of the workflow."""
+        return result.branch.required or not self.continue_on_optional
+
+    async def _run_branches(self, run: WorkflowRun) -> tuple[list[BranchResult], bool]:
+        room = asyncio.Semaphore(self.max_concurrency)
+        results = [BranchResult(branch, cancelled=True) for branch in self.branches]
+        tasks = [asyncio.ensure_future(self._run_branch(run, result, room)) for result in results]
+        stopped = False
+        try:
+            for ended in asyncio.as_completed(tasks):
+                result = await ended
+                if self.fail_fast and result.stopped and self._counts(result):
+                    stopped = any(not task.done() for task in tasks)
+                    break
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return results, stopped
+
+    async def _run_branch(self, run: WorkflowRun, result: BranchResult, room: asyncio.Semaphore) -> BranchResult:
+        branch = result.branch
+        async with room:
+            started = time.perf_counter()
+            frame = run.root.child({"branch": branch.name}, label=f"branch_{branch.name}")
+            run.branches[branch.name] = frame.results
+            deadline = asyncio.timeout(branch.timeout)
+            try:
+                async with deadline:
+                    result.done = await run.sequence(branch.steps, frame)
+            except TimeoutError:
+                result.error = f"branch '{branch.name}' did not finish within {branch.timeout:g} s"
+            except WorkflowError as error:
+                result.error = error.message
+            result.cancelled = False
+            result.duration_ms = (time.perf_counter() - started) * 1000
+            await run.phase("parallel_synchronization", {"branch": branch.name, "success": result.success})
+        return result
+
+    def _extra(self, results: list[BranchResult], stopped_early: bool) -> dict[str, Any]:
+        return {
+            "total_branches": len(results),
+            "successful_branches": sum(r.success for r in results),
+            "failed_branches": sum(not r.success for r in results),
+            "stopped_early": stopped_early,
+            "max_concurrency": self.max_concurrency,
+            "fail_fast": self.fail_fast,
+            "branches": [result.to_dict() for result in results],
+        }
+
+
+def _agent_entry(agent: Any) -> dict[str, Any]:
+    """`agents = {{agent = "name", tools = {...}}, "other"}`: a branch for each."""
+    if isinstance(agent, Mapping) and "agent" in agent:
+        entry = dict(agent)
+        entry.setdefault(
+            "name", agent["agent"] if isinstance(agent["agent"], str) else getattr(agent["agent"], "name", None)
+        )
+        return entry
+    return {"name": agent if isinstance(agent, str) else getattr(agent, "name", None), "agent": agent}
+
+
+def _failure(run: WorkflowRun, result: BranchResult, stopped_early: bool) -> WorkflowError:
+    if result.done.stopped is None:
+        return WorkflowError(str(result.reason()), workflow=run.workflow.name)
+    made = run.failure(result.done.stopped)
+    rest = "; the other branches were stopped" if stopped_early else ""
+    told = WorkflowError(
+        f"branch '{result.branch.name}': {made.message}{rest}", hint=made.hint, step=made.step, workflow=made.workflow
+    )
+    told.__cause__ = made.__cause__
+    return told
