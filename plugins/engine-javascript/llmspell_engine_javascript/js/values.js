@@ -249,7 +249,7 @@ function revive(value) {
   }
   if (typeof value.$handle === "string") return makeHandle(value.$handle, value.id, value.fields);
   if (typeof value.$fn === "number") return functions[value.$fn] ?? null;
-  if (typeof value.$big === "string") return BigIntOf(value.$big);
+  if (typeof value.$big === "string" && matches(/^-?\d+$/, value.$big)) return BigIntOf(value.$big);
   const names = keys(value);
   for (let i = 0; i < names.length; i++) {
     defineProperty(value, names[i], { value: revive(value[names[i]]), enumerable: true, writable: true, configurable: true });
