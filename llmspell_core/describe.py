@@ -24,6 +24,8 @@ CONTRACTS = {
     "providers": "llmspell_core.provider:Provider",
     "engines": "llmspell_core.script.engine:ScriptEngine",
     "globals": "llmspell_core.script.declare:Global",
+    "workflows": "llmspell_core.workflow.workflow:WorkflowType",
+    "executors": "llmspell_core.executor:Executor",
 }
 EXTRAS = {
     "tools": ("requires_extra",),

@@ -22,6 +22,7 @@ WORDS = {
     "engines": "Script engine",
     "templates": "Template",
     "workflows": "Workflow type",
+    "executors": "Executor",
     "state_stores": "State store",
     "globals": "Script global",
     "hooks": "Hook plugin",

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from llmspell_core.scripts import Scripts
     from llmspell_core.template import Template
     from llmspell_core.tool import Tool
+    from llmspell_core.workflow import Workflow
+    from llmspell_core.workflows import Workflows
 
 __all__ = ["Runtime"]
 
@@ -95,6 +97,7 @@ class Runtime:
         self.policy = self._make_policy()
         self.providers = self._make_providers()
         self._scripts: Scripts | None = None
+        self._workflows: Workflows | None = None
 
     async def start(self) -> None:
         """Attach to the running event loop and let hook plugins in; `async with` does it after `open`."""
@@ -256,6 +259,33 @@ class Runtime:
         """
         input = AgentInput(parameters=dict(parameters))
         return await self.template_for(name).execute(input, context or self.context())
+
+    # -- workflows ------------------------------------------------------------------------------------------------
+
+    @property
+    def workflows(self) -> Workflows:
+        """Registered workflows, their types, and what running ones share."""
+        if self._workflows is None:
+            from llmspell_core.workflows import Workflows
+
+            self._workflows = Workflows(self)
+        return self._workflows
+
+    async def run_workflow(
+        self,
+        workflow: Workflow | str,
+        input: AgentInput | str | Mapping[str, Any] | None = None,
+        context: ExecutionContext | None = None,
+    ) -> AgentOutput:
+        """Execute a workflow, given as such, by id or by name; `metadata.extra` has outputs, status and counts.
+
+        Raises:
+            NotFoundError: "Workflow not found". WorkflowError: a step failed. TimeoutError: it took too long.
+        """
+        from llmspell_core.workflow import workflow_input
+
+        found = self.workflows.find(workflow) if isinstance(workflow, str) else workflow
+        return await found.execute(workflow_input(input), context or self.context())
 
     # -- scripts --------------------------------------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class StepRunner:
             {"message": error.message, **error.to_dict()}, {**self._about(step, 0, result.retry_count)}
         )
         result.tolerated = verdict == "skip"
-        return verdict == "retry"
+        return bool(verdict == "retry")
 
     def _worth_it(self, error: LLMSpellError) -> bool:
         return not self._config.retry_only_retryable or error.is_retryable()

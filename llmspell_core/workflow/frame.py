@@ -103,7 +103,7 @@ class Frame:
     def function_context(self) -> dict[str, Any]:
         """The table that custom steps and condition functions get."""
         run = self.run
-        seen = {**run.results, **self._all_results()}
+        seen = {**run.results, **self.all_results()}
         steps = {name: result.output for name, result in seen.items() if result.success}
         return {
             "input": {"text": run.input.text, **run.fields},
@@ -114,5 +114,5 @@ class Frame:
             **self.variables,
         }
 
-    def _all_results(self) -> dict[str, StepResult]:
-        return {**(self.parent._all_results() if self.parent else {}), **self.results}
+    def all_results(self) -> dict[str, StepResult]:
+        return {**(self.parent.all_results() if self.parent else {}), **self.results}

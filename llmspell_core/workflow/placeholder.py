@@ -146,8 +146,8 @@ def _step_dotted(path: list[str], source: Source) -> Any:
         name, rest = ".".join(path[:at]), path[at:]
         if source.is_step(name):
             return _step_output(name, rest[1:] if rest[:1] in (["result"], ["output"]) else rest, source)
-    name = path[:-1] if path[-1] in {"result", "output"} and len(path) > 1 else path[:1]
-    return _step_output(".".join(name), [], source)
+    wanted = path[:-1] if path[-1] in {"result", "output"} and len(path) > 1 else path[:1]
+    return _step_output(".".join(wanted), [], source)
 
 
 def _step_colons(parts: list[str], source: Source) -> Any:

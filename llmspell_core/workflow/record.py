@@ -177,10 +177,11 @@ class WorkflowResult(Record):
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def workflow_input(value: AgentInput | str | Mapping[str, Any] | None) -> AgentInput:
+def workflow_input(value: Any) -> AgentInput:
     """An input for a workflow: every field of a table stays available to placeholders.
 
-    `text` (or `input`, `prompt`, ...) becomes the text; a bare string is `text`.
+    `text` (or `input`, `prompt`, ...) becomes the text; a bare string is `text`. Raises: ValidationError for anything
+    that is neither an `AgentInput`, nor a mapping, a string or nothing.
     """
     if isinstance(value, AgentInput):
         return value
