@@ -28,7 +28,14 @@ class Operation:
     returns: str
     handle: str | None = None
     varargs: bool = False
-    builder: bool = False
+    builder: Builder | None = None
+
+    @property
+    def containers(self) -> dict[str, Param]:
+        """A builder's fields that are lists or objects: an empty Lua table does not say which."""
+        setters = self.builder.setters if self.builder is not None else ()
+        single = {s.field or s.name: s.param_list[0] for s in setters if s.mode == "set" and len(s.param_list) == 1}
+        return {name: param for name, param in single.items() if param.type in {"array", "object"}}
 
 
 class ScriptApi:
@@ -78,7 +85,7 @@ class ScriptApi:
             self._add(declared.index, f"{path}.[]", f"{path}[...]")
         for builder in declared.builders:
             op = f"{path}.{builder.name}.{builder.build.name}"
-            self._add(builder.build, op, f"{path}.{builder.name}():{builder.build.name}", builder=True)
+            self._add(builder.build, op, f"{path}.{builder.name}():{builder.build.name}", builder=builder)
         for handle in declared.handles:
             self._add_handle(handle)
         for sub in declared.subglobals:
@@ -92,7 +99,7 @@ class ScriptApi:
             self._add(method, f"{handle.name}#{method.name}", f"{handle.name}:{method.name}", handle=handle.name)
 
     def _add(
-        self, function: Function, op: str, label: str, *, handle: str | None = None, builder: bool = False
+        self, function: Function, op: str, label: str, *, handle: str | None = None, builder: Builder | None = None
     ) -> None:
         if function.handler is None:
             return

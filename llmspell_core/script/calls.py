@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.errors import InternalError, LLMSpellError, ValidationError
 from llmspell_core.script.scope import HandleRef
 from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
-from llmspell_core.script.validate import bind
+from llmspell_core.script.validate import bind, fit
 from llmspell_core.script.values import Encoder
 
 if TYPE_CHECKING:
@@ -109,8 +109,9 @@ class Calls:
     # -- inner ------------------------------------------------------------------------------------------------------
 
     def _bound(self, operation: Operation, args: list[Any]) -> list[Any]:
-        if operation.builder:
-            return [args[0]] if args and isinstance(args[0], dict) else [{}]
+        if operation.builder is not None:
+            fields = args[0] if args and isinstance(args[0], dict) else {}
+            return [fields | fit(operation.label, operation.containers, fields)]
         if operation.handle is None:
             return bind(operation.label, operation.params, args, varargs=operation.varargs)
         target = self._scope.get(args[0] if args else None, operation.handle)

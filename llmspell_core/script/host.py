@@ -218,7 +218,8 @@ class ScriptSession:
             self.fence = dict(frame[1]["fence"])
         elif kind == "fatal":
             message = str(frame[1]["message"])
-            self._stop(ScriptError(f"the {self.engine.name} engine could not start: {message}", phase="crash"))
+            what = "failed" if self.fence else "could not start"
+            self._stop(ScriptError(f"the {self.engine.name} engine {what}: {message}", phase="crash"))
         else:
             raise ValueError(kind)
 

@@ -12,7 +12,7 @@ from llmspell_core.errors import ValidationError
 if TYPE_CHECKING:
     from llmspell_core.script.declare import Param
 
-__all__ = ["bind"]
+__all__ = ["bind", "fit"]
 
 _ARTICLE = {
     "string": "a string",
@@ -37,6 +37,11 @@ def bind(call: str, params: tuple[Param, ...], args: list[Any], *, varargs: bool
         args = args[: len(params)]
     bound = [_checked(call, param, args[i] if i < len(args) else None) for i, param in enumerate(params)]
     return bound + args[len(params) :] if varargs else bound
+
+
+def fit(call: str, params: dict[str, Param], fields: dict[str, Any]) -> dict[str, Any]:
+    """Those of `fields` that `params` name, validated. Raises: ValidationError."""
+    return {name: _checked(call, param, fields[name]) for name, param in params.items() if name in fields}
 
 
 def _checked(call: str, param: Param, value: Any) -> Any:

@@ -356,6 +356,8 @@ class Host:
                 self.answer(invocation, value)
         except VMError as error:
             self.fail(invocation, error.error)
+        except MemoryError as error:
+            self.fail(invocation, _plain_end(error).error)
         finally:
             self._depth -= 1
 
@@ -369,6 +371,8 @@ class Host:
             env = f'{{"ok":true,{body[1:-1]}}}'
         except VMError as error:
             env = self.dump(self._with_cause({"ok": False, "error": error.error}))
+        except (Interrupted, MemoryError) as error:
+            env = self.dump({"ok": False, "error": _plain_end(error).error})
         finally:
             self._depth_of_run -= 1
             self.interrupted = False
@@ -421,6 +425,13 @@ class Host:
         while not any(event & (select.POLLHUP | select.POLLERR) for _, event in hangup.poll()):
             time.sleep(0.1)
         os._exit(0)
+
+
+def _plain_end(error: BaseException) -> VMError:
+    """What the VM did not translate itself."""
+    if isinstance(error, MemoryError):
+        return VMError("memory", "the script used up its memory")
+    return VMError("interrupted", "interrupted")
 
 
 def _joined(batch: list[tuple[str, str]]) -> list[tuple[str, str]]:

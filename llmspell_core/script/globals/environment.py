@@ -83,7 +83,8 @@ async def _stdin(scope: ScriptScope) -> str | None:
     if scope.stdin is None:
         return None
     line = scope.stdin()
-    return await line if hasattr(line, "__await__") else line
+    found: str | None = await line if hasattr(line, "__await__") else line
+    return found
 
 
 SCRIPT = Global(

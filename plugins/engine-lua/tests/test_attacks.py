@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import time
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from llmspell_core.errors import ScriptError
 
@@ -141,6 +145,16 @@ async def test_a_real_crash_is_one_clean_error(lua: Any) -> None:
     assert caught.value.phase == "crash"
     assert "SIGSEGV" in caught.value.message
     assert await lua.value("return 1") == 1
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(source=st.binary(max_size=60) | st.text(max_size=60))
+def test_random_sources_end_cleanly(lua: Any, source: bytes | str) -> None:
+    async def main() -> None:
+        with contextlib.suppress(ScriptError):
+            await lua.result(source, timeout=1.0)
+
+    asyncio.run(main())
 
 
 async def test_the_worker_sees_no_environment_and_no_files(lua: Any) -> None:

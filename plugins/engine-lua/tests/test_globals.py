@@ -53,6 +53,12 @@ async def test_a_wrong_argument_is_reported_at_the_setter(lua: Any) -> None:
     assert error.line == 3
 
 
+async def test_an_empty_list_given_to_a_builder_stays_a_list(lua: Any) -> None:
+    async with lua.session() as session:
+        await session.run("Test.builder():allowed({}):build()")
+        assert session.scope.data["built"] == {"allowed": []}
+
+
 async def test_a_builder_called_with_a_dot_raises(lua: Any) -> None:
     assert await lua.value("return pcall(function() return Test.builder().system_prompt('x') end)") is False
 
