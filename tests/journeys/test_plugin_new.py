@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,16 @@ def test_the_shell_and_lua_find_it_as_long_as_it_is_installed(venv: Venv, tmp_pa
     assert venv.llmspell("exec", lua) == "hello hello\n"
     venv.uninstall("llmspell-tool-weather")
     assert "weather" not in venv.llmspell("tool", "list").split()
+
+
+def test_the_example_of_a_third_party_passes_its_own_tests(venv: Venv, tmp_path: Path) -> None:
+    folder = tmp_path / "llmspell-dice"
+    shutil.copytree(ROOT / "examples/plugin/llmspell-dice", folder)
+    venv.install("-e", folder, "-e", ROOT / "plugins/engine-javascript")
+    report = venv.call(venv.bin / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
+    assert "failed" not in report
+    assert "Dice" in venv.llmspell("stubs", "lua")
+    venv.uninstall("llmspell-dice")
 
 
 def test_a_wheel_of_pdf_processor_works_with_only_the_core_and_an_engine(venv: Venv, tmp_path: Path) -> None:
