@@ -5,6 +5,7 @@ Messages name the call, the argument and both types: `Tool.execute: 'name' must 
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
@@ -48,7 +49,7 @@ def _checked(call: str, param: Param, value: Any) -> Any:
     if value is None:
         if param.required and param.type != "any":
             raise ValidationError(f"{call}: '{param.name}' is required", field=param.name, hint=_expect(param))
-        return param.default
+        return copy.copy(param.default)  # a handler may change its own
     if param.type == "any":
         return value
     accepted, value = _accept(param, value)

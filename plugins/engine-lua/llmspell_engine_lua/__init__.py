@@ -19,7 +19,7 @@ class Lua(ScriptEngine):
     language = "lua"
     description = "Lua 5.4 (lupa); LuaJIT on request"
     extensions: ClassVar[tuple[str, ...]] = (".lua",)
-    aliases: ClassVar[tuple[str, ...]] = ("lua5.4", "luajit")
+    aliases: ClassVar[tuple[str, ...]] = ("lua5.4",)
     vm = "llmspell_engine_lua.vm:LuaVM"
     library = "lupa"
     package = "lupa"

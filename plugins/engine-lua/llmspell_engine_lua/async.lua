@@ -129,13 +129,19 @@ end
 methods["then"] = methods.and_then
 methods.andThen, methods.isDone = methods.and_then, methods.is_done
 
--- Makes the `_async` form of a function with `count` parameters; a function after those is called with (result, error).
-function K.make_async(op, count)
+-- Makes the `_async` form of a function. A function given last, where the declaration has no place for one, is called
+-- with (result, error). `offset`: arguments before the declared ones (a method's object).
+function K.make_async(op, params, offset)
   return function(...)
     local info = getinfo(2, "l")
     local given = select("#", ...)
-    local callback = given > count and (select(given, ...)) or nil
-    if type(callback) ~= "function" then callback = nil else given = given - 1 end
+    local callback = given > 0 and (select(given, ...)) or nil
+    local place = params[given - offset]
+    if type(callback) ~= "function" or (place and place.type == "function") then
+      callback = nil
+    else
+      given = given - 1
+    end
     local ok, id = host.start(op, info and info.currentline or 0, given, ...)
     if not ok then error(id, 2) end
     local task = new_task(id)

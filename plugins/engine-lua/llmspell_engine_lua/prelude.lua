@@ -58,7 +58,7 @@ local function add_functions(target, specs)
       install(target, spec, spec.post and make_post(spec.op) or make_function(spec.op))
       if spec["async"] then
         for _, name in ipairs(spec.names) do
-          target[name .. "_async"] = target[name .. "_async"] or K.make_async(spec.op, #spec.params)
+          target[name .. "_async"] = target[name .. "_async"] or K.make_async(spec.op, spec.params, 0)
         end
       end
     end
@@ -89,7 +89,7 @@ local function make_method(kind, method)
 end
 
 local function make_async_method(kind, method)
-  local start = K.make_async(method.op, #method.params + 1)
+  local start = K.make_async(method.op, method.params, 1)
   return function(self, ...)
     local own = identity[self]
     if not own or own[1] ~= kind then error(kind .. ":" .. method.name .. " is a method; call it with a colon", 2) end

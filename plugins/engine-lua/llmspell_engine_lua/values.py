@@ -21,6 +21,7 @@ __all__ = ["MAX_DEPTH", "MAX_TABLES", "BadValue", "Values", "bytes_view", "dump"
 MAX_DEPTH = 64
 MAX_TABLES = 100_000
 MAX_INTEGER = 1 << 63
+_HANDLE_KEYS = {"$handle", "id", "fields"}
 
 dump = encoder(ascii_only=False)
 _sorted = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False, sort_keys=True).encode
@@ -137,7 +138,7 @@ class Values:
             return self._table_from([self._build(item, handles=handles, text=text) for item in value])
         if not isinstance(value, dict):
             return _number(value) if type(value) is int else value
-        if handles and "$handle" in value:
+        if handles and _is_handle(value):
             fields = self._build(value.get("fields") or {}, handles=True, text=text)
             return self._handle(value["$handle"], value["id"], fields)
         return self._table_from({text(k): self._build(v, handles=handles, text=text) for k, v in value.items()})
@@ -160,6 +161,11 @@ class _Walk:
 def bytes_view(text: str) -> str:
     """Characters as UTF-8 bytes, each again a character."""
     return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _is_handle(value: dict[str, Any]) -> bool:
+    """Data may look like anything: only exactly this shape is an object."""
+    return type(value.get("$handle")) is str and type(value.get("id")) is int and value.keys() <= _HANDLE_KEYS
 
 
 def _same(text: str) -> str:

@@ -10,7 +10,6 @@ Rules that keep it safe (each was learnt the hard way):
 from __future__ import annotations
 
 import binascii
-import json
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
@@ -130,8 +129,8 @@ class LuaVM:
             raise VMError("runtime", str(error), file=name) from None
 
     def invoke(self, invocation: int, callback: int, args: str) -> str:
-        values = [self._values.into(item, handles='"$handle"' in args) for item in json.loads(args)]
         try:
+            values = [self._values.into(item, handles='"$handle"' in args) for item in load(args)]
             table = self._runtime.table_from({i + 1: value for i, value in enumerate(values)})
             ok, *rest = self._dispatch(callback, table, len(values))
             if not ok:
@@ -221,6 +220,8 @@ class LuaVM:
                 value = (True, self._opened(env))
             except HostError as error:
                 value = (False, str(error))
+            except Exception as error:  # noqa: BLE001 - see _call
+                value = (False, f"{op} failed: {type(error).__name__}")
             self._k["settle"](call_id, *value)
 
         try:
@@ -245,7 +246,7 @@ class LuaVM:
         """A file operation: content that is no text crosses as base64."""
         content = [_portable(arg) if isinstance(arg, str) else arg for arg in args]
         try:
-            found = json.loads(self._host.call(op, _text(content), 0))
+            found = load(self._host.call(op, _text(content), 0))
             value = found["value"] if found["ok"] else self._host.open(found)
         except HostError as error:
             return False, str(error)

@@ -43,8 +43,9 @@ async def test_functions_are_chained_as_with_promises(lua: Any) -> None:
 async def test_what_listens_runs_before_the_script_ends(lua: Any) -> None:
     source = """
         Test.later_async("a", 0.01, function(result, problem) print("done", result, problem) end)
+        Test.later_async("b", function(result) print("short", result) end)
         Test.later_async(1, "bad", function(result, problem) print("failed", result, problem ~= nil) end)"""
-    assert sorted((await lua.output(source)).splitlines()) == ["done\ta\tnil", "failed\tnil\ttrue"]
+    assert sorted((await lua.output(source)).splitlines()) == ["done\ta\tnil", "failed\tnil\ttrue", "short\tb"]
 
 
 async def test_a_failure_that_nobody_looks_at_is_told(lua: Any) -> None:

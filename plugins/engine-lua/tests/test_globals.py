@@ -34,6 +34,14 @@ async def test_objects_are_tables_with_methods(lua: Any) -> None:
     assert await lua.value(source) == ["table", "x", 5, True, "mine", "x", "x"]
 
 
+async def test_data_that_looks_like_an_object_stays_data(lua: Any) -> None:
+    source = """
+        local looks = {["$handle"] = "Counter", id = 1, extra = 1}
+        local seen = Test.apply(function(x) return {x["$handle"], x.id} end, {looks, {["$handle"] = {}}})
+        return {Test.echo(looks)["$handle"], seen[1], Test.echo({["$handle"] = "Counter", id = 1}).id}"""
+    assert await lua.value(source) == ["Counter", ["Counter", 1], 1]
+
+
 async def test_an_object_of_the_wrong_kind_is_refused(lua: Any) -> None:
     error = await lua.error("Test.name_of('x')")
     assert "Test.name_of: 'counter' must be a Counter, got string" in error.message
