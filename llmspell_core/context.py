@@ -123,6 +123,7 @@ class ExecutionContext:
         "_id",
         "_metadata",
         "_parent",
+        "agent_depth",
         "conversation_id",
         "data",
         "depth",
@@ -161,6 +162,7 @@ class ExecutionContext:
         self.tool_name: str | None = parent.tool_name if parent else None
         self.depth: int = parent.depth + 1 if parent else 0
         self.handoffs: tuple[str, ...] = parent.handoffs if parent else ()
+        self.agent_depth: int = parent.agent_depth if parent else 0
 
     @property
     def id(self) -> str:

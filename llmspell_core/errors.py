@@ -24,6 +24,7 @@
     ├── ResourceError             something ran out for the moment
     ├── ResourceLimitError        a declared limit was reached
     ├── TimeoutError              a deadline passed
+    ├── ApprovalRequiredError     an agent waits for a person's consent; `record` names the saved run
     ├── CancelledByHookError      a hook cancelled the operation
     └── InternalError             a defect of llmspell itself
 
@@ -35,6 +36,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 __all__ = [
+    "ApprovalRequiredError",
     "AuthenticationError",
     "CancelledByHookError",
     "ComponentError",
@@ -318,6 +320,21 @@ class CancelledByHookError(LLMSpellError):
     category_ = "Logic"
     fields: ClassVar[tuple[str, ...]] = ("hook_point",)
     hook_point: str | None
+
+
+class ApprovalRequiredError(LLMSpellError):
+    """A run stopped because a tool call needs consent and nobody could be asked.
+
+    `record` is the id of the saved run, `tools` the names of the tools that wait.
+    """
+
+    kind = "Approval required"
+    category_ = "Security"
+    severity_ = "Warning"
+    fields: ClassVar[tuple[str, ...]] = ("record", "agent", "tools")
+    record: str | None
+    agent: str | None
+    tools: list[str] | None
 
 
 class InternalError(LLMSpellError):

@@ -14,21 +14,23 @@ import builtins
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from llmspell_core.agents import Agents
 from llmspell_core.context import ContextScope, ExecutionContext, SharedMemory
-from llmspell_core.errors import ComponentError, TimeoutError, ValidationError
+from llmspell_core.errors import ComponentError, TimeoutError
 from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
-from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
+from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.registry import Registry
 from llmspell_core.state import MemoryState, StateStore
 
 if TYPE_CHECKING:
-    from llmspell_core.agent import AgentBuilder, AgentConfig, LLMAgent
+    from llmspell_core.agent import AgentConfig
     from llmspell_core.catalog import Catalog
+    from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
     from llmspell_core.policy import Files, Http, Policy, Process
     from llmspell_core.provider import Provider
@@ -47,7 +49,7 @@ __all__ = ["Runtime"]
 log = logging.getLogger("llmspell.runtime")
 
 
-class Runtime:
+class Runtime(Agents):
     """Made, entered, used and closed; any number may live side by side.
 
     Args:
@@ -63,11 +65,11 @@ class Runtime:
         registry: Registry | None = None,
         cwd: str | os.PathLike[str] | None = None,
     ) -> None:
+        super().__init__()
         self._given_config = config
         self._registry = registry
         self.cwd = Path(cwd) if cwd is not None else Path.cwd()
         self.started_at = time.time()
-        self.agents: dict[str, LLMAgent] = {}
         self.shared_memory = SharedMemory()
         self.offer_model: Callable[[str], Awaitable[bool]] | None = None
         """Asked when a local model is missing; returns whether it is there now. Set by the command line."""
@@ -122,9 +124,7 @@ class Runtime:
             self.state.close,
         ]
         self._closers.clear()
-        for agent in list(self.agents.values()):
-            agent.terminate()
-        self.agents.clear()
+        self.end_agents()
         for part in parts:
             try:
                 await part()
@@ -209,7 +209,7 @@ class Runtime:
         """
         tool = self.tool_for(name)
         self.policy.check_tool(tool)
-        limit = self._tool_timeout(tool.name)
+        limit = self._tool_timeout(tool.name, tool.default_timeout)
         input = AgentInput(parameters={"parameters": {} if parameters is None else parameters})
         try:
             async with asyncio.timeout(limit):
@@ -225,9 +225,23 @@ class Runtime:
         """A tool call that a model made."""
         return await self.invoke_tool(name, parameters, context)
 
-    def _tool_timeout(self, name: str) -> float | None:
+    def offer_tool(self, component: Tool[Any] | BaseAgent) -> str:
+        """Make a tool object callable by its name; an agent becomes the tool `<agent>_tool`. Returns the name.
+
+        Raises:
+            ValidationError: another tool has that name.
+        """
+        from llmspell_core.tool import Tool
+
+        if not isinstance(component, Tool):
+            return self.wrap_agent(component)
+        if not self.registry.has("tools", component.name) or self.tool_for(component.name) is not component:
+            self.registry.register("tools", component.name, component)
+        return component.name
+
+    def _tool_timeout(self, name: str, default: float | None = None) -> float | None:
         timeouts = self.config.get("tools.timeouts") or {}
-        value = timeouts.get(name, timeouts.get("default", 30))
+        value = timeouts.get(name, default or timeouts.get("default", 30))
         return float(value) if value else None
 
     # -- templates ------------------------------------------------------------------------------------------------
@@ -348,55 +362,7 @@ class Runtime:
         made = self.scripts.engine(engine)
         return await self.scripts.open(made, interactive=interactive, timeout=timeout, output=output)
 
-    # -- agents ---------------------------------------------------------------------------------------------------
-
-    def agent_builder(self) -> AgentBuilder:
-        """A builder whose `build()` registers the agent here."""
-        from llmspell_core.agent import AgentBuilder
-
-        return AgentBuilder(self.create_agent)
-
-    def create_agent(self, config: AgentConfig) -> LLMAgent:
-        """Make and register an agent; its provider's package begins to load in the background.
-
-        Raises:
-            ValidationError: no model, a taken name. NotFoundError: unknown provider or tool.
-        """
-        from dataclasses import replace
-
-        from llmspell_core.agent import LLMAgent
-
-        if config.name in self.agents:
-            raise ValidationError(
-                f"Agent instance '{config.name}' already exists", field="name", hint="Choose another name."
-            )
-        spec = self.providers.resolve(config.model, config.provider)
-        for tool in config.allowed_tools:
-            if tool != "*":
-                self.tool_for(tool)
-        self.providers.preload(str(spec.provider))
-        agent = LLMAgent(replace(config, model=spec.model, provider=spec.provider), self)
-        self.agents[config.name] = agent
-        return agent
-
-    def remove_agent(self, name: str) -> bool:
-        """End an agent and free its name."""
-        agent = self.agents.pop(name, None)
-        if agent is not None:
-            agent.terminate()
-        return agent is not None
-
-    def agent_for(self, name: str) -> LLMAgent:
-        """Raises: NotFoundError with near names."""
-        if name in self.agents:
-            return self.agents[name]
-        from difflib import get_close_matches
-
-        from llmspell_core.errors import NotFoundError
-
-        near = get_close_matches(name, self.agents, n=3)
-        hint = f"Did you mean {', '.join(near)}?" if near else "Build it first: Agent.builder():name(...):build()."
-        raise NotFoundError(f"Agent '{name}' not found", hint=hint, what="agents", name=name, near=near)
+    # -- models -----------------------------------------------------------------------------------------------------
 
     async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]:
         provider = await self.providers.get(str(config.provider), base_url=config.base_url, api_key=config.api_key)
@@ -411,26 +377,6 @@ class Runtime:
             if model not in present:
                 await self.offer_model(model)
         return provider
-
-    async def run_agent(
-        self,
-        agent: LLMAgent | str,
-        input: AgentInput | str | Mapping[str, Any],
-        context: ExecutionContext | None = None,
-    ) -> AgentOutput:
-        """Execute an agent, given as such or by name."""
-        found = self.agent_for(agent) if isinstance(agent, str) else agent
-        return await found.execute(AgentInput.of(input), context or self.context())
-
-    def stream_agent(
-        self,
-        agent: LLMAgent | str,
-        input: AgentInput | str | Mapping[str, Any],
-        context: ExecutionContext | None = None,
-    ) -> AsyncIterator[AgentChunk]:
-        """The chunks of an execution; close the iterator to stop it."""
-        found = self.agent_for(agent) if isinstance(agent, str) else agent
-        return found.stream_execute(AgentInput.of(input), context or self.context())
 
 
 def _load_config(given: Config | Mapping[str, Any] | None, cwd: Path) -> Config:

@@ -165,6 +165,7 @@ class Tool(BaseAgent, Generic[P]):
         aliases: other names that find it.
         requires: import names of libraries that may be missing; checked before the first run.
         requires_extra: what to install when one of them is missing, e.g. `llmspell-tool-pdf[render]`.
+        default_timeout: seconds, where it needs more than `tools.timeouts.default`; the configuration has the last word.
         example: parameters that must succeed anywhere, offline; `llmspell tool test` runs them. None: nothing such exists.
     """
 
@@ -178,6 +179,7 @@ class Tool(BaseAgent, Generic[P]):
     requires: tuple[str, ...] = ()
     requires_extra: str | None = None
     example: Mapping[str, Any] | None = None
+    default_timeout: float | None = None
     _run_is_async: ClassVar[bool] = True
     _schema: ToolSchema | None = None
 

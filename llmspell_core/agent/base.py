@@ -1,0 +1,208 @@
+"""What every agent has: configuration, a lifecycle, counts, limits on one execution, and alerts on its metrics.
+
+A custom agent subclasses `Agent` and writes `respond`:
+
+    class Greeter(Agent):
+        async def respond(self, input, context):
+            return AgentOutput(f"Hello, {input.text}!")
+
+    runtime.register_agent(Greeter(AgentConfig("greeter"), runtime))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from llmspell_core.agent.config import AgentConfig, AgentDesk
+from llmspell_core.agent.lifecycle import Lifecycle, State
+from llmspell_core.component import BaseAgent, HookPoints, stream_once
+from llmspell_core.errors import CancelledByHookError, LLMSpellError, ResourceLimitError, TimeoutError
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
+
+if TYPE_CHECKING:
+    from llmspell_core.agent.alerts import Alerts
+    from llmspell_core.context import ExecutionContext
+
+__all__ = ["Agent"]
+
+
+class Agent(BaseAgent):
+    """A component that answers. Subclasses write `respond`.
+
+    Attributes:
+        alerts: evaluated after each execution; None until some are configured.
+    """
+
+    component_type: ClassVar[Literal["agent"]] = "agent"
+    hook_points: ClassVar[HookPoints | None] = HookPoints("BeforeAgentExecution", "AfterAgentExecution", "AgentError")
+
+    def __init__(self, config: AgentConfig, desk: AgentDesk) -> None:
+        self.config = config
+        self.name = config.name
+        self.description = config.description
+        self.lifecycle = Lifecycle(config.name, getattr(desk, "hooks", None))
+        self.executions = 0
+        self.failures = 0
+        self.busy_ms = 0.0
+        self.tool_invocations = 0
+        self.alerts: Alerts | None = None
+        self._error: str | None = None
+        self._desk = desk
+        self._active = 0
+        self._started = False
+
+    @property
+    def state(self) -> State:
+        return self.lifecycle.state
+
+    @property
+    def last_error(self) -> str | None:
+        """Why it is in Error, or why its last failed execution failed."""
+        return self.lifecycle.last_error or self._error
+
+    @property
+    def supports_streaming(self) -> bool:
+        return True
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """Names of the agents it is made of."""
+        return ()
+
+    @abstractmethod
+    async def respond(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        """The agent's own work, inside its limits."""
+
+    async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        return await self.limited(lambda _: self.respond(input, context), context)
+
+    def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
+        """Text chunks as they come, then `end` with the whole output. Closing the iterator stops the run."""
+        return stream_once(self, AgentInput.of(input), context)
+
+    async def limited(
+        self, work: Callable[[asyncio.Timeout], Awaitable[AgentOutput]], context: ExecutionContext
+    ) -> AgentOutput:
+        """Do `work` as one execution: in the state Running, counted, within the time limit, which it gets to see."""
+        self._check_depth(context)
+        limit = self.config.limits.max_execution_time_secs
+        await self._begin()
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(limit) as deadline:
+                return await work(deadline)
+        except (LLMSpellError, OSError) as error:
+            self.failures += 1
+            self._error = str(getattr(error, "message", error))
+            if type(error) is builtins.TimeoutError:
+                raise self._timed_out(limit) from None
+            raise
+        finally:
+            await self._finish(started)
+
+    def _check_depth(self, context: ExecutionContext) -> None:
+        limit = self.config.limits.max_recursion_depth
+        if context.agent_depth > limit:
+            raise ResourceLimitError(
+                f"agent '{self.name}' is called by agents that call each other",
+                hint="Raise max_recursion_depth, or let an agent not call its callers.",
+                resource="recursion depth",
+                limit=limit,
+                used=context.agent_depth,
+            )
+
+    async def _begin(self) -> None:
+        lifecycle = self.lifecycle
+        if not lifecycle.can_execute:
+            await lifecycle.prepare()
+        self._active += 1
+        if lifecycle.state == "Ready":
+            try:
+                await lifecycle.go("Running")
+            except BaseException:
+                self._active -= 1
+                raise
+
+    async def _finish(self, started: float) -> None:
+        self._active -= 1
+        self.executions += 1
+        self.busy_ms += (time.perf_counter() - started) * 1000
+        if not self._active and not self._started and self.lifecycle.state == "Running":
+            with contextlib.suppress(CancelledByHookError):  # a hook keeps it in Running, where it can execute as well
+                await self.lifecycle.go("Ready")
+        if self.alerts is not None:
+            self.alerts.evaluate(self)
+
+    def _timed_out(self, limit: float) -> TimeoutError:
+        return TimeoutError(
+            f"agent '{self.name}' did not finish within {limit:g} s",
+            hint="Raise max_execution_time(seconds) on its builder, or give it less to do.",
+            duration_ms=int(limit * 1000),
+        )
+
+    # -- the lifecycle -------------------------------------------------------------------------------------------------
+
+    async def initialize(self) -> None:
+        await self.lifecycle.initialize()
+
+    async def start(self) -> None:
+        """To Running, where it stays between executions until it is stopped."""
+        await self.lifecycle.go("Running")
+        self._started = True
+
+    async def pause(self) -> None:
+        """Refuse new executions; those under way wait before their next turn."""
+        await self.lifecycle.pause()
+        await self._auto_save()
+
+    async def resume(self) -> None:
+        await self.lifecycle.resume()
+
+    async def stop(self) -> None:
+        """Back to Ready; executions under way end before their next turn, with an error."""
+        await self.lifecycle.go("Ready", "stopped")
+        self._started = False
+        self.lifecycle.epoch += 1
+        await self._auto_save()
+
+    async def recover(self) -> None:
+        await self.lifecycle.recover()
+        self._error = None
+
+    async def set_error(self, message: str) -> None:
+        await self.lifecycle.set_error(message)
+
+    async def terminate(self) -> None:
+        """For good. Raises: CancelledByHookError when a hook wants it to stay."""
+        if self.lifecycle.state == "Uninitialized":
+            await self.lifecycle.initialize()
+        await self.lifecycle.go("Terminating")
+        self.lifecycle.epoch += 1
+        await self.lifecycle.go("Terminated")
+
+    def end(self) -> None:
+        """Like `terminate`, at once and without asking hooks: its owner is going away."""
+        self.lifecycle.end()
+
+    async def _auto_save(self) -> None:
+        """Keep what should outlive a pause; agents with a memory of their own override it."""
+
+    # -- numbers -------------------------------------------------------------------------------------------------------
+
+    def metrics(self) -> dict[str, Any]:
+        done = max(self.executions, 1)
+        return {
+            "requests_total": self.executions,
+            "requests_failed": self.failures,
+            "requests_active": self._active,
+            "tool_invocations": self.tool_invocations,
+            "avg_execution_time_ms": self.busy_ms / done,
+            "success_rate": (self.executions - self.failures) / done,
+            "error_rate": self.failures / done,
+        }

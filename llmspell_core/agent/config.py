@@ -1,0 +1,107 @@
+"""What defines an agent, and what it needs of the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from llmspell_core.messages import AgentOutput, Record, as_list
+
+if TYPE_CHECKING:
+    from llmspell_core.context import ExecutionContext
+    from llmspell_core.provider import Provider
+    from llmspell_core.tool import Tool
+
+__all__ = ["AgentConfig", "AgentDesk", "ResourceLimits"]
+
+DEFAULT_DESCRIPTION = "LLM-powered agent"
+LISTS = ("allowed_tools", "ask_tools", "handoff_targets")
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceLimits(Record):
+    """What one execution of an agent may use.
+
+    Attributes:
+        max_tool_calls: over all turns.
+        max_iterations: model calls, repairs of an answer included.
+        max_recursion_depth: agents called as tools by agents, and hand-overs, one inside the other.
+        max_total_tokens: input and output of all model calls. None: no limit.
+        max_cost_usd: as far as prices are known. None: no limit.
+        max_memory_mb: accepted and shown, but not enforced: agents share the memory of the runtime's process.
+    """
+
+    max_execution_time_secs: float = 300
+    max_memory_mb: int = 512
+    max_tool_calls: int = 100
+    max_recursion_depth: int = 10
+    max_iterations: int = 25
+    max_total_tokens: int | None = None
+    max_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig(Record):
+    """Everything that defines an agent. `model` is `provider/model` or a bare model of `provider`.
+
+    Attributes:
+        allowed_tools: names; `*` stands for all.
+        ask_tools: those of them that need a person's consent for each call; `*` stands for all.
+        handoff_targets: agents that the model may hand the conversation over to.
+        max_conversation_length: messages of earlier turns that go along with a new one.
+        context_window: tokens the model can take; by default what its provider knows.
+    """
+
+    name: str
+    description: str = DEFAULT_DESCRIPTION
+    agent_type: str = "llm"
+    model: str | None = None
+    provider: str | None = None
+    system_prompt: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    max_conversation_length: int = 100
+    context_window: int | None = None
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    allowed_tools: tuple[str, ...] = ()
+    ask_tools: tuple[str, ...] = ()
+    handoff_targets: tuple[str, ...] = ()
+    tool_choice: str | None = None
+    response_schema: dict[str, Any] | None = None
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
+    custom: dict[str, Any] = field(default_factory=dict)
+
+    def public(self) -> dict[str, Any]:
+        """The configuration without secrets."""
+        data = {k: v for k, v in self.to_dict().items() if k != "api_key"}
+        data["resource_limits"] = data.pop("limits")
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Reads what `to_dict` or `public` wrote."""
+        given = dict(data)
+        limits = given.pop("resource_limits", None) or given.get("limits") or {}
+        given["limits"] = ResourceLimits.from_dict(limits)
+        given |= {name: tuple(as_list(given[name])) for name in LISTS if name in given}
+        return super(AgentConfig, cls).from_dict(given)
+
+
+class AgentDesk(Protocol):
+    """What an agent needs of the runtime. The runtime implements it; a test may do so in ten lines.
+
+    A desk may also have `hooks`, `state`, `approver`, `run_agent`, `agent_for` and `needs_approval`; without them agents
+    have no lifecycle hooks, no stored conversations, nobody to ask, and nobody to hand over to.
+    """
+
+    async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]:
+        """The provider instance and the bare model name."""
+        ...
+
+    def tool_for(self, name: str) -> Tool[Any]: ...
+
+    def tool_names(self) -> list[str]: ...
+
+    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput: ...

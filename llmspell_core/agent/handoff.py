@@ -1,0 +1,159 @@
+"""One agent hands the conversation over to another: the tool a model asks with, and the chain that is followed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ComponentError, LLMSpellError, NotFoundError, ValidationError, WorkflowError
+from llmspell_core.messages import AgentInput, AgentOutput, HandoffRequest, ToolCall
+from llmspell_core.provider import ToolDefinition
+
+if TYPE_CHECKING:
+    from llmspell_core.agent.llm import LLMAgent
+    from llmspell_core.component import BaseAgent
+    from llmspell_core.context import ExecutionContext
+
+__all__ = ["TRANSFER", "Chain", "back_to_model", "follow", "read_transfer", "transfer_tool"]
+
+TRANSFER = "transfer_to_agent"
+DEFAULT_DEPTH = 10
+
+
+def transfer_tool(targets: tuple[str, ...], desk: Any) -> ToolDefinition:
+    """The tool with which a model hands over to one of `targets`."""
+    known = getattr(desk, "agents", {})
+    about = "; ".join(f"{name}: {known[name].description}" if name in known else name for name in targets)
+    text = {"type": "string"}
+    return ToolDefinition(
+        TRANSFER,
+        f"Hand the conversation over to another agent that can do better. Agents: {about}",
+        {
+            "type": "object",
+            "properties": {
+                "agent": {**text, "enum": list(targets), "description": "Who goes on."},
+                "reason": {**text, "description": "Why."},
+                "message": {**text, "description": "What it shall do; by default what the user said."},
+                "return_control": {"type": "boolean", "description": "Whether its answer comes back to you."},
+            },
+            "required": ["agent"],
+        },
+    )
+
+
+def read_transfer(call: ToolCall, targets: tuple[str, ...]) -> HandoffRequest:
+    """What a model asked for. Raises: ValidationError, which tells the model its choices."""
+    given = call.parameters
+    if given.get("agent") not in targets:
+        raise ValidationError(f"you cannot hand over to '{given.get('agent')}'; you may to: {', '.join(targets)}")
+    message = given.get("message")
+    return HandoffRequest(
+        target=given["agent"],
+        reason=str(given.get("reason") or ""),
+        input=str(message) if message else None,
+        return_control=given.get("return_control") is True,
+    )
+
+
+class Chain:
+    """The agents that a request went through, and what stops it from going in circles."""
+
+    def __init__(self, first: BaseAgent, input: AgentInput, context: ExecutionContext) -> None:
+        self.names = [*context.handoffs, first.name]
+        self.original = input
+        self.hops = 0
+        self._seen: set[tuple[str, str, str]] = set()
+        limits = getattr(getattr(first, "config", None), "limits", None)
+        self._limit = limits.max_recursion_depth if limits is not None else DEFAULT_DEPTH
+
+    def next(
+        self, source: BaseAgent, request: HandoffRequest, context: ExecutionContext
+    ) -> tuple[BaseAgent, AgentInput, ExecutionContext]:
+        """Who goes on, with what. Raises: WorkflowError for a circle or too long a chain, ComponentError for nobody."""
+        input = AgentInput(request.input or self.original.text, media=self.original.media)
+        step = (source.name, request.target, input.text)
+        if step in self._seen:
+            raise WorkflowError(
+                f"the agents {source.name} and {request.target} hand the same request over in a circle",
+                hint=f"The chain was {' -> '.join(self.names)}. Give them clearer instructions.",
+            )
+        if len(self.names) > self._limit:
+            raise WorkflowError(
+                f"the conversation was handed over {self._limit} times: {' -> '.join(self.names)}",
+                hint="Raise max_recursion_depth, or let fewer agents hand over.",
+            )
+        self._seen.add(step)
+        child = child_context(context)
+        child.handoffs = tuple(self.names)
+        child.data.update(request.context)
+        target = _found(context.desk, request.target)
+        self.names.append(target.name)
+        self.hops += 1
+        return target, input, child
+
+    def mark(self, output: AgentOutput) -> AgentOutput:
+        output.metadata.extra["handoff_chain"] = list(self.names)
+        return output
+
+
+def child_context(context: ExecutionContext) -> ExecutionContext:
+    """The context of an agent that another one calls."""
+    child = context.create_child()
+    child.agent_depth = context.agent_depth + 1
+    return child
+
+
+def _found(desk: Any, name: str) -> BaseAgent:
+    try:
+        found: BaseAgent = desk.agent_for(name)
+    except NotFoundError as error:
+        raise ComponentError(f"cannot hand over: {error.message}", hint=error.hint) from None
+    return found
+
+
+def announce(context: ExecutionContext, what: str, source: str, request: HandoffRequest, **more: Any) -> None:
+    """The event `agent.handoff.<what>`."""
+    if context.desk is not None:
+        data = {"from": source, "to": request.target, "reason": request.reason, **more}
+        context.desk.events.emit(f"agent.handoff.{what}", data, context)
+
+
+async def follow(agent: BaseAgent, input: AgentInput, output: AgentOutput, context: ExecutionContext) -> AgentOutput:
+    """Go on with whom an output names, until somebody answers; its metadata then has the `handoff_chain`."""
+    chain = Chain(agent, input, context)
+    while output.handoff_request is not None:
+        request, source = output.handoff_request, agent
+        announce(context, "requested", source.name, request)
+        try:
+            agent, next_input, context = chain.next(source, request, context)
+            output = await agent.execute(next_input, context)
+        except LLMSpellError as error:
+            announce(context, "failed", source.name, request, error=error.message)
+            raise
+        announce(context, "completed", source.name, request)
+        if request.return_control and output.handoff_request is None:
+            agent, output = source, await _returned(source, request, output, chain, context)
+    return chain.mark(output)
+
+
+async def _returned(
+    source: BaseAgent, request: HandoffRequest, answer: AgentOutput, chain: Chain, context: ExecutionContext
+) -> AgentOutput:
+    """Give the answer back to the custom agent that asked for it."""
+    chain.names.append(source.name)
+    parameters = {"handoff_from": request.target, "handoff_result": answer.text}
+    return await source.execute(AgentInput(answer.text, parameters=parameters), child_context(context))
+
+
+async def back_to_model(agent: LLMAgent, request: HandoffRequest, context: ExecutionContext) -> str:
+    """Run the target now; its answer is the result of the model's call."""
+    announce(context, "requested", agent.name, request)
+    child = child_context(context)
+    child.handoffs = (*context.handoffs, agent.name)
+    child.data.update(request.context)
+    try:
+        output = await agent.desk.run_agent(request.target, request.input or request.reason, child)
+    except LLMSpellError as error:
+        announce(context, "failed", agent.name, request, error=error.message)
+        raise
+    announce(context, "completed", agent.name, request)
+    return str(output.text)

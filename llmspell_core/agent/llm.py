@@ -1,0 +1,181 @@
+"""The agent that a model answers for: its conversation, its tools, and what they need of the runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.agent.base import Agent
+from llmspell_core.agent.config import DEFAULT_DESCRIPTION, AgentConfig, AgentDesk
+from llmspell_core.agent.handoff import transfer_tool
+from llmspell_core.agent.history import trimmed
+from llmspell_core.agent.loop import Run
+from llmspell_core.errors import ComponentError, LLMSpellError, ValidationError
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, Message, Usage
+from llmspell_core.provider import ToolDefinition
+
+if TYPE_CHECKING:
+    from llmspell_core.agent.approval import Approver
+    from llmspell_core.context import ExecutionContext
+
+__all__ = ["LLMAgent"]
+
+log = logging.getLogger("llmspell.agent")
+
+
+class LLMAgent(Agent):
+    """An agent whose turns are answered by a model.
+
+    Attributes:
+        history: the conversation so far, without the system prompt.
+        approver: asked about calls of `ask_tools`; without one, the runtime's is.
+    """
+
+    def __init__(self, config: AgentConfig, desk: AgentDesk) -> None:
+        super().__init__(config, desk)
+        self.history: list[Message] = []
+        self.usage = Usage()
+        self.approver: Approver | None = None
+        self._definitions: tuple[ToolDefinition, ...] | None = None
+        self._asking: frozenset[str] = frozenset()
+
+    @property
+    def supported_media_types(self) -> list[MediaKind]:
+        return ["text", "image"]
+
+    def validate_input(self, input: AgentInput) -> None:
+        if not input.text and not input.media:
+            raise ValidationError(
+                f"agent '{self.name}' got no prompt",
+                field="text",
+                hint='Pass a string, or a table with text, e.g. {text = "..."}.',
+            )
+
+    async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        return await self.limited(lambda deadline: self._answer(input, context, deadline), context)
+
+    async def respond(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        return await self._answer(input, context, None)
+
+    async def _answer(
+        self, input: AgentInput, context: ExecutionContext, deadline: asyncio.Timeout | None
+    ) -> AgentOutput:
+        provider, model = await self.desk.provider_for(self.config)
+        return await Run(self, input, context, provider.complete, deadline=deadline).answer(provider, model)
+
+    def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
+        """Text and tool chunks as they come, then `end` with the whole output. Closing the iterator stops the run."""
+        from llmspell_core.agent.streaming import StreamingRun
+
+        return StreamingRun(self, AgentInput.of(input), context).chunks()
+
+    @property
+    def desk(self) -> Any:
+        return self._desk
+
+    # -- tools ---------------------------------------------------------------------------------------------------------
+
+    def tool_names(self) -> list[str]:
+        """The tools this agent may call; `*` stands for all."""
+        allowed = self.config.allowed_tools
+        return self.desk.tool_names() if "*" in allowed else list(allowed)
+
+    def tool_definitions(self) -> tuple[ToolDefinition, ...]:
+        """What the model is offered, the hand-over tool included."""
+        if self._definitions is None:
+            tools = [self.desk.tool_for(name) for name in self.tool_names()]
+            made = [ToolDefinition(t.name, t.description, t.schema.to_json_schema()) for t in tools]
+            self._asking = frozenset(t.name for t in tools if self._needs_consent(t.name))
+            if self.config.handoff_targets:
+                made.append(transfer_tool(self.config.handoff_targets, self.desk))
+            self._definitions = tuple(made)
+        return self._definitions
+
+    def _needs_consent(self, name: str) -> bool:
+        asks = {word.replace("_", "-") for word in self.config.ask_tools}
+        if "*" in asks or name.replace("_", "-") in asks:
+            return True
+        everywhere = getattr(self.desk, "needs_approval", None)
+        return everywhere is not None and bool(everywhere(name))
+
+    def needs_consent(self, name: str) -> bool:
+        return name in self._asking
+
+    # -- the conversation ----------------------------------------------------------------------------------------------
+
+    def system_messages(self) -> list[Message]:
+        prompt = self.config.system_prompt
+        if prompt is None and self.config.description != DEFAULT_DESCRIPTION:
+            prompt = f"You are {self.name}. {self.config.description}"
+        return [Message("system", prompt)] if prompt else []
+
+    def get_conversation(self) -> list[Message]:
+        return list(self.history)
+
+    def add_message(self, message: Message) -> None:
+        """Put something into the conversation that the model should know of."""
+        self.history.append(message)
+        self.trim_conversation(self.config.max_conversation_length)
+
+    def remember(self, turns: list[Message], usage: Usage) -> None:
+        """Keep the turns of an execution that succeeded."""
+        self.history.extend(turns)
+        if len(self.history) > self.config.max_conversation_length:
+            self.trim_conversation(self.config.max_conversation_length)
+        self.usage = self.usage + usage
+
+    def clear_conversation(self) -> None:
+        self.history.clear()
+
+    def trim_conversation(self, length: int, tokens: int | None = None) -> None:
+        """Drop the oldest turns; a tool result never stays without the call it answers, system messages stay."""
+        self.history[:] = trimmed(self.history, length, tokens)
+
+    # -- what outlives it ----------------------------------------------------------------------------------------------
+
+    def _store(self) -> Any:
+        store = getattr(self.desk, "state", None)
+        if store is None:
+            raise ComponentError(f"agent '{self.name}' has no state store", hint="Build it with a runtime.")
+        return store
+
+    async def save_state(self) -> None:
+        """Keep the conversation under `agent:<name>`. Raises: ComponentError without a state store, StorageError."""
+        data = {
+            "version": 1,
+            "name": self.name,
+            "state": self.state,
+            "conversation": [message.to_dict() for message in self.history],
+            "usage": self.usage.to_dict(),
+        }
+        await self._store().set(f"agent:{self.name}", data)
+
+    async def load_state(self) -> bool:
+        """Replace the conversation by the saved one. Whether there was one."""
+        data = await self._store().get(f"agent:{self.name}")
+        if not isinstance(data, dict):
+            return False
+        self.history[:] = [Message.from_dict(message) for message in data.get("conversation") or ()]
+        self.usage = Usage.from_dict(data.get("usage") or {})
+        return True
+
+    async def delete_state(self) -> bool:
+        return bool(await self._store().delete(f"agent:{self.name}"))
+
+    async def _auto_save(self) -> None:
+        if getattr(self.desk, "state", None) is None:
+            return
+        try:
+            await self.save_state()
+        except (LLMSpellError, OSError) as error:
+            log.warning("agent %s: its conversation could not be saved: %s", self.name, error)
+
+    def metrics(self) -> dict[str, Any]:
+        return {
+            **super().metrics(),
+            "input_tokens": self.usage.input_tokens,
+            "output_tokens": self.usage.output_tokens,
+            "conversation_length": len(self.history),
+        }

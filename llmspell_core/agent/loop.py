@@ -1,0 +1,338 @@
+"""One execution of an LLM agent: ask the model, run the tools it calls, feed the results back, until it answers.
+
+The calls of one turn run together. A tool's error goes back to the model, which can do better the next time. Calls that
+need consent are decided before any call of their turn runs, so a run that has to wait can go on from there later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.agent.handoff import TRANSFER, back_to_model, read_transfer
+from llmspell_core.agent.requests import check_budget, make_request
+from llmspell_core.errors import (
+    ApprovalRequiredError,
+    LLMSpellError,
+    ResourceLimitError,
+    ValidationError,
+)
+from llmspell_core.messages import (
+    AgentChunk,
+    AgentInput,
+    AgentOutput,
+    HandoffRequest,
+    Message,
+    OutputMetadata,
+    ToolCall,
+    ToolOutput,
+    Usage,
+)
+from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, Provider
+
+if TYPE_CHECKING:
+    from llmspell_core.agent.approval import RunRecord
+    from llmspell_core.agent.llm import LLMAgent
+    from llmspell_core.context import ExecutionContext
+
+__all__ = ["Ask", "Emit", "Run"]
+
+Ask = Callable[[CompletionRequest], Awaitable[Completion]]
+Emit = Callable[[AgentChunk], Awaitable[None]]
+
+
+class Run:
+    """One execution.
+
+    Args:
+        ask: makes one model call.
+        emit: gets the chunks of a streamed execution.
+        deadline: of the execution; put off while a person is asked.
+    """
+
+    def __init__(
+        self,
+        agent: LLMAgent,
+        input: AgentInput,
+        context: ExecutionContext,
+        ask: Ask,
+        *,
+        emit: Emit | None = None,
+        deadline: asyncio.Timeout | None = None,
+    ) -> None:
+        self.agent = agent
+        self.input = input
+        self.context = context
+        self.calls: list[ToolCall] = []
+        self.usage = Usage()
+        self.model_calls = 0
+        self.deadline = deadline
+        self.parsed: Any = None
+        self._ask = ask
+        self._emit = emit
+        self._epoch = agent.lifecycle.epoch
+        self._started = time.perf_counter()
+        self._transfer: HandoffRequest | None = None
+        self._repair_from: int | None = None
+
+    async def answer(self, provider: Provider, model: str) -> AgentOutput:
+        """Answer the input."""
+        input = self.input
+        user = Message("user", input.text, media=input.media)
+        self.request = make_request(self.agent, provider, model, user, input)
+        self.start = len(self.request.messages) - 1
+        return await self._turns()
+
+    async def go_on(self, provider: Provider, model: str, record: RunRecord) -> AgentOutput:
+        """Take up a run that waited; its decided calls carry their decisions."""
+        agent = self.agent
+        system = agent.system_messages()
+        self.request = make_request(agent, provider, model, record.messages[record.start], self.input)
+        self.request.messages = [*system, *record.messages]
+        self.start = len(system) + record.start
+        self.calls, self.usage, self.model_calls = record.calls, record.usage, record.model_calls
+        completion = Completion(record.text, record.waiting)
+        await self._make_calls(completion)
+        return self._handed_over(completion) if self._transfer else await self._turns()
+
+    async def _turns(self) -> AgentOutput:
+        agent, request = self.agent, self.request
+        limits = agent.config.limits
+        most = int(self.input.parameters.get("max_iterations") or limits.max_iterations)
+        is_limited = limits.max_total_tokens is not None or limits.max_cost_usd is not None
+        while self.model_calls < most:
+            if agent.lifecycle.state != "Running" or self._epoch != agent.lifecycle.epoch:
+                await agent.lifecycle.checkpoint(self._epoch)
+            if is_limited:
+                check_budget(agent, request, self.usage)
+            completion = await self._ask(request)
+            self.model_calls += 1
+            self.usage = self.usage + completion.usage
+            if completion.tool_calls:
+                await self._tool_turn(completion)
+                if self._transfer is not None:
+                    return self._handed_over(completion)
+            elif request.response_schema is None or self._fits(completion, request.response_schema):
+                return self._answered(completion)
+        raise self._too_many(most)
+
+    def _too_many(self, most: int) -> ResourceLimitError:
+        return ResourceLimitError(
+            f"agent '{self.agent.name}' still called tools after {most} model calls",
+            hint="Raise max_iterations, or check whether a tool keeps failing.",
+            resource="model calls",
+            limit=most,
+            used=self.model_calls,
+        )
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def _fits(self, completion: Completion, schema: dict[str, Any]) -> bool:
+        """Whether the answer follows the schema; if not, the model is told once. Raises: ValidationError the second time."""
+        from llmspell_core.agent.structured import parsed_answer
+
+        try:
+            self.parsed = parsed_answer(completion.text, schema)
+            return True
+        except ValidationError as error:
+            if self._repair_from is not None:
+                raise
+            self._repair_from = len(self.request.messages)
+            self.request.messages += [
+                Message("assistant", completion.text),
+                Message("user", f"{error.message}. Answer again, with nothing but JSON that fits the schema."),
+            ]
+            return False
+
+    def _answered(self, completion: Completion) -> AgentOutput:
+        turns = self.request.messages[self.start : self._repair_from]
+        self.agent.remember([*turns, Message("assistant", completion.text)], self.usage)
+        output = self._output(completion)
+        if self.request.response_schema is not None:
+            output.metadata.extra["parsed"] = self.parsed
+        return output
+
+    def _handed_over(self, completion: Completion) -> AgentOutput:
+        self.agent.remember(self.request.messages[self.start :], self.usage)
+        output = self._output(completion)
+        output.handoff_request = self._transfer
+        return output
+
+    def _output(self, completion: Completion) -> AgentOutput:
+        usage = self.usage
+        metadata = OutputMetadata(
+            model=completion.model or self.request.model,
+            token_count=usage.total_tokens,
+            execution_time_ms=round((time.perf_counter() - self._started) * 1000),
+            extra={
+                "finish_reason": completion.finish_reason,
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cost_usd": usage.cost_usd,
+            },
+        )
+        return AgentOutput(completion.text, tool_calls=self.calls, metadata=metadata)
+
+    # -- tools ---------------------------------------------------------------------------------------------------------
+
+    async def _tool_turn(self, completion: Completion) -> None:
+        agent = self.agent
+        limit = agent.config.limits.max_tool_calls
+        used = len(self.calls) + len(completion.tool_calls)
+        if used > limit:
+            raise ResourceLimitError(
+                f"agent '{agent.name}' wants more tool calls", resource="tool calls", limit=limit, used=used
+            )
+        waiting = [call for call in completion.tool_calls if agent.needs_consent(call.tool_name)]
+        if waiting:
+            await self._ask_consent(completion, waiting)
+        await self._make_calls(completion)
+
+    async def _make_calls(self, completion: Completion) -> None:
+        """Run the calls of one turn together and append the turn and its results to the request."""
+        calls, request = completion.tool_calls, self.request
+        self.agent.tool_invocations += len(calls)
+        if len(calls) == 1:
+            await self._call(calls[0])
+        else:
+            await self._call_together(calls)
+        self.calls.extend(calls)
+        request.messages.append(Message("assistant", completion.text, tool_calls=calls))
+        request.messages.extend(_tool_message(call) for call in calls)
+        if request.tool_choice not in {"auto", "none"}:
+            request.tool_choice = "auto"  # a forced call was made; now the model may answer
+
+    async def _call_together(self, calls: list[ToolCall]) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in calls:
+                    group.create_task(self._call(call))
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+
+    async def _call(self, call: ToolCall) -> None:
+        started = time.perf_counter()
+        try:
+            if call.result is None:
+                await self._make_call(call)
+        except LLMSpellError as error:
+            if _is_for_the_caller(error):
+                raise
+            call.result = ToolOutput(False, None, f"{error.message} {error.hint or ''}".strip())
+        assert call.result is not None
+        call.result.execution_time_ms = round((time.perf_counter() - started) * 1000)
+        if self._emit is not None:
+            await self._emit(AgentChunk("tool_result", call_id=call.tool_id, tool_name=call.tool_name, call=call))
+
+    async def _make_call(self, call: ToolCall) -> None:
+        if INVALID_JSON in call.parameters:
+            raise ValidationError(
+                f"the arguments of {call.tool_name} are not a JSON object: {call.parameters[INVALID_JSON]!r}",
+                field="arguments",
+            )
+        agent = self.agent
+        if call.tool_name == TRANSFER and agent.config.handoff_targets:
+            await self._transfer_call(call)
+            return
+        names = {d.name for d in agent.tool_definitions()}
+        if call.tool_name not in names:
+            raise ValidationError(f"there is no tool '{call.tool_name}'; you have: {', '.join(sorted(names))}")
+        output = await agent.desk.call_tool(call.tool_name, call.parameters, self.context)
+        call.result = _result_of(output)
+
+    async def _transfer_call(self, call: ToolCall) -> None:
+        request = read_transfer(call, self.agent.config.handoff_targets)
+        if request.return_control:
+            call.result = ToolOutput(True, await back_to_model(self.agent, request, self.context))
+        elif self._transfer is not None:
+            raise ValidationError("the conversation can be handed over to one agent only")
+        else:
+            self._transfer = request
+            call.result = ToolOutput(True, f"The conversation goes on with {request.target}.")
+
+    # -- consent -------------------------------------------------------------------------------------------------------
+
+    async def _ask_consent(self, completion: Completion, waiting: list[ToolCall]) -> None:
+        """Have each call decided. Raises: ApprovalRequiredError when one stays open; the run is saved then."""
+        from llmspell_core.agent.approval import ApprovalRequest, asked, settle
+
+        agent = self.agent
+        approver = agent.approver or getattr(agent.desk, "approver", None)
+        undecided: list[ToolCall] = []
+        for call in waiting:
+            request = ApprovalRequest(agent.name, call.tool_name, call.parameters, call.tool_id)
+            decision = await asked(approver, request, self.deadline) if approver is not None else None
+            if decision is None:
+                undecided.append(call)
+            else:
+                settle(call, decision)
+        if undecided:
+            raise await self._waiting(completion, undecided)
+
+    async def _waiting(self, completion: Completion, undecided: list[ToolCall]) -> ApprovalRequiredError:
+        records = getattr(self.agent.desk, "records", None)
+        tools = [call.tool_name for call in undecided]
+        id_ = None
+        if records is not None:
+            record = self._record(completion, undecided)
+            await records.save(record)
+            id_ = record.id
+        way = f"llmspell agent resume {id_} --approve (or --deny)" if id_ else "Set an approver, or on_approval."
+        return ApprovalRequiredError(
+            f"agent '{self.agent.name}' wants to call {', '.join(tools)}, which needs consent, and nobody answered"
+            + (f"; the run is saved as {id_}" if id_ else ""),
+            hint=f"Decide with: {way}" if id_ else way,
+            record=id_,
+            agent=self.agent.name,
+            tools=tools,
+        )
+
+    def _record(self, completion: Completion, undecided: list[ToolCall]) -> RunRecord:
+        from llmspell_core.agent.approval import RunRecord
+
+        system = sum(1 for _ in self.agent.system_messages())
+        context = self.context
+        return RunRecord(
+            agent=self.agent.name,
+            config=self.agent.config.public(),
+            messages=self.request.messages[system:],
+            start=self.start - system,
+            text=completion.text,
+            waiting=completion.tool_calls,
+            ask=[call.tool_id for call in undecided],
+            calls=self.calls,
+            usage=self.usage,
+            model_calls=self.model_calls,
+            parameters=self.input.parameters,
+            context={"conversation_id": context.conversation_id, "user_id": context.user_id},
+        )
+
+
+def _is_for_the_caller(error: LLMSpellError) -> bool:
+    """What the model cannot do anything about ends the run instead of going back to it."""
+    return isinstance(error, ApprovalRequiredError) or (
+        isinstance(error, ResourceLimitError) and error.resource == "recursion depth"
+    )
+
+
+def _result_of(output: AgentOutput) -> ToolOutput:
+    result = ToolOutput(True, output.metadata.extra.get("response") or output.text)
+    if isinstance(result.data, dict) and result.data.get("success") is False:
+        result.success = False
+        result.error = _error_text(result.data)
+    return result
+
+
+def _error_text(envelope: Mapping[str, Any]) -> str:
+    error = envelope.get("error")
+    return str(error.get("message") if isinstance(error, Mapping) else error or envelope.get("message"))
+
+
+def _tool_message(call: ToolCall) -> Message:
+    result = call.result or ToolOutput(False, None, "the call was not made")
+    content = result.data if result.success else {"success": False, "error": result.error}
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, default=str)
+    return Message("tool", text, tool_call_id=call.tool_id, name=call.tool_name)

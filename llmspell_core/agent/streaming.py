@@ -1,0 +1,163 @@
+"""Streamed executions: the same loop in a task, its chunks coming out through a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from llmspell_core.agent.base import Agent
+from llmspell_core.agent.handoff import Chain, announce
+from llmspell_core.agent.loop import Run
+from llmspell_core.component import BaseAgent, HookPoints
+from llmspell_core.errors import LLMSpellError
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, HandoffRequest, Usage, new_id
+from llmspell_core.provider import Completion, CompletionRequest, Provider
+
+if TYPE_CHECKING:
+    from llmspell_core.agent.llm import LLMAgent
+    from llmspell_core.context import ExecutionContext
+
+__all__ = ["Execution", "StreamingRun", "follow_stream"]
+
+QUEUE = 256
+
+
+class Execution(BaseAgent):
+    """An agent as `execute` sees it, with another way of working: the same hooks, events and checks."""
+
+    component_type: ClassVar[Literal["agent"]] = "agent"
+    hook_points: ClassVar[HookPoints | None] = Agent.hook_points
+
+    def __init__(self, agent: Agent, work: Callable[[AgentInput, ExecutionContext], Awaitable[AgentOutput]]) -> None:
+        self.name = agent.name
+        self.description = agent.description
+        self._agent = agent
+        self._work = work
+
+    def validate_input(self, input: AgentInput) -> None:
+        self._agent.validate_input(input)
+
+    async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        return await self._work(input, context)
+
+
+class StreamingRun:
+    """One streamed execution."""
+
+    def __init__(self, agent: LLMAgent, input: AgentInput, context: ExecutionContext) -> None:
+        self._agent = agent
+        self._input = input
+        self._context = context
+        self._queue: asyncio.Queue[AgentChunk | None] = asyncio.Queue(maxsize=QUEUE)
+        self._stream_id = new_id()
+        self._index = 0
+
+    async def chunks(self) -> AsyncIterator[AgentChunk]:
+        task = asyncio.get_running_loop().create_task(self._drive(Execution(self._agent, self._work)))
+        try:
+            while (chunk := await self._queue.get()) is not None:
+                yield chunk
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _drive(self, execution: Execution) -> None:
+        try:
+            output = await execution.execute(self._input, self._context)
+            await self.emit(AgentChunk("end", output=output))
+        finally:
+            await self._queue.put(None)
+
+    async def _work(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        agent = self._agent
+        provider, model = await agent.desk.provider_for(agent.config)
+
+        async def ask(request: CompletionRequest) -> Completion:
+            return await self._completion(provider, request)
+
+        async def run(deadline: asyncio.Timeout) -> AgentOutput:
+            return await Run(agent, input, context, ask, emit=self.emit, deadline=deadline).answer(provider, model)
+
+        return await agent.limited(run, context)
+
+    async def emit(self, chunk: AgentChunk) -> None:
+        chunk.stream_id = self._stream_id
+        chunk.chunk_index = self._index
+        self._index += 1
+        await self._queue.put(chunk)
+
+    async def _completion(self, provider: Provider, request: CompletionRequest) -> Completion:
+        """Stream one model call, passing its chunks on, and put the completion together."""
+        texts: list[str] = []
+        completion = Completion(model=request.model)
+        async with aclosing(provider.stream(request)) as stream:  # type: ignore[type-var]
+            async for chunk in stream:
+                if chunk.type == "end":
+                    _finish(completion, chunk)
+                    continue
+                if chunk.type == "text":
+                    texts.append(chunk.text)
+                elif chunk.type == "tool_call" and chunk.call is not None:
+                    completion.tool_calls.append(chunk.call)
+                await self.emit(chunk)
+        completion.text = "".join(texts)
+        return completion
+
+
+def _finish(completion: Completion, end: AgentChunk) -> None:
+    completion.usage = end.usage or Usage()
+    data = end.data or {}
+    completion.finish_reason = data.get("finish_reason", "stop")
+    completion.model = data.get("model") or completion.model
+
+
+async def follow_stream(agent: BaseAgent, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
+    """The chunks of an execution and of everybody it is handed over to, numbered through, with one `end`."""
+    chain = Chain(agent, input, context)
+    numbered = _Numbered()
+    while True:
+        output: AgentOutput | None = None
+        async with aclosing(agent.stream_execute(input, context)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                output = chunk.output
+                if output is not None and output.handoff_request is not None:
+                    break
+                if output is not None and chain.hops:
+                    chain.mark(output)
+                yield numbered(chunk)
+        if output is None or output.handoff_request is None:
+            return
+        request, source = output.handoff_request, agent
+        agent, input, context = _handed_over(chain, source, request, context)
+        data = {"from": source.name, "to": agent.name, "reason": request.reason}
+        yield numbered(AgentChunk("handoff", data=data))
+
+
+def _handed_over(
+    chain: Chain, source: BaseAgent, request: HandoffRequest, context: ExecutionContext
+) -> tuple[BaseAgent, AgentInput, ExecutionContext]:
+    announce(context, "requested", source.name, request)
+    try:
+        found = chain.next(source, request, context)
+    except LLMSpellError as error:
+        announce(context, "failed", source.name, request, error=error.message)
+        raise
+    announce(context, "completed", source.name, request)
+    return found
+
+
+class _Numbered:
+    """Gives the chunks of several streams one stream id and one count."""
+
+    def __init__(self) -> None:
+        self._stream_id = ""
+        self._next = 0
+
+    def __call__(self, chunk: AgentChunk) -> AgentChunk:
+        self._stream_id = self._stream_id or chunk.stream_id
+        chunk.stream_id, chunk.chunk_index = self._stream_id, self._next
+        self._next += 1
+        return chunk

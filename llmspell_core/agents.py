@@ -1,0 +1,238 @@
+"""The agents of a runtime: made, found, run, followed through hand-overs, and resumed after somebody was asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.errors import ValidationError
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
+
+if TYPE_CHECKING:
+    from llmspell_core.agent import Agent, AgentBuilder, AgentConfig, CompositeAgent, LLMAgent
+    from llmspell_core.agent.approval import Approver, Records
+    from llmspell_core.component import BaseAgent
+    from llmspell_core.config import Config
+    from llmspell_core.context import ExecutionContext
+    from llmspell_core.provider import Provider
+    from llmspell_core.providers import Providers
+    from llmspell_core.registry import Registry
+    from llmspell_core.state import StateStore
+    from llmspell_core.tool import Tool
+
+__all__ = ["Agents"]
+
+
+class Agents:
+    """The part of `Runtime` that has to do with agents."""
+
+    config: Config
+    registry: Registry
+    providers: Providers
+    state: StateStore
+
+    def __init__(self) -> None:
+        self.agents: dict[str, Agent] = {}
+        self.approver: Approver | None = None
+        """Asked about tool calls of agents that need consent, when an agent has nobody of its own to ask."""
+        self._records: Records | None = None
+        self._wrapped: dict[str, str] = {}
+
+    if TYPE_CHECKING:  # what the rest of the runtime gives
+
+        async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]: ...
+
+        def tool_for(self, name: str) -> Tool[Any]: ...
+
+        def tool_names(self) -> list[str]: ...
+
+        async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput: ...
+
+        def offer_tool(self, component: Tool[Any] | BaseAgent) -> str: ...
+
+        def context(self) -> ExecutionContext: ...
+
+    # -- made and found ------------------------------------------------------------------------------------------------
+
+    def agent_builder(self) -> AgentBuilder:
+        """A builder whose `build()` registers the agent here."""
+        from llmspell_core.agent import AgentBuilder
+
+        return AgentBuilder(self.create_agent, offer=self.offer_tool)
+
+    def create_agent(self, config: AgentConfig) -> LLMAgent:
+        """Make and register an agent; its provider's package begins to load in the background.
+
+        Raises:
+            ValidationError: no model, a taken name. NotFoundError: unknown provider or tool.
+            MissingDependencyError: a response_schema, and the validator is not installed.
+        """
+        from dataclasses import replace
+
+        from llmspell_core.agent import LLMAgent
+
+        self._check_free(config.name)
+        spec = self.providers.resolve(config.model, config.provider)
+        for tool in config.allowed_tools:
+            if tool != "*":
+                self.tool_for(tool)
+        if config.response_schema is not None:
+            from llmspell_core.agent.structured import require_validator
+
+            require_validator()
+        self.providers.preload(str(spec.provider))
+        agent = LLMAgent(replace(config, model=spec.model, provider=spec.provider), self)
+        self.register_agent(agent)
+        return agent
+
+    def create_composite(self, name: str, agents: Sequence[str], routing: Any = "sequential") -> CompositeAgent:
+        """An agent made of agents; `routing` is what `Routing.of` reads.
+
+        Raises:
+            ValidationError: a taken name, no agents, no such routing. NotFoundError: an agent that does not exist.
+        """
+        from llmspell_core.agent import AgentConfig, CompositeAgent, Routing
+
+        self._check_free(name)
+        made = Routing.of(routing)
+        config = AgentConfig(name, f"{made.strategy} of {', '.join(agents)}", agent_type="composite")
+        agent = CompositeAgent(config, self, list(agents), made)
+        self.register_agent(agent)
+        return agent
+
+    def register_agent(self, agent: Agent) -> None:
+        """Let an agent be found by its name. Raises: ValidationError when the name is taken."""
+        self._check_free(agent.name)
+        self.agents[agent.name] = agent
+
+    def _check_free(self, name: str) -> None:
+        if name in self.agents:
+            raise ValidationError(f"Agent instance '{name}' already exists", field="name", hint="Choose another name.")
+
+    def remove_agent(self, name: str) -> bool:
+        """End an agent at once and free its name; `agent.terminate()` before it lets hooks know."""
+        agent = self.agents.pop(name, None)
+        if agent is None:
+            return False
+        agent.end()
+        tool = self._wrapped.pop(name, None)
+        if tool is not None:
+            self.registry.unregister("tools", tool)
+        return True
+
+    def end_agents(self) -> None:
+        """All of them, when the runtime closes."""
+        for agent in self.agents.values():
+            agent.end()
+        self.agents.clear()
+
+    def agent_for(self, name: str) -> Agent:
+        """Raises: NotFoundError with near names."""
+        if name in self.agents:
+            return self.agents[name]
+        from difflib import get_close_matches
+
+        from llmspell_core.errors import NotFoundError
+
+        near = get_close_matches(name, self.agents, n=3)
+        hint = f"Did you mean {', '.join(near)}?" if near else "Build it first: Agent.builder():name(...):build()."
+        raise NotFoundError(f"Agent '{name}' not found", hint=hint, what="agents", name=name, near=near)
+
+    def wrap_agent(self, agent: BaseAgent, **options: Any) -> str:
+        """Register an agent as a tool, once; `options` are those of `AgentWrappedTool`. Returns the tool's name."""
+        from llmspell_core.agent.wrapped import AgentWrappedTool
+
+        made = AgentWrappedTool(agent, **options)
+        present = self.tool_for(made.name) if self.registry.has("tools", made.name) else None
+        if options or not isinstance(present, AgentWrappedTool) or present.agent is not agent:
+            self.registry.register("tools", made.name, made)
+            self._wrapped[agent.name] = made.name
+        return made.name
+
+    def needs_approval(self, tool: str) -> bool:
+        """Whether the configuration wants a person's consent before an agent calls this tool."""
+        if self.config.get("tools.security.require_approval"):
+            return True
+        asks = {name.replace("_", "-") for name in self.config.get("tools.approval.ask") or ()}
+        return "*" in asks or tool.replace("_", "-") in asks
+
+    # -- run -----------------------------------------------------------------------------------------------------------
+
+    async def run_agent(
+        self,
+        agent: BaseAgent | str,
+        input: AgentInput | str | Mapping[str, Any],
+        context: ExecutionContext | None = None,
+    ) -> AgentOutput:
+        """Execute an agent, given as such or by name, and whoever it hands the conversation over to.
+
+        Raises:
+            NotFoundError: no such agent. ResourceLimitError, TimeoutError: a limit was reached.
+            ApprovalRequiredError: a tool call needs consent and nobody could be asked; the run is saved.
+            WorkflowError: agents hand over in a circle.
+        """
+        found = self.agent_for(agent) if isinstance(agent, str) else agent
+        given, context = AgentInput.of(input), context or self.context()
+        output = await found.execute(given, context)
+        if output.handoff_request is None:
+            return output
+        from llmspell_core.agent.handoff import follow
+
+        return await follow(found, given, output, context)
+
+    def stream_agent(
+        self,
+        agent: BaseAgent | str,
+        input: AgentInput | str | Mapping[str, Any],
+        context: ExecutionContext | None = None,
+    ) -> AsyncIterator[AgentChunk]:
+        """The chunks of an execution; close the iterator to stop it."""
+        from llmspell_core.agent.streaming import follow_stream
+
+        found = self.agent_for(agent) if isinstance(agent, str) else agent
+        return follow_stream(found, AgentInput.of(input), context or self.context())
+
+    # -- runs that wait for consent -----------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> Records:
+        """The runs that wait: `save`, `load`, `remove`, `all`."""
+        if self._records is None:
+            from llmspell_core.agent.approval import Records
+            from llmspell_core.config.discovery import home
+
+            self._records = Records(self.state, home(os.environ) / "approvals")
+        return self._records
+
+    async def resume_run(
+        self, record: str | os.PathLike[str], decisions: Any, context: ExecutionContext | None = None
+    ) -> AgentOutput:
+        """Go on with a run that waits for consent; also one that another process began.
+
+        Args:
+            record: its id, or the path of a file that `save_record` wrote.
+            decisions: True, False or what `Decision.of` reads, for all calls that wait; or a mapping of call ids to these.
+
+        Raises:
+            NotFoundError: no such run. ApprovalRequiredError: it waits again, or a decision is missing.
+        """
+        from llmspell_core.agent.resuming import resume_run
+
+        id_ = str(record) if not os.fspath(record).endswith(".json") else await self.load_record(record)
+        return await resume_run(self, id_, decisions, context or self.context())
+
+    async def save_record(self, record: str, path: str | os.PathLike[str]) -> None:
+        """Write a waiting run into a file that another process can resume. Raises: NotFoundError, StorageError."""
+        from llmspell_core.agent.approval import write_record
+
+        write_record(Path(path), (await self.records.load(record)).to_dict())
+
+    async def load_record(self, path: str | os.PathLike[str]) -> str:
+        """Take in a waiting run from a file; returns its id. Raises: StorageError, ValidationError."""
+        from llmspell_core.agent.approval import RunRecord, read_record
+
+        record = RunRecord.from_dict(read_record(Path(path)))
+        await self.records.save(record)
+        return record.id
