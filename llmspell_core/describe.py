@@ -189,7 +189,7 @@ def _schema(kind: str, loaded: Any) -> dict[str, Any] | None:
     model: Any = getattr(loaded, "parameters", None)
     if kind not in {"tools", "templates"} or not hasattr(model, "model_json_schema"):
         return None
-    from llmspell_core.tool import model_schema
+    from llmspell_core.parameters import model_schema
 
     return model_schema(model)
 
