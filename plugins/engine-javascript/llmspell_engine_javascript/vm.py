@@ -21,6 +21,7 @@ import _quickjs
 
 from llmspell_core.script.worker import LATER, Interrupted, VMError
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
+from llmspell_engine_javascript.native import Rejections, stop_when
 from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, SourceMap
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ def _read(part: str) -> str:
         return file.read()
 
 
-def _new_context() -> tuple[Any, Any]:
-    """A VM, and the compiled bootstrap: a function of the bridge."""
+def _new_context() -> tuple[Any, Any, Rejections]:
+    """A VM, the compiled bootstrap (a function of the bridge), and who watches the VM's promises."""
     context = _quickjs.Context()
     context.set_max_stack_size(STACK_BYTES)
     code = "\n".join(map(_read, _PARTS))
-    return context, context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge){{"use strict";{code}\n}})')
+    rejections = Rejections(context)
+    shell = context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge){{"use strict";{code}\n}})')
+    return context, shell, rejections
 
 
 _ready = [_new_context()]
@@ -79,12 +82,6 @@ class JavaScriptVM:
         self._context, self._enter = self._bootstrap(boot)
         if boot.get("interactive"):
             self._allow_interrupts()
-
-    @classmethod
-    def prepare(cls, boot: dict[str, Any]) -> None:
-        """Reads and imports what cannot be had any more behind the fence."""
-        if boot.get("interactive"):
-            import llmspell_engine_javascript.interrupt  # noqa: F401
 
     # -- what the worker calls --------------------------------------------------------------------------------------
 
@@ -114,10 +111,16 @@ class JavaScriptVM:
             raise Interrupted
         if isinstance(self._outcome, VMError):
             raise self._outcome
-        lost = None if cell else self._guarded("lost")
-        if lost:
-            raise self._error("runtime", json.loads(lost))
+        if self._rejections.take("$lost"):
+            self._report_lost(json.loads(self._guarded("lost")), cell=cell)
         return self._outcome
+
+    def _report_lost(self, described: dict[str, Any], *, cell: bool) -> None:
+        """A promise failed and nobody listened: the script's failure, a remark in an interactive session."""
+        error = self._error("runtime", described)
+        if not cell:
+            raise error
+        self._host.write("stderr", f"A promise failed and nobody listened: {error}\n")
 
     def invoke(self, invocation: int, callback: int, args: str) -> Any:
         """Calls a script function; its answer goes out when it is there, see `_bridge_answer`."""
@@ -141,7 +144,7 @@ class JavaScriptVM:
     # -- start ------------------------------------------------------------------------------------------------------
 
     def _bootstrap(self, boot: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
-        context, shell = _ready.pop()
+        context, shell, self._rejections = _ready.pop()
         memory, profile = boot.get("memory"), boot.get("profile") or "medium"
         if profile == "high":
             context.eval(_SHARED_MEMORY)
@@ -155,8 +158,6 @@ class JavaScriptVM:
         return context, enter
 
     def _allow_interrupts(self) -> None:
-        from llmspell_engine_javascript.interrupt import stop_when
-
         if not stop_when(self._context, lambda: self._stopping):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             self._host.write("stderr", _NOT_STOPPABLE)
@@ -373,6 +374,7 @@ class JavaScriptVM:
         self._invocations.clear()
         self._live_timers.clear()
         self._host.interrupted = False
+        self._rejections.forget()
         self._enter("forget")
         return VMError("interrupted", "interrupted")
 

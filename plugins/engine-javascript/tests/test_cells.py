@@ -103,3 +103,9 @@ async def test_completion_knows_globals_variables_and_members(cell: Any) -> None
     assert await complete("pancake.secret.x") == []
     assert await complete("nothing.at.all") == []
     assert "Test.Sub.answer" in await complete("Test.Sub.")
+
+
+async def test_a_failure_that_nobody_hears_is_remarked(js: Any, cell: Any) -> None:
+    assert (await cell("(async () => { throw new Error('lost') })(); 5")).value == 5
+    assert "nobody listened" in "".join(text for stream, text in js.printed if stream == "stderr")
+    assert "lost" in "".join(text for _, text in js.printed)

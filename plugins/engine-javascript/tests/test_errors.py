@@ -25,6 +25,8 @@ from llmspell_core.errors import ResourceLimitError, ToolError
         ("\nTest.fail_now('broke')", 2, "broke"),
         ("\n\nawait Test.fail('broke')", 3, "broke"),
         ("\nTest.fail('nobody listens')\nreturn 1", 2, "nobody listens"),
+        ("async function main() {\n  await Test.later(1);\n  throw new Error('lost')\n}\nmain()", 3, "lost"),
+        ("const f = () => {\n  Promise.reject(new Error('alone'))\n};\nsetTimeout(f, 1)", 2, "alone"),
         ("\nrequire('nowhere')", 2, "module 'nowhere' not found"),
     ],
 )
@@ -81,6 +83,20 @@ async def test_an_uncaught_error_of_the_host_keeps_its_hint_and_its_cause(js: An
     error = await js.error("await Test.fail('broke')")
     assert error.hint == "Do it differently."
     assert isinstance(error.__cause__, ToolError)
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "Test.fail('x').catch(() => {})",
+        "const p = Promise.reject(1); await sleep(2); try { await p } catch {}",
+        "await Promise.allSettled([Test.fail('x'), Promise.reject(1)])",
+        "const all = Array.from({length: 3000}, () => Promise.reject(new Error('x'))); await Promise.allSettled(all)",
+        "(async () => { throw 1 })().then(() => 0).catch(() => 0)",
+    ],
+)
+async def test_a_failure_that_is_heard_is_no_error(js: Any, heard: str) -> None:
+    assert await js.value(f"{heard}; await sleep(1); return 'fine'") == "fine"
 
 
 async def test_import_is_refused_with_the_way_out(js: Any) -> None:

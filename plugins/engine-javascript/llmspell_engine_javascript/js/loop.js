@@ -19,58 +19,27 @@ function callHost(op, args, skip) {
   return decode(env.value, env.h);
 }
 
-// The promise of a host call knows whether anybody listens to it: `await`, `then` and Promise.all all come by here,
-// because its constructor is not Promise. A failure that nobody listens to is the script's failure.
-class Call extends PromiseOf {
-  static get [Symbol.species]() {
-    return PromiseOf;
-  }
-
-  then(done, failed) {
-    listened(this);
-    return then(this, done, failed);
-  }
-}
-const heard = new WeakSet();
-const listened = (() => {
-  const add = method(WeakSet.prototype.add);
-  return (promise) => add(heard, promise);
-})();
-const isHeard = method(WeakSet.prototype.has);
-const unheard = create(null); // call id -> {promise, error}
-
 function startHost(op, args, skip) {
   const where = site(skip);
-  const call = { site: where };
-  call.promise = new Call((resolve, reject) => {
-    call.resolve = resolve;
-    call.reject = reject;
+  return new PromiseOf((resolve, reject) => {
+    const id = bridge("start", op, args, where);
+    pending[id] = { resolve, reject, site: where };
   });
-  const id = bridge("start", op, args, where);
-  pending[id] = call;
-  return call.promise;
 }
 
 function settle(id, text) {
-  const call = pending[id];
+  const { resolve, reject, site: where } = pending[id];
   delete pending[id];
   const env = parse(text);
-  if (env.ok) {
-    call.resolve(decode(env.value, env.h));
-    return;
-  }
-  const error = hostError(env.error, call.site);
-  call.reject(error);
-  if (!isHeard(heard, call.promise)) unheard[id] = { promise: call.promise, error };
+  if (env.ok) resolve(decode(env.value, env.h));
+  else reject(hostError(env.error, where));
 }
 
-// The first failure that still has no listener, described; nothing if there is none.
+// What a promise failed with that nobody listens to; the host has put it there.
 function lostFailure() {
-  for (const id in unheard) {
-    const { promise, error } = unheard[id];
-    delete unheard[id];
-    if (!isHeard(heard, promise)) return describe(error);
-  }
+  const found = getOwnPropertyDescriptor(globalThis, "$lost");
+  delete globalThis.$lost;
+  return describe(found?.value);
 }
 
 function describe(error) {
@@ -135,7 +104,6 @@ function invoke(invocation, id, text, rich) {
     const args = decode(parse(text), rich);
     const result = ReflectApply(functions[id], undefined, args);
     if (result instanceof PromiseOf) {
-      listened(result);
       then(result, (value) => answer(invocation, value), (error) => bridge("fail", invocation, describe(error)));
     } else {
       answer(invocation, result);
@@ -184,7 +152,6 @@ function clearTimer(id) {
 function forget() {
   for (const id in pending) delete pending[id];
   for (const id in timers) delete timers[id];
-  for (const id in unheard) delete unheard[id];
 }
 
 function print(stream, args) {
