@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
     from llmspell_core.policy import Files, Http, Policy, Process
-    from llmspell_core.provider import Provider
+    from llmspell_core.provider import LocalProvider, Provider
     from llmspell_core.providers import Providers
     from llmspell_core.script.host import ScriptSession
     from llmspell_core.script.process import WorkerProcess
@@ -71,7 +71,7 @@ class Runtime(Agents):
         self.cwd = Path(cwd) if cwd is not None else Path.cwd()
         self.started_at = time.time()
         self.shared_memory = SharedMemory()
-        self.offer_model: Callable[[str], Awaitable[bool]] | None = None
+        self.offer_model: Callable[[str, LocalProvider], Awaitable[bool]] | None = None
         """Asked when a local model is missing; returns whether it is there now. Set by the command line."""
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._offered: set[str] = set()
@@ -375,7 +375,7 @@ class Runtime(Agents):
             self._offered.add(model)
             present = {m.id for m in await local.list_local_models()}
             if model not in present:
-                await self.offer_model(model)
+                await self.offer_model(model, local)
         return provider
 
 

@@ -10,7 +10,7 @@ import click
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import aligned
-from llmspell_core.errors import NotFoundError
+from llmspell_core.errors import NetworkError, NotFoundError
 
 if TYPE_CHECKING:
     from llmspell_core.provider import LocalModel, LocalProvider
@@ -149,7 +149,8 @@ async def _status(shell: Shell) -> list[dict[str, Any]]:
     async with shell.runtime() as runtime:
         rows = []
         for name, provider in (await _local_providers(runtime, None)).items():
-            health, models = await provider.health(), await provider.list_local_models()
+            health = await provider.health()
+            models = await _reached(provider.list_local_models())
             about = {"available": health.healthy, "version": health.version, "reason": health.reason}
             rows.append({"backend": name, "models": len(models)} | about)
         return rows
@@ -189,7 +190,16 @@ async def _collect(
 ) -> list[LocalModel]:
     async with shell.runtime() as runtime:
         providers = await _local_providers(runtime, backend)
-        return [model for each in providers.values() for model in await ask(each)]
+        asked = [ask(each) if backend == name else _reached(ask(each)) for name, each in providers.items()]
+        return [model for each in asked for model in await each]
+
+
+async def _reached(models: Awaitable[list[LocalModel]]) -> list[LocalModel]:
+    """None of a server that does not run, such as Ollama's: the others still have theirs, and `model status` says why."""
+    try:
+        return await models
+    except NetworkError:
+        return []
 
 
 async def _with_one(shell: Shell, backend: str | None, work: Callable[[LocalProvider], Awaitable[T]]) -> T:
@@ -209,11 +219,10 @@ def offer_models(shell: Shell, runtime: Runtime) -> None:
     if not shell.is_interactive:
         return
 
-    async def offer(name: str) -> bool:
+    async def offer(name: str, provider: LocalProvider) -> bool:
         if not shell.confirm(f"The model {name} is not on this machine. Fetch it now?", default=True):
             return False
-        providers = await _local_providers(runtime, None)
-        await _pull(shell, next(iter(providers.values())), name, force=False)
+        await _pull(shell, provider, name, force=False)
         return True
 
     runtime.offer_model = offer
