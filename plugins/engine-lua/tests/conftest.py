@@ -92,9 +92,49 @@ def _break(_scope: Any) -> None:
     raise RuntimeError("password=hunter2")
 
 
+VALUE = Param("value", "any")
+FUNCTION = Param("f", "function")
+
+
+def _functions(meter: Meter, posted: list[Any], kept: list[Any]) -> tuple[Function, ...]:
+    return (
+        Function("echo", lambda _s, v: v, (VALUE,)),
+        Function("type_of", lambda _s, v: type(v).__name__, (VALUE,)),
+        Function("strict", lambda _s, *a: list(a), (Param("name", "string"), Param("n", "integer", default=3))),
+        Function("list_of", lambda _s, v: type(v).__name__, (Param("items", "array"),)),
+        Function("later", _later, (VALUE, Param("delay", "number", default=0.0)), blocking=True, async_variant=True),
+        Function(
+            "together", lambda _s, n: meter.wait_for(n), (Param("n", "integer"),), blocking=True, async_variant=True
+        ),
+        Function("numbers", _numbers, (Param("count", "integer"),), returns="stream", blocking=True),
+        Function("apply", _apply, (FUNCTION, Param("values", "array")), blocking=True),
+        Function("apply_together", _apply_together, (FUNCTION, Param("values", "array")), blocking=True),
+        Function("fail", _fail, (Param("message", "string"),), aliases=("failing",)),
+        Function("broken", _break),
+        Function("keep", lambda s, f: kept.append(s.callback(f)), (FUNCTION,)),
+        Function("note", lambda _s, v: posted.append(v), (VALUE,), post=True),
+        Function("counter", lambda _s, name: Counter(name), (Param("name", "string"),), "Counter"),
+        Function("name_of", lambda s, c: s.get(c).name, (Param("counter", "handle", handle="Counter"),)),
+        Function("define", lambda _s, spec: spec, (Param("spec", "object", callbacks=("handler",)),)),
+        Function("getThing", lambda _s: "thing"),
+    )
+
+
+BUILDER = Builder(
+    "builder",
+    (
+        Setter("system_prompt", Param("prompt", "string")),
+        Setter("tool", Param("name", "string"), field="tools", mode="append"),
+        Setter("settings", Param("settings", "object"), mode="merge"),
+        Setter("allowed", Param("names", "array")),
+        Setter("fast", value=True, field="speed"),
+        Setter("on_error", Param("handler", "function")),
+    ),
+    Function("build", lambda s, fields: s.data.setdefault("built", fields)),
+)
+
+
 def _global(meter: Meter, posted: list[Any], kept: list[Any]) -> Global:
-    value = Param("value", "any")
-    function = Param("f", "function")
     return Global(
         "Test",
         constants={"LIMIT": 7},
@@ -105,43 +145,8 @@ def _global(meter: Meter, posted: list[Any], kept: list[Any]) -> Global:
                 methods=(Function("add_up", _add, (Param("n", "integer"),)), Function("total", lambda _s, c: c.total)),
             ),
         ),
-        functions=(
-            Function("echo", lambda _s, v: v, (value,)),
-            Function("type_of", lambda _s, v: type(v).__name__, (value,)),
-            Function("strict", lambda _s, *a: list(a), (Param("name", "string"), Param("n", "integer", default=3))),
-            Function("list_of", lambda _s, v: type(v).__name__, (Param("items", "array"),)),
-            Function(
-                "later", _later, (value, Param("delay", "number", default=0.0)), blocking=True, async_variant=True
-            ),
-            Function(
-                "together", lambda _s, n: meter.wait_for(n), (Param("n", "integer"),), blocking=True, async_variant=True
-            ),
-            Function("numbers", _numbers, (Param("count", "integer"),), returns="stream", blocking=True),
-            Function("apply", _apply, (function, Param("values", "array")), blocking=True),
-            Function("apply_together", _apply_together, (function, Param("values", "array")), blocking=True),
-            Function("fail", _fail, (Param("message", "string"),), aliases=("failing",)),
-            Function("broken", _break),
-            Function("keep", lambda s, f: kept.append(s.callback(f)), (function,)),
-            Function("note", lambda _s, v: posted.append(v), (value,), post=True),
-            Function("counter", lambda _s, name: Counter(name), (Param("name", "string"),), "Counter"),
-            Function("name_of", lambda s, c: s.get(c).name, (Param("counter", "handle", handle="Counter"),)),
-            Function("define", lambda _s, spec: spec, (Param("spec", "object", callbacks=("handler",)),)),
-            Function("getThing", lambda _s: "thing"),
-        ),
-        builders=(
-            Builder(
-                "builder",
-                (
-                    Setter("system_prompt", Param("prompt", "string")),
-                    Setter("tool", Param("name", "string"), field="tools", mode="append"),
-                    Setter("settings", Param("settings", "object"), mode="merge"),
-                    Setter("allowed", Param("names", "array")),
-                    Setter("fast", value=True, field="speed"),
-                    Setter("on_error", Param("handler", "function")),
-                ),
-                Function("build", lambda s, fields: s.data.setdefault("built", fields)),
-            ),
-        ),
+        functions=_functions(meter, posted, kept),
+        builders=(BUILDER,),
         subglobals=(Global("Sub", functions=(Function("answer", lambda _s: 42),)),),
         index=Function(
             "find", lambda _s, name: None if name == "nothing" else f"found {name}", (Param("name", "string"),)
