@@ -23,7 +23,7 @@ const weakSet = method(WeakMap.prototype.set);
 const mapForEach = method(Map.prototype.forEach);
 const setForEach = method(Set.prototype.forEach);
 const dateIso = method(Date.prototype.toJSON);
-const bufferOf = method(getOwnPropertyDescriptor(getPrototypeOf(Uint8Array.prototype), "buffer").get);
+const { isView } = ArrayBuffer;
 const ErrorOf = Error;
 const stackGetter = getOwnPropertyDescriptor(Error.prototype, "stack")?.get; // newer versions; older ones: an own value
 const TypeErrorOf = TypeError;
@@ -118,15 +118,19 @@ function plainHandle(key, id) {
 }
 
 function plainObject(value, rule, depth) {
+  if (depth >= MAX_DEPTH) refuseDepth(value, rule, depth);
+  seen[depth] = value;
+  if (isArray(value)) return plainArray(value, rule, depth);
+  const parent = getPrototypeOf(value);
+  if ((parent === ObjectPrototype || parent === null) && typeof value.toJSON !== "function") {
+    return plainFields(value, rule, depth);
+  }
   const handle = weakGet(handleIds, value);
   if (handle !== undefined) {
     const out = plainHandle("$handle", handle.name);
     out.id = handle.id;
     return out;
   }
-  if (depth >= MAX_DEPTH) refuseDepth(value, rule, depth);
-  seen[depth] = value;
-  if (isArray(value)) return plainArray(value, rule, depth);
   if (value instanceof PromiseOf) refuse(rule, depth, "is a Promise; await it first");
   const converted = plainSpecial(value, rule, depth);
   return converted === undefined ? plainFields(value, rule, depth) : converted;
@@ -185,11 +189,7 @@ function plainSpecial(value, rule, depth) {
 }
 
 function isTyped(value) {
-  try {
-    return bufferOf(value) !== undefined && typeof value.length === "number";
-  } catch {
-    return false;
-  }
+  return isView(value) && typeof value.length === "number";
 }
 
 function plainError(error) {
