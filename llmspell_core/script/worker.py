@@ -356,7 +356,10 @@ class Host:
                 self.answer(invocation, value)
         except VMError as error:
             self.fail(invocation, error.error)
-        except MemoryError as error:
+        except Interrupted as error:
+            self.fail(invocation, _plain_end(error).error)
+            raise
+        except Exception as error:  # noqa: BLE001 - a callback's failure must not become that of the call around it
             self.fail(invocation, _plain_end(error).error)
         finally:
             self._depth -= 1
@@ -431,7 +434,9 @@ def _plain_end(error: BaseException) -> VMError:
     """What the VM did not translate itself."""
     if isinstance(error, MemoryError):
         return VMError("memory", "the script used up its memory")
-    return VMError("interrupted", "interrupted")
+    if isinstance(error, Interrupted):
+        return VMError("interrupted", "interrupted")
+    return VMError("runtime", f"the engine failed: {type(error).__name__}")
 
 
 def _joined(batch: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -21,7 +21,8 @@ end
 function K.dispatch(id, args, count)
   local fn = callbacks[id]
   if not fn then return false, "there is no callback " .. tostring(id), "" end
-  return K.protected(fn, unpack(args, 1, count))
+  local ok, value, trace = K.protected(fn, unpack(args, 1, count))
+  return ok, value, trace -- always three: a function may return nothing
 end
 
 -- Functions -----------------------------------------------------------------------------------------------------------

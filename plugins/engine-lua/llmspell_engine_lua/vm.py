@@ -132,10 +132,10 @@ class LuaVM:
         try:
             values = [self._values.into(item, handles='"$handle"' in args) for item in load(args)]
             table = self._runtime.table_from({i + 1: value for i, value in enumerate(values)})
-            ok, *rest = self._dispatch(callback, table, len(values))
+            ok, value, trace = self._dispatch(callback, table, len(values))
             if not ok:
-                raise self._failure(str(rest[0]), rest[1])
-            return _text(self._values.out(rest[0] if rest else None))
+                raise self._failure(str(value), trace)
+            return _text(self._values.out(value))
         except BadValue as error:
             raise VMError("runtime", f"a callback returned something that cannot be handed over: {error}") from None
         except (self._memory_error, MemoryError):

@@ -94,6 +94,16 @@ async def test_a_thousand_callbacks_at_one_time(lua: Any) -> None:
     assert await lua.value(source) == [1000, 1000, 1000]
 
 
+async def test_a_callback_may_return_nothing_or_several_values(lua: Any) -> None:
+    assert await lua.value("return #Test.apply(function() end, {1})") == 0
+    assert await lua.value("return Test.apply(function() return 1, 2 end, {1})") == [1]
+
+
+async def test_a_callback_may_not_return_a_function(lua: Any) -> None:
+    error = await lua.error("Test.apply(function() return print end, {1})")
+    assert "a callback returned something that cannot be handed over: Unsupported Lua type: function" in error.message
+
+
 async def test_a_callback_that_raises_fails_the_call(lua: Any) -> None:
     error = await lua.error("Test.apply(function() error('bad') end, {1})")
     assert "script.lua:1: bad" in error.message
