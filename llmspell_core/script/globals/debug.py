@@ -274,6 +274,10 @@ _DATA = Param("data", required=False)
 _LABEL = Param("label", "string", required=False)
 _PATTERN = Param("pattern", "string")
 _ENABLED = Param("enabled", "boolean")
+_NAME = Param("name", "string")
+_LIMIT = Param("limit", "integer", required=False)
+_TIMER = Param("timer_id", "string", doc="A timer's `id`.")
+_KIND = Param("kind", "string", doc="exact, wildcard, regex or hierarchical")
 _OPTIONS = Param("options", "object", required=False, options=True)
 
 
@@ -291,39 +295,59 @@ GLOBAL = Global(
             doc="A stopwatch.",
             methods=(
                 Function("stop", _stop, returns="number", doc="Milliseconds; nil when it was stopped before."),
-                Function("lap", _lap, (Param("name", "string"),), returns="boolean"),
+                Function("lap", _lap, (_NAME,), returns="boolean", doc="False when it was stopped."),
                 Function("elapsed", _elapsed, returns="number", doc="Milliseconds so far."),
             ),
         ),
     ),
     functions=(
         Function("log", _log, (_LEVEL, _MESSAGE, _MODULE, _DATA), post=True, returns="nil", doc="Logs a message."),
-        *(_of_vm(level, _MESSAGE, _MODULE, returns="nil") for level in ("trace", "debug", "info", "warn", "error")),
-        _of_vm("logWithData", _LEVEL, _MESSAGE, _DATA, _MODULE, returns="nil"),
+        *(
+            _of_vm(level, _MESSAGE, _MODULE, returns="nil", doc=f"Logs at level {level}.")
+            for level in ("trace", "debug", "info", "warn", "error")
+        ),
+        _of_vm("logWithData", _LEVEL, _MESSAGE, _DATA, _MODULE, returns="nil", doc="Logs a message with data."),
         Function("setLevel", _set_level, (_LEVEL,), returns="boolean", doc="False for an unknown word."),
-        Function("getLevel", lambda scope: _desk(scope).level.upper(), returns="string"),
-        Function("setEnabled", _set_enabled, (_ENABLED,), returns="nil"),
-        Function("isEnabled", lambda scope: _desk(scope).enabled, returns="boolean"),
-        Function("addModuleFilter", _add_filter, (_PATTERN, _ENABLED), returns="nil"),
-        Function("removeModuleFilter", _remove_filter, (_PATTERN,), returns="boolean"),
-        Function("clearModuleFilters", lambda scope: _desk(scope).rules.clear(), returns="nil"),
-        Function("setDefaultFilterEnabled", _set_default, (_ENABLED,), returns="nil"),
-        Function("addAdvancedFilter", _add_advanced, (_PATTERN, Param("kind", "string"), _ENABLED), returns="boolean"),
-        Function("getFilterSummary", _filter_summary, returns="object"),
-        Function("getCapturedEntries", _captured, (Param("limit", "integer", required=False),), returns="array"),
-        Function("clearCaptured", lambda scope: _desk(scope).captured.clear(), returns="nil"),
-        Function("timer", _timer, (Param("name", "string"),), returns="DebugTimer", doc="Starts a stopwatch."),
+        Function("getLevel", lambda scope: _desk(scope).level.upper(), returns="string", doc="INFO, ..."),
+        Function("setEnabled", _set_enabled, (_ENABLED,), returns="nil", doc="Switches logging off and on."),
+        Function("isEnabled", lambda scope: _desk(scope).enabled, returns="boolean", doc="Whether logging is on."),
+        Function("addModuleFilter", _add_filter, (_PATTERN, _ENABLED), returns="nil", doc="Lets a module log, or not."),
+        Function("removeModuleFilter", _remove_filter, (_PATTERN,), returns="boolean", doc="Whether there was one."),
+        Function(
+            "clearModuleFilters", lambda scope: _desk(scope).rules.clear(), returns="nil", doc="Drops all filters."
+        ),
+        Function(
+            "setDefaultFilterEnabled", _set_default, (_ENABLED,), returns="nil", doc="For modules without a filter."
+        ),
+        Function(
+            "addAdvancedFilter",
+            _add_advanced,
+            (_PATTERN, _KIND, _ENABLED),
+            returns="boolean",
+            doc="False for an unknown kind.",
+        ),
+        Function("getFilterSummary", _filter_summary, returns="object", doc="The filters in force."),
+        Function("getCapturedEntries", _captured, (_LIMIT,), returns="array", doc="What was logged, newest last."),
+        Function(
+            "clearCaptured", lambda scope: _desk(scope).captured.clear(), returns="nil", doc="Forgets what was logged."
+        ),
+        Function("timer", _timer, (_NAME,), returns="DebugTimer", doc="Starts a stopwatch."),
         Function(
             "recordEvent", _record, (Param("timer_id", "string"), Param("name", "string"), _DATA), returns="boolean"
         ),
         _of_vm("dump", Param("value"), _LABEL, doc="The value as text."),
         _of_vm("dumpCompact", Param("value"), _LABEL, doc="The value on one line."),
-        _of_vm("dumpVerbose", Param("value"), _LABEL),
-        _of_vm("dumpWithOptions", Param("value"), _OPTIONS, _LABEL),
-        _of_vm("stackTrace", _OPTIONS),
-        _of_vm("stackTraceJson", _OPTIONS),
-        Function("performanceReport", _performance_report, returns="string"),
-        Function("jsonReport", lambda scope: json.dumps(_report_data(scope)), returns="string"),
+        _of_vm("dumpVerbose", Param("value"), _LABEL, doc="The value with types and addresses."),
+        _of_vm("dumpWithOptions", Param("value"), _OPTIONS, _LABEL, doc="The value, in a style of one's own."),
+        _of_vm("stackTrace", _OPTIONS, doc="Where the script is."),
+        _of_vm("stackTraceJson", _OPTIONS, doc="The same as JSON text."),
+        Function("performanceReport", _performance_report, returns="string", doc="All timers as text."),
+        Function(
+            "jsonReport",
+            lambda scope: json.dumps(_report_data(scope)),
+            returns="string",
+            doc="All timers as JSON text.",
+        ),
         Function(
             "flameGraph", _flame_graph, returns="string", doc="Folded stacks of timers and laps, in microseconds."
         ),
@@ -332,8 +356,9 @@ GLOBAL = Global(
             _memory_stats,
             (Param("used", "integer", required=False), Param("collections", "integer", required=False)),
             returns="object",
+            doc="Bytes in use; engines fill in what they know themselves.",
         ),
-        Function("memorySnapshot", _memory_snapshot, returns="object"),
+        Function("memorySnapshot", _memory_snapshot, returns="object", doc="Memory since each running timer began."),
     ),
     sources={
         "lua": Path(__file__).with_suffix(".lua").read_text("ascii"),

@@ -152,6 +152,7 @@ GLOBAL = Global(
             ),
             doc="A stream of what `fn` yields; without `fn`, one that is filled with push(value) and ended with close().",
         ),
+        Function("yield", None, (Param("value"),), doc="Lua: hands out the next value, as coroutine.yield does."),
     ),
     sources={"lua": LUA, "javascript": JAVASCRIPT},
 )
