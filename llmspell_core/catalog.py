@@ -326,8 +326,11 @@ def path_times() -> list[list[Any]]:
 
 
 def modified(path: str) -> int:
-    """Modification time in ns; 0 when there is no such file."""
+    """Modification time in ns, of a package that of its newest module; 0 when there is no such file."""
     try:
+        if path.endswith("__init__.py"):
+            with os.scandir(os.path.dirname(path)) as files:
+                return max(f.stat().st_mtime_ns for f in files if f.name.endswith((".py", ".lua", ".js")))
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0

@@ -84,7 +84,7 @@ def describe(kind: str, name: str, value: str, distribution: str) -> tuple[dict[
         if not failures:
             loaded = manager.extensions[0].plugin
             _check(kind, name, loaded)
-            return _row(kind, loaded), _schema(kind, loaded)
+            return _row(kind, loaded) | _declared_in(kind, value), _schema(kind, loaded)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a plugin are its defects
         failures.append(error)
     return {"error": _error(failures[0], distribution), "source": _source_of(value)}, None
@@ -166,6 +166,11 @@ def _plain(value: Any) -> Any:
     return _words(value) if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
+def _declared_in(kind: str, value: str) -> dict[str, str]:
+    """A global is an object of the core's class, so its own module says where it is declared."""
+    return {"source": _source_of(value)} if kind == "globals" else {}
+
+
 def _source_file(loaded: Any) -> str:
     module = sys.modules.get(getattr(loaded, "__module__", None) or type(loaded).__module__)
     return str(getattr(module, "__file__", None) or "")
@@ -186,6 +191,10 @@ def _source_of(value: str) -> str:
 
 
 def _schema(kind: str, loaded: Any) -> dict[str, Any] | None:
+    if kind == "globals":
+        from llmspell_core.script.api import summarize
+
+        return summarize(loaded)
     model: Any = getattr(loaded, "parameters", None)
     if kind not in {"tools", "templates"} or not hasattr(model, "model_json_schema"):
         return None

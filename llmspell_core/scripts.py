@@ -14,7 +14,8 @@ from llmspell_core.script.result import Limits, ScriptResult
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
     from llmspell_core.runtime import Runtime
-    from llmspell_core.script.api import ScriptApi
+    from llmspell_core.script.api import ScriptApi, Summary
+    from llmspell_core.script.declare import Global
     from llmspell_core.script.engine import ScriptEngine
     from llmspell_core.script.process import WorkerProcess
 
@@ -74,15 +75,28 @@ class Scripts:
             self._api = ScriptApi(self._globals(), self._runtime)
         return self._api
 
-    def _globals(self) -> list[Any]:
+    def _globals(self) -> list[Global | Summary]:
         registry = self._runtime.registry
-        found = []
+        found: list[Global | Summary] = []
         for name in registry.names("globals"):
             try:
-                found.append(registry.load("globals", name))
+                found.append(self._summary(name) or registry.load("globals", name))
             except PluginError as error:
                 self.broken_globals[name] = error
         return found
+
+    def _summary(self, name: str) -> Summary | None:
+        """What the catalog kept of an installed global; None when it has to be imported."""
+        from llmspell_core.script.api import Summary
+
+        registry = self._runtime.registry
+        component = registry.info("globals", name)
+        if component is None or component.error is not None or registry.catalog is None:
+            return None
+        data = registry.catalog.schema(component)
+        if not data or data.get("conditional", True):
+            return None
+        return Summary(name, data, lambda: registry.load("globals", name))
 
     def limits(self, engine: ScriptEngine, timeout: float | None) -> Limits:
         """Seconds and bytes from the configuration; an explicit `timeout` wins."""

@@ -11,7 +11,9 @@ from llmspell_core.script.globals.environment import FILE, SCRIPT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Operation", "ScriptApi"]
+__all__ = ["Operation", "ScriptApi", "Summary", "summarize"]
+
+LANGUAGES = ("lua", "javascript")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +40,85 @@ class Operation:
         return {name: param for name, param in single.items() if param.type in {"array", "object"}}
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A global that need not be imported until a script calls it: what `summarize` kept, and how to load it."""
+
+    name: str
+    data: dict[str, Any]
+    load: Callable[[], Global]
+
+
+def summarize(declared: Global) -> dict[str, Any]:
+    """What an engine has to know of a global, as plain data for the catalog.
+
+    {"conditional": whether only its `enabled` knows if it exists, "manifests": {language: {"global", "handles"}}}
+    """
+    api = ScriptApi([declared] if declared.enabled is None else [])
+    manifests = {}
+    for language in LANGUAGES if declared.enabled is None else ():
+        whole = api.manifest(language)
+        manifests[language] = {
+            "global": whole["globals"][0],
+            "handles": {h: whole["handles"][h] for h in _own(declared)},
+        }
+    return {"conditional": declared.enabled is not None, "manifests": manifests}
+
+
+def _own(declared: Global) -> list[str]:
+    names = [handle.name for handle in declared.handles]
+    return names + [name for sub in declared.subglobals for name in _own(sub)]
+
+
 class ScriptApi:
     """The globals that scripts of one runtime see.
 
     Args:
-        globals_: declarations; those whose `enabled(runtime)` is false are left out.
+        globals_: declarations, or summaries of them; those whose `enabled(runtime)` is false are left out.
         runtime: handed to `enabled`; may be None in tests.
     """
 
-    def __init__(self, globals_: Iterable[Global], runtime: Any = None) -> None:
-        enabled = tuple(g for g in globals_ if g.enabled is None or g.enabled(runtime))
-        self.globals = (*enabled, SCRIPT, FILE)
+    def __init__(self, globals_: Iterable[Global | Summary], runtime: Any = None) -> None:
+        self._parts: list[Global | Summary] = [*(g for g in globals_ if _is_enabled(g, runtime)), SCRIPT, FILE]
         self.handles: dict[str, Handle] = {}
         self.operations: dict[str, Operation] = {}
+        self._owners: dict[str, Summary] = {}
         self._manifests: dict[str, dict[str, Any]] = {}
-        for declared in self.globals:
-            self._add_global(declared, declared.name)
+        for part in self._parts:
+            if isinstance(part, Summary):
+                self._note(part)
+            else:
+                self._add_global(part, part.name)
+
+    @property
+    def globals(self) -> tuple[Global, ...]:
+        """The declarations; imports those that were only summarized."""
+        for part in list(self._parts):
+            if isinstance(part, Summary):
+                self._load(part)
+        return tuple(part for part in self._parts if isinstance(part, Global))
+
+    def find(self, op: str) -> Operation | None:
+        """The operation, importing its global if that has not happened yet. Raises: PluginError."""
+        known = self.operations.get(op)
+        owner = self._owners.get(op.partition("#" if "#" in op else ".")[0]) if known is None else None
+        if owner is not None and owner in self._parts:
+            self._load(owner)
+        return self.operations.get(op)
+
+    def _note(self, summary: Summary) -> None:
+        self._owners[summary.name] = summary
+        manifests = summary.data["manifests"]
+        for name, handle in next(iter(manifests.values()))["handles"].items():
+            self._owners[name] = summary
+            self.handles[name] = Handle(name, fields=tuple(handle["fields"]))
+
+    def _load(self, summary: Summary) -> None:
+        declared = summary.load()
+        self._parts[self._parts.index(summary)] = declared
+        for name in _own(declared):
+            self.handles.pop(name, None)
+        self._add_global(declared, declared.name)
 
     def manifest(self, language: str) -> dict[str, Any]:
         """Plain data from which an engine builds its prelude.
@@ -66,16 +131,10 @@ class ScriptApi:
         `names` holds every spelling in that language, aliases included, `name` first.
         """
         if language not in self._manifests:
-            self._manifests[language] = {
-                "globals": [_global_data(g, g.name, language) for g in self.globals],
-                "handles": {
-                    name: {
-                        "fields": list(handle.fields),
-                        "methods": [_function_data(m, f"{name}#{m.name}", language) for m in handle.methods],
-                    }
-                    for name, handle in self.handles.items()
-                },
-            }
+            parts = self._parts if language in LANGUAGES else self.globals
+            made = [_part_data(part, language) for part in parts]
+            handles = {name: data for part in made for name, data in part["handles"].items()}
+            self._manifests[language] = {"globals": [part["global"] for part in made], "handles": handles}
         return self._manifests[language]
 
     def _add_global(self, declared: Global, path: str) -> None:
@@ -170,3 +229,27 @@ def _global_data(declared: Global, path: str, language: str) -> dict[str, Any]:
         "builders": [_builder_data(b, path, language) for b in declared.builders],
         "subglobals": [_global_data(g, f"{path}.{g.name}", language) for g in declared.subglobals],
     }
+
+
+def _is_enabled(part: Global | Summary, runtime: Any) -> bool:
+    return isinstance(part, Summary) or part.enabled is None or part.enabled(runtime)
+
+
+def _part_data(part: Global | Summary, language: str) -> dict[str, Any]:
+    if isinstance(part, Summary):
+        kept: dict[str, Any] = part.data["manifests"][language]
+        return kept
+    return {"global": _global_data(part, part.name, language), "handles": _handles_data(part, language)}
+
+
+def _handles_data(declared: Global, language: str) -> dict[str, Any]:
+    data = {
+        handle.name: {
+            "fields": list(handle.fields),
+            "methods": [_function_data(m, f"{handle.name}#{m.name}", language) for m in handle.methods],
+        }
+        for handle in declared.handles
+    }
+    for sub in declared.subglobals:
+        data |= _handles_data(sub, language)
+    return data

@@ -33,7 +33,8 @@ class Calls:
     """
 
     def __init__(self, api: ScriptApi, scope: ScriptScope, worker: WorkerProcess, limit: int) -> None:
-        self._operations = api.operations | STREAM_OPERATIONS
+        self._api = api
+        self._operations = api.operations
         self._handles = api.handles
         self._scope = scope
         self._worker = worker
@@ -48,9 +49,8 @@ class Calls:
     def call(self, call_id: int, op: str, args: list[Any], line: int) -> None:
         if type(call_id) is not int or type(line) is not int or type(args) is not list or call_id in self._tasks:
             raise TypeError("call")
-        operation = self._operations.get(op)
+        operation = self._operations.get(op) or self._first_use(call_id, op)
         if operation is None:
-            self._refuse(call_id, ValidationError(f"there is no '{op[:80]}' here"))
             return
         self._last = (operation.label, line)
         self._scope.call_line = line
@@ -65,7 +65,9 @@ class Calls:
 
     def post(self, op: str, args: list[Any]) -> None:
         """A call that wants no answer; its errors are logged."""
-        operation = self._operations[op]
+        operation = self._operations.get(op) or self._api.find(op)
+        if operation is None:
+            raise KeyError(op)
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:
@@ -105,6 +107,17 @@ class Calls:
     def text(self, value: Any) -> str:
         """JSON text of a value on its way to the worker."""
         return self._encoder.text(value)
+
+    def _first_use(self, call_id: int, op: str) -> Operation | None:
+        """An operation whose global is imported now; None when the call was refused."""
+        try:
+            found = STREAM_OPERATIONS.get(op) or self._api.find(op)
+        except LLMSpellError as error:
+            self._refuse(call_id, error)
+            return None
+        if found is None:
+            self._refuse(call_id, ValidationError(f"there is no '{op[:80]}' here"))
+        return found
 
     # -- inner ------------------------------------------------------------------------------------------------------
 
