@@ -20,12 +20,13 @@ from llmspell_core.errors import ComponentError, LLMSpellError, ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, new_id
 
 if TYPE_CHECKING:
-    from llmspell_core.context import ExecutionContext
+    from llmspell_core.context import Desk, ExecutionContext
     from llmspell_core.hooks import HookContext
 
 __all__ = ["BaseAgent", "ComponentId", "ComponentMetadata", "ComponentType", "Version"]
 
 ComponentType = Literal["agent", "tool", "workflow", "component"]
+_COUNTS = {kind: (f"{kind}.executions", f"{kind}.errors") for kind in ("agent", "tool", "workflow", "component")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,19 @@ class BaseAgent(ABC):
         if desk is None:
             self.validate_input(input)
             return await self._attempt(input, context)
+        counts = desk.metrics.counts
+        executions, errors = _COUNTS[self.component_type]
+        counts[executions] += 1
+        try:
+            output = await self._execute_at(desk, input, context)
+        except LLMSpellError:
+            counts[errors] += 1
+            raise
+        if self.component_type == "agent" and "input_tokens" in output.metadata.extra:
+            counts["provider.tokens"] += output.metadata.token_count or 0
+        return output
+
+    async def _execute_at(self, desk: Desk, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         points = self.hook_points
         if points is not None and desk.hooks.any_active(points.before, points.after, points.error):
             return await self._execute_with_hooks(points, input, context)

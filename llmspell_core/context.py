@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llmspell_core.agent import AgentBuilder
     from llmspell_core.events import EventBus
     from llmspell_core.hooks import Hooks
+    from llmspell_core.metrics import Metrics
     from llmspell_core.policy import Files, Http, Policy, Process
     from llmspell_core.state import StateStore
 
@@ -29,6 +30,7 @@ class Desk(Protocol):
     events: EventBus
     policy: Policy
     state: StateStore
+    metrics: Metrics
 
     def tool_settings(self, name: str) -> dict[str, Any]: ...
 

@@ -309,6 +309,7 @@ class Hooks:
     def __init__(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         self.active: dict[str, tuple[HookHandle, ...]] = {}
         self.timeout = timeout
+        self.executions = 0
         self._order = itertools.count()
         self._warned: set[tuple[str, str]] = set()
 
@@ -430,6 +431,7 @@ class Hooks:
         return outcome
 
     async def _call(self, handle: HookHandle, context: HookContext) -> HookResult:
+        self.executions += 1
         try:
             value = handle.function(context)
             if inspect.isawaitable(value):

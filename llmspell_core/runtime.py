@@ -24,6 +24,7 @@ from llmspell_core.errors import ComponentError, TimeoutError
 from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput
+from llmspell_core.metrics import Metrics
 from llmspell_core.registry import Registry
 from llmspell_core.state import MemoryState, StateStore
 
@@ -96,6 +97,7 @@ class Runtime(Agents):
         self.hooks = Hooks(timeout=float(self.config.get("hooks.timeout_ms") or 5000) / 1000)
         self.events = EventBus(queue_size=int(self.config.get("events.buffer_size") or 10_000), hooks=self.hooks)
         self.state: StateStore = MemoryState()
+        self.metrics = Metrics(self._counted())
         self.policy = self._make_policy()
         self.providers = self._make_providers()
         self._scripts: Scripts | None = None
@@ -107,6 +109,16 @@ class Runtime(Agents):
         for name in self.registry.names("hooks"):
             self.hooks.load_plugin(self.registry.get("hooks", name), name)
         await self.hooks.fire("SystemStartup", "runtime", {})
+
+    def _counted(self) -> dict[str, Callable[[], int | float]]:
+        """What the parts count themselves."""
+        return {
+            "kernel.uptime": lambda: time.time() - self.started_at,
+            "event.published": lambda: self.events.stats.published,
+            "hook.executions": lambda: self.hooks.executions,
+            "state.reads": lambda: self.state.reads,
+            "state.writes": lambda: self.state.writes,
+        }
 
     def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Have `closer` awaited when the runtime ends, last registered first."""
@@ -215,6 +227,7 @@ class Runtime(Agents):
             async with asyncio.timeout(limit):
                 return await tool.execute(input, context or self.context())
         except builtins.TimeoutError as error:
+            self.metrics.counts["tool.errors"] += 1
             raise TimeoutError(
                 f"tool '{tool.name}' did not finish within {limit:g} s",
                 hint=f"Raise tools.timeouts.{tool.name} in the configuration.",

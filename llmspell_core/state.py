@@ -10,10 +10,15 @@ __all__ = ["MemoryState", "StateStore"]
 
 
 class StateStore(ABC):
-    """Values of the JSON data model under full keys such as `global:counter` or `workflow:<id>:<step>`."""
+    """Values of the JSON data model under full keys such as `global:counter` or `workflow:<id>:<step>`.
+
+    A store counts `reads` and `writes` (deletions are writes).
+    """
 
     name: ClassVar[str]
     durable: ClassVar[bool] = False
+    reads = 0
+    writes = 0
 
     @abstractmethod
     async def get(self, key: str) -> Any:
@@ -43,12 +48,15 @@ class MemoryState(StateStore):
         self._values: dict[str, Any] = {}
 
     async def get(self, key: str) -> Any:
+        self.reads += 1
         return copy.deepcopy(self._values.get(key))
 
     async def set(self, key: str, value: Any) -> None:
+        self.writes += 1
         self._values[key] = copy.deepcopy(value)
 
     async def delete(self, key: str) -> bool:
+        self.writes += 1
         return self._values.pop(key, _ABSENT) is not _ABSENT
 
     async def keys(self, prefix: str = "") -> list[str]:
