@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -68,7 +68,7 @@ class Executor(ABC):
     description: ClassVar[str] = ""
 
     @abstractmethod
-    def run(self, jobs: Iterable[Job], work: Work, *, limit: int) -> AsyncIterator[Done]:
+    def run(self, jobs: Iterable[Job], work: Work, *, limit: int) -> AsyncGenerator[Done, None]:
         """The answers, in the order in which they are ready.
 
         `jobs` is drawn from only as fast as there is room, so it may be endless. Whoever closes the iterator early gets
@@ -85,7 +85,7 @@ class LocalExecutor(Executor):
     name = "local"
     description = "Runs jobs concurrently in this process."
 
-    async def run(self, jobs: Iterable[Job], work: Work, *, limit: int) -> AsyncIterator[Done]:
+    async def run(self, jobs: Iterable[Job], work: Work, *, limit: int) -> AsyncGenerator[Done, None]:
         waiting = iter(jobs)
         running: set[asyncio.Task[Done]] = set()
         try:

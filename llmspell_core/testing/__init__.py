@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from llmspell_core.testing.scripted import call as call
     from llmspell_core.testing.scripted import say as say
     from llmspell_core.testing.tool import ToolContract as ToolContract
+    from llmspell_core.testing.workflow import WorkflowContract as WorkflowContract
 
 _HOMES = {
     "EngineContract": "engine",
     "ProviderContract": "provider",
     "ScriptedProvider": "scripted",
     "ToolContract": "tool",
+    "WorkflowContract": "workflow",
     "call": "scripted",
     "say": "scripted",
 }
 
-__all__ = ["EngineContract", "ProviderContract", "ScriptedProvider", "ToolContract", "call", "say"]
+__all__ = ["EngineContract", "ProviderContract", "ScriptedProvider", "ToolContract", "WorkflowContract", "call", "say"]
 
 
 def __getattr__(name: str) -> Any:

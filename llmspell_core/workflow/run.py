@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,9 @@ class WorkflowRun:
         self._index += 1
         return await self._runner.run(step, frame, self._index, blocked)
 
-    async def scatter(self, work: Iterable[tuple[Step, Frame]], *, limit: int) -> AsyncIterator[tuple[int, StepResult]]:
+    async def scatter(
+        self, work: Iterable[tuple[Step, Frame]], *, limit: int
+    ) -> AsyncGenerator[tuple[int, StepResult], None]:
         """Run many independent steps through the runtime's executor, at most `limit` at once.
 
         Yields position and result as they are ready; `work` is drawn from lazily. Close it early to cancel the rest.

@@ -56,7 +56,7 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorStrategy:
+class ErrorStrategy(Record):
     """All strategies as one chain: attempts, circuit breaker, fallback, and then go on (`tolerate`) or fail."""
 
     kind: Kind = "fail_fast"

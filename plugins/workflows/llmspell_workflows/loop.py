@@ -196,7 +196,7 @@ def _read_range(value: Any) -> range:
             raise ValidationError(f"range: '{name}' must be a whole number", field=name)
     if int(step) == 0:
         raise ValidationError("range: 'step' must not be 0", field="step")
-    return range(int(start), int(end), int(step))  # type: ignore[arg-type]  # None was refused above
+    return range(int(start), int(end), int(step))
 
 
 def _whole(value: Any) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from llmspell_core.errors import ValidationError, WorkflowError
 from llmspell_core.messages import as_list
 from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, read_steps
+from llmspell_core.workflow.condition import text_of
 
 __all__ = ["Branch", "Parallel"]
 
@@ -90,6 +91,7 @@ class Parallel(WorkflowType):
         self.fail_fast = definition.flag("fail_fast", default=not tolerant)
         self.continue_on_optional = definition.flag("continue_on_optional_failure", default=True)
         self.tolerant = tolerant
+        self.merge = _merge_strategy(str(definition.option("merge_strategy", default="map")))
 
     def all_steps(self) -> Iterable[Step]:
         return tuple(step for branch in self.branches for step in branch.steps)
@@ -109,7 +111,7 @@ class Parallel(WorkflowType):
             raise _failure(run, broken, stopped_early)
         extra = self._extra(results, stopped_early)
         outputs = {r.branch.name: r.done.output for r in results if r.success}
-        return Outcome(output=outputs, extra=extra, success=not failed)
+        return Outcome(output=self.merge(outputs), extra=extra, success=not failed)
 
     def _counts(self, result: BranchResult) -> bool:
         """Whether the failure of this branch is one of the workflow."""
@@ -161,6 +163,24 @@ class Parallel(WorkflowType):
             "fail_fast": self.fail_fast,
             "branches": [result.to_dict() for result in results],
         }
+
+
+Merge = Callable[[dict[str, Any]], Any]
+
+
+def _merge_strategy(word: str) -> Merge:
+    """How the outputs of the branches become the workflow's."""
+    known: dict[str, Merge] = {
+        "map": lambda outputs: outputs,
+        "list": lambda outputs: list(outputs.values()),
+        "concat": lambda outputs: "\n\n".join(text_of(value) for value in outputs.values()),
+        "first": lambda outputs: next(iter(outputs.values()), None),
+    }
+    if word not in known:
+        raise ValidationError(
+            f"Unknown merge strategy: {word}", field="merge_strategy", hint=f"Use one of {', '.join(known)}."
+        )
+    return known[word]
 
 
 def _agent_entry(agent: Any) -> dict[str, Any]:
