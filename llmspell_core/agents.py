@@ -38,7 +38,7 @@ class Agents:
         self.approver: Approver | None = None
         """Asked about tool calls of agents that need consent, when an agent has nobody of its own to ask."""
         self._records: Records | None = None
-        self._wrapped: dict[str, str] = {}
+        self._wrapped: dict[str, list[str]] = {}
 
     if TYPE_CHECKING:  # what the rest of the runtime gives
 
@@ -82,7 +82,7 @@ class Agents:
             from llmspell_core.agent.structured import require_validator
 
             require_validator()
-        self.providers.preload(str(spec.provider))
+        self.providers.preload(str(spec.provider), spec.model)
         agent = LLMAgent(replace(config, model=spec.model, provider=spec.provider), self)
         self.register_agent(agent)
         return agent
@@ -117,8 +117,7 @@ class Agents:
         if agent is None:
             return False
         agent.end()
-        tool = self._wrapped.pop(name, None)
-        if tool is not None:
+        for tool in self._wrapped.pop(name, ()):
             self.registry.unregister("tools", tool)
         return True
 
@@ -148,7 +147,7 @@ class Agents:
         present = self.tool_for(made.name) if self.registry.has("tools", made.name) else None
         if options or not isinstance(present, AgentWrappedTool) or present.agent is not agent:
             self.registry.register("tools", made.name, made)
-            self._wrapped[agent.name] = made.name
+            self._wrapped.setdefault(agent.name, []).append(made.name)
         return made.name
 
     def needs_approval(self, tool: str) -> bool:

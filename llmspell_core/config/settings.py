@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 __all__ = ["OPAQUE", "Section", "Settings"]
@@ -48,6 +48,7 @@ class Section(BaseModel):
 class RateLimit(Section):
     requests_per_minute: PositiveInt = 60
     tokens_per_minute: PositiveInt | None = None
+    max_concurrent: PositiveInt | None = None
     auto_retry: bool = True
 
 
@@ -56,6 +57,16 @@ class Retry(Section):
     initial_delay_ms: NonNegativeInt = 1000
     max_delay_ms: NonNegativeInt = 30000
     backoff_multiplier: PositiveFloat = 2.0
+
+
+class CircuitBreaker(Section):
+    failure_threshold: PositiveInt = 5
+    reset_seconds: PositiveFloat = 30.0
+
+
+class ModelPrice(Section):
+    input: NonNegativeFloat
+    output: NonNegativeFloat
 
 
 class ProviderTable(Section):
@@ -73,6 +84,8 @@ class ProviderTable(Section):
     max_retries: NonNegativeInt | None = None
     rate_limit: RateLimit | None = None
     retry: Retry | None = None
+    circuit_breaker: CircuitBreaker | None = None
+    prices: dict[str, ModelPrice] | None = None
     headers: dict[str, str] | None = Field(default=None, repr=False)
 
 
@@ -233,6 +246,10 @@ class ToolSecurity(Section):
     sandbox_tools: bool
 
 
+class Approval(Section):
+    ask: Strings
+
+
 class Timeouts(Section):
     open: ClassVar[bool] = True
     __pydantic_extra__: dict[str, PositiveFloat]
@@ -249,6 +266,7 @@ class Tools(Section):
     system: System
     security: ToolSecurity
     permissions: dict[str, ToolLevel]
+    approval: Approval
     timeouts: Timeouts
 
 

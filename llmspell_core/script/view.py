@@ -27,6 +27,8 @@ def output_view(output: AgentOutput) -> dict[str, Any]:
     view = _flat(envelope) if isinstance(envelope, dict) else _from_text(output.text)
     if envelope is None:
         extra.pop("response", None)
+    if "parsed" in extra:
+        view["data"] = extra.pop("parsed")
     view["text"] = output.text
     for alias in ("response", "content"):
         view.setdefault(alias, output.text)

@@ -1,0 +1,172 @@
+"""Making agents from what a script says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.agent import Agent, AgentConfig, ApprovalRequest, LLMAgent, ResourceLimits
+from llmspell_core.errors import ValidationError
+from llmspell_core.messages import as_list, new_id
+
+if TYPE_CHECKING:
+    from llmspell_core.script.scope import ScriptScope
+
+TYPES = ("llm", "basic", "tool-orchestrator")
+LIMITS = tuple(f.name for f in fields(ResourceLimits))
+LIMIT_ALIASES = {"max_execution_time": "max_execution_time_secs", "max_cost": "max_cost_usd"}
+LISTS = ("allowed_tools", "ask_tools", "handoff_targets")
+
+
+def config_from(fields_: Mapping[str, Any]) -> AgentConfig:
+    """An agent's configuration from what a builder collected or a script wrote in one table."""
+    given = dict(fields_)
+    custom = {**table(given.pop("custom_config", None)), **table(given.pop("custom", None))}
+    for name in ("system_prompt", "max_conversation_length"):
+        if name in custom:
+            given.setdefault(name, custom[name])
+    _spread_model(given)
+    limits = {LIMIT_ALIASES.get(k, k): v for k, v in {**table(given.pop("resource_limits", None)), **given}.items()}
+    made = ResourceLimits(**{k: v for k, v in limits.items() if k in LIMITS and v is not None})
+    agent_type = given.pop("agent_type", None) or given.pop("type", None) or "llm"
+    known = {f.name for f in fields(AgentConfig)} - {"limits", "custom", "agent_type", *LISTS}
+    values = {k: v for k, v in given.items() if k in known and v is not None}
+    values.setdefault("name", new_id("agent"))
+    return AgentConfig(**values, **_lists(given), agent_type=agent_type, limits=made, custom=custom)
+
+
+def _lists(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Tools that need consent are allowed as well."""
+    tools = [_tool_name(t) for t in [*as_list(given.get("allowed_tools")), *as_list(given.get("tools"))]]
+    ask = [_tool_name(t) for t in as_list(given.get("ask_tools"))]
+    if "*" not in tools:
+        tools += [name for name in ask if name != "*"]
+    targets = [getattr(t, "name", t) for t in as_list(given.get("handoff_targets"))]
+    return {
+        "allowed_tools": tuple(dict.fromkeys(tools)),
+        "ask_tools": tuple(dict.fromkeys(ask)),
+        "handoff_targets": tuple(dict.fromkeys(str(target) for target in targets)),
+    }
+
+
+def table(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _spread_model(given: dict[str, Any]) -> None:
+    """`model = {provider, model_id, temperature?, max_tokens?, settings?}` becomes flat fields."""
+    model = given.get("model")
+    if not isinstance(model, Mapping):
+        return
+    given["model"] = model.get("model_id") or model.get("model")
+    for name in ("provider", "temperature", "max_tokens"):
+        given.setdefault(name, model.get(name))
+    for name, value in table(model.get("settings")).items():
+        given.setdefault(name, value)
+
+
+def _tool_name(value: Any) -> str:
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", value)
+    if not isinstance(name, str):
+        raise ValidationError(f"a tool is named by a string, got {value!r}", field="tools")
+    return name
+
+
+def build(scope: ScriptScope, given: dict[str, Any]) -> LLMAgent:
+    resolved = _with_objects(scope, given)
+    ask = resolved.pop("on_approval", None)
+    config = config_from(resolved)
+    if config.model is None and config.provider is None and scope.runtime.providers.configured():
+        config = replace(config, provider=scope.runtime.config.get("providers.default_provider"))
+    agent: LLMAgent = scope.runtime.create_agent(config)
+    if ask is not None:
+        agent.approver = _approver(scope, ask)
+    _end_with(scope, agent)
+    return agent
+
+
+def _with_objects(scope: ScriptScope, given: dict[str, Any]) -> dict[str, Any]:
+    """Agents among the tools become tools; tool objects count by their names."""
+    resolved: dict[str, Any] = scope.resolve(given)
+    for name in ("tools", "allowed_tools", "ask_tools"):
+        if resolved.get(name):
+            items = as_list(resolved[name])
+            resolved[name] = [scope.runtime.offer_tool(item) if isinstance(item, Agent) else item for item in items]
+    return resolved
+
+
+def _approver(scope: ScriptScope, function: Any) -> Callable[[ApprovalRequest], Awaitable[Any]]:
+    call = scope.callback(function)
+
+    async def ask(request: ApprovalRequest) -> Any:
+        return await call(request.to_dict())
+
+    return ask
+
+
+def _end_with(scope: ScriptScope, agent: Agent) -> None:
+    """The script's agents end with it; a name that another agent took over meanwhile is left alone."""
+
+    def end() -> None:
+        if scope.runtime.agents.get(agent.name) is agent:
+            scope.runtime.remove_agent(agent.name)
+
+    scope.on_close(end)
+
+
+def create(scope: ScriptScope, config: dict[str, Any]) -> LLMAgent:
+    return build(scope, config)
+
+
+def register(scope: ScriptScope, config: Any, more: dict[str, Any] | None) -> str:
+    given = {"name": config, **(more or {})} if isinstance(config, str) else table(config)
+    return build(scope, given).name
+
+
+def create_from_template(scope: ScriptScope, name: str, template: Any, params: dict[str, Any] | None) -> LLMAgent:
+    if isinstance(template, Mapping) or template is None:
+        name, template, params = new_id(name), name, table(template)
+    if template not in TYPES:
+        raise ValidationError(
+            f"Unknown agent template: {template}", field="template", hint=f"Use one of {', '.join(TYPES)}."
+        )
+    return build(scope, {**(params or {}), "name": name, "agent_type": template})
+
+
+def create_composite(scope: ScriptScope, name: Any, agents: Any, routing: Any) -> None:
+    """`(name, agents, routing)`, or one table `{name, agents, strategy, ...}`."""
+    if isinstance(name, Mapping):
+        given = table(name)
+        name, agents = given.pop("name", None), given.pop("agents", None)
+        routing = given.pop("routing", None) or given
+    if not isinstance(name, str) or not name:
+        raise ValidationError("Agent.create_composite: 'name' must be a string", field="name")
+    names = [_tool_name(agent) for agent in as_list(scope.resolve(agents))]
+    made = scope.runtime.create_composite(name, names, _with_functions(scope, routing) or "sequential")
+    _end_with(scope, made)
+
+
+def _with_functions(scope: ScriptScope, routing: Any) -> Any:
+    if isinstance(routing, Mapping):
+        if "$fn" in routing:
+            return scope.callback(dict(routing))
+        return {key: _with_functions(scope, value) for key, value in routing.items()}
+    return routing
+
+
+def wrap_as_tool(scope: ScriptScope, name: str, config: dict[str, Any] | None) -> str:
+    agent = scope.runtime.agent_for(name)
+    if not config:
+        return str(scope.runtime.wrap_agent(agent))
+    from llmspell_core.agent.wrapped import ParameterConfig  # brings pydantic, which most scripts never need
+    from llmspell_core.tool import SecurityLevel
+
+    options: dict[str, Any] = {"name": config.get("tool_name"), "description": config.get("description")}
+    if config.get("category"):
+        options["category"] = str(config["category"])
+    if config.get("security_level"):
+        options["security_level"] = SecurityLevel.parse(str(config["security_level"]))
+    if config.get("input_template"):
+        options["parameter_config"] = ParameterConfig(input_template=str(config["input_template"]))
+    return str(scope.runtime.wrap_agent(agent, **options))
