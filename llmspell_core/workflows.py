@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import NotFoundError, PluginError, ValidationError
+from llmspell_core.messages import new_id
 from llmspell_core.workflow.record import Definition
 from llmspell_core.workflow.strategy import Breaker, BreakerSettings
 from llmspell_core.workflow.workflow import Workflow, WorkflowType
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from llmspell_core.workflow.step import Step
 
 __all__ = ["Workflows"]
+
+AGENT_TEMPLATES = ("llm", "basic", "tool-orchestrator")
 
 
 class Workflows(Mapping[str, Workflow]):
@@ -115,11 +118,24 @@ class Workflows(Mapping[str, Workflow]):
         from llmspell_core.component import BaseAgent
 
         target = step.target
-        found = target if isinstance(target, BaseAgent) else self._runtime.agent_for(_agent_name(step))
+        found = target if isinstance(target, BaseAgent) else self._named_agent(step)
         missing = [tool for tool in step.tools if tool not in getattr(found, "tool_names", list)()]
         if not missing:
             return found
         return self._with_tools(found, missing)
+
+    def _named_agent(self, step: Step) -> BaseAgent:
+        """A registered agent; or, for the name of a template, an agent of this step alone."""
+        from llmspell_core.agent import AgentConfig, LLMAgent
+
+        name = _agent_name(step)
+        if name in self._runtime.agents or name not in AGENT_TEMPLATES:
+            return self._runtime.agent_for(name)
+        providers = self._runtime.providers
+        default = self._runtime.config.get("providers.default_provider") if providers.configured() else None
+        spec = providers.resolve(None, default)
+        config = AgentConfig(new_id(step.name), agent_type=name, model=spec.model, provider=spec.provider)
+        return LLMAgent(config, self._runtime)
 
     def _with_tools(self, agent: Any, tools: list[str]) -> BaseAgent:
         """An agent like this one that may also use `tools`; it has a conversation of its own."""

@@ -175,7 +175,7 @@ async def test_a_step_ends_at_its_time_limit(cast: Cast) -> None:
             cancelled.append(True)
             raise
 
-    with pytest.raises(WorkflowError, match="step 'a' did not finish within 0.02 s"):
+    with pytest.raises(WorkflowError, match=r"step 'a' did not finish within 0\.02 s"):
         await cast("sequential", one(slow, timeout_ms=20))
     assert cancelled == [True]
 
@@ -184,7 +184,7 @@ async def test_a_workflow_ends_at_its_time_limit_and_records_it(runtime: Runtime
     workflow = runtime.workflows.make(
         "sequential", {"name": "slow", "timeout_ms": 30, **one(lambda _c: asyncio.sleep(60))}
     )
-    with pytest.raises(TimeoutError, match="workflow 'slow' did not finish within 0.03 s"):
+    with pytest.raises(TimeoutError, match=r"workflow 'slow' did not finish within 0\.03 s"):
         await runtime.run_workflow(workflow)
     assert workflow.status == "failed"
     assert workflow.last_result is not None
