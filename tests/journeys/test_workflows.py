@@ -255,13 +255,15 @@ def test_strategies_handlers_and_nesting(both: Any) -> None:
           return err.message:find("flaky") and "skip" or "fail"
         end)
         local function bad() error("flaky") end
-        local skipped = Workflow.sequential({steps = {{name = "a", execute = bad}, {name = "b", execute = function() return 1 end}}}):execute()
+        local good = {name = "b", execute = function() return 1 end}
+        local skipped = Workflow.sequential({steps = {{name = "a", execute = bad}, good}}):execute()
         Workflow.setDefaultErrorHandler()
         local on = Workflow.sequential({error_strategy = "continue", steps = {{name = "a", execute = bad}}}):execute()
         local saved = Workflow.sequential({steps = {{name = "a", execute = bad,
           error_strategy = ErrorStrategy.cascade({retry_count = 1, backoff_ms = 1, fallback = "saved"})}}}):execute()
         local inner = Workflow.sequential({name = "inner", steps = {{name = "x", execute = function(c) return c.input.v end}}})
-        local outer = Workflow.sequential({steps = {{name = "n", type = "workflow", workflow = inner, input = {v = "{{top}}"}}}}):execute({top = 7})
+        local nested = {name = "n", type = "workflow", workflow = inner, input = {v = "{{top}}"}}
+        local outer = Workflow.sequential({steps = {nested}}):execute({top = 7})
         local undone = {}
         local ok = pcall(function() Workflow.sequential({steps = {
           {name = "a", execute = function() return "A" end, compensate = {execute = function(c) undone[#undone + 1] = c.steps.a end}},
@@ -277,7 +279,8 @@ def test_strategies_handlers_and_nesting(both: Any) -> None:
         const saved = await Workflow.sequential({steps: [{name: "a", execute: bad,
           error_strategy: ErrorStrategy.cascade({retry_count: 1, backoff_ms: 1, fallback: "saved"})}]}).execute()
         const inner = Workflow.sequential({name: "inner", steps: [{name: "x", execute: (c) => c.input.v}]})
-        const outer = await Workflow.sequential({steps: [{name: "n", type: "workflow", workflow: inner, input: {v: "{{top}}"}}]}).execute({top: 7})
+        const nested = {name: "n", type: "workflow", workflow: inner, input: {v: "{{top}}"}}
+        const outer = await Workflow.sequential({steps: [nested]}).execute({top: 7})
         const undone = []
         let ok = true
         try { await Workflow.sequential({steps: [
