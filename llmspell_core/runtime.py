@@ -335,6 +335,7 @@ class Runtime(Agents):
         args: Sequence[str] | Mapping[str, Any] = (),
         timeout: float | None = None,
         output: Callable[[str, str], None] | None = None,
+        stdin: Callable[[], str | Awaitable[str | None] | None] | None = None,
         context: ExecutionContext | None = None,
         worker: WorkerProcess | None = None,
     ) -> ScriptResult:
@@ -346,6 +347,7 @@ class Runtime(Agents):
             args: what becomes `ARGS`.
             timeout: wall-clock seconds, waiting included; by default `runtime.script_timeout_seconds`.
             output: called with ("stdout" | "stderr", text) for what it prints.
+            stdin: answers the next piece of the script's input, None at its end; without it there is no input.
 
         Raises:
             ScriptError: it failed; carries file, line and the line's text.
@@ -359,6 +361,7 @@ class Runtime(Agents):
             args=args,
             timeout=timeout,
             output=output,
+            stdin=stdin,
             context=context,
             worker=worker,
         )

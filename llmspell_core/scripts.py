@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Scripts"]
 
 Sink = Callable[[str, str], None]
+Stdin = Callable[[], str | Awaitable[str | None] | None]
 
 
 class Scripts:
@@ -149,6 +151,7 @@ class Scripts:
         args: Sequence[str] | Mapping[str, Any] = (),
         timeout: float | None = None,
         output: Sink | None = None,
+        stdin: Stdin | None = None,
         context: ExecutionContext | None = None,
         worker: WorkerProcess | None = None,
     ) -> ScriptResult:
@@ -158,16 +161,32 @@ class Scripts:
         if text is None:
             raise ValidationError("run_script needs a path or a source", field="source")
         chosen = self.engine(engine, path=file, source=text)
-        session = await self.open(chosen, context=context, timeout=timeout, output=output, worker=worker)
-        try:
-            return await session.run(
-                text,
-                name=name or (str(path) if path is not None else f"<{chosen.name}>"),
-                args=args,
-                directory=str(file.resolve().parent) if file is not None else None,
-            )
-        finally:
-            await self.close_session(session)
+        name = name or (str(path) if path is not None else f"<{chosen.name}>")
+        async with self._surroundings(text, context) as (scripts, own):
+            session = await scripts.open(chosen, context=own, timeout=timeout, output=output, worker=worker)
+            session.scope.stdin = stdin
+            try:
+                folder = str(file.resolve().parent) if file is not None else None
+                return await session.run(text, name=name, args=args, directory=folder)
+            finally:
+                await scripts.close_session(session)
+
+    @contextlib.asynccontextmanager
+    async def _surroundings(
+        self, source: str | bytes, context: ExecutionContext | None
+    ) -> AsyncIterator[tuple[Scripts, ExecutionContext | None]]:
+        """These scripts; or those of a stricter runtime of its own, where the script's header asks for one."""
+        from llmspell_core.runtime import Runtime
+        from llmspell_core.script.header import asked_profile
+
+        own, asked = self._runtime, asked_profile(source)
+        config = own.config.tightened(asked) if asked is not None else own.config
+        if config is own.config:
+            yield self, context
+            return
+        async with Runtime(config, registry=own.registry, cwd=own.cwd) as narrow:
+            narrow.offer_model = own.offer_model
+            yield narrow.scripts, context and narrow.context(session_id=context.session_id, user_id=context.user_id)
 
     def _read(self, path: Path) -> bytes:
         try:

@@ -132,6 +132,16 @@ class Config:
             raise self._error(problems)
         return settings
 
+    def tightened(self, profile: str) -> Config:
+        """This configuration where low, medium or high is stricter than it; itself where nothing is to be changed."""
+        from llmspell_core.config.security_profile import narrowed
+
+        merged = narrowed(self._merged, profile, self.home / "profiles")
+        if all(leaf.value == self._merged[keys].value for keys, leaf in merged.items() if keys in self._merged):
+            return self
+        own = {"path": self.path, "home": self.home, "files": self.files, "notes": self._notes}
+        return Config(merged, environ=self.environ, **own)  # type: ignore[arg-type]
+
     def problems(self) -> list[Problem]:
         """Every error and warning that `config check` shows, errors first; messages say where the value was set."""
         from llmspell_core.config.checks import Problem, contradictions, unknown

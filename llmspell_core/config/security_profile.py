@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+from llmspell_core.config.document import Keys
 from llmspell_core.config.layers import Layer, Leaf, Merged, leaves
 from llmspell_core.config.profile import Profiles
 from llmspell_core.errors import ValidationError
 
-__all__ = ["PROFILE", "chosen", "security_layers", "stricter", "tightened"]
+__all__ = ["PROFILE", "chosen", "narrowed", "security_layers", "stricter", "tightened"]
 
 PROFILES = ("low", "medium", "high")
+_SCRIPT = "the script itself"
 _USUAL = Leaf("medium", Layer("default", "default", {}), ())
 PROFILE = ("runtime", "security", "profile")
 _LEVELS = ("safe", "restricted", "privileged")
@@ -82,17 +85,34 @@ def _unknown(name: str, chosen: Leaf, custom: dict[str, dict[str, Any]]) -> Vali
     )
 
 
-def tightened(merged: Merged, layers: list[Layer]) -> Merged:
+def narrowed(merged: Merged, name: str, folder: Path) -> Merged:
+    """A copy of `merged` as strict as the profile low, medium or high; what is stricter already stays.
+
+    Args:
+        folder: where profiles of the user's own are kept.
+    """
+    copy = Merged(merged)
+    before = PROFILES.index(_chain(chosen(copy), _custom(copy))[-1])
+    if PROFILES.index(name) < before:
+        return copy
+    if PROFILES.index(name) > before:
+        copy[PROFILE] = Leaf(name, Layer("override", _SCRIPT, {}), PROFILE)
+    return tightened(copy, Profiles(folder).layers(f"security/{name}"), by=_SCRIPT)
+
+
+def tightened(merged: Merged, layers: list[Layer], by: str = "command line") -> Merged:
     """`merged`, where every value of the profile that is stricter than what is set wins."""
     for layer in layers:
         for keys, value in leaves(layer.tree):
             current = merged.get(keys)
-            if current is None or _stricter(value, current.value):
-                merged[keys] = Leaf(value, replace(layer, label=f"{layer.label} (command line)"), keys)
+            if current is None or _stricter(keys, value, current.value):
+                merged[keys] = Leaf(value, replace(layer, label=f"{layer.label} ({by})"), keys)
     return merged
 
 
-def _stricter(new: Any, old: Any) -> bool:
+def _stricter(keys: Keys, new: Any, old: Any) -> bool:
+    if keys[:2] == ("tools", "permissions"):  # what a tool counts as: the higher, the fewer scripts may use it
+        new, old = old, new
     for order in (_LEVELS, _LIBRARIES):
         if new in order and old in order:
             return order.index(new) < order.index(old)

@@ -46,7 +46,7 @@ class ScriptScope:
         data: for globals that keep something per script; key it by the global's name.
         profile: "high", "medium" or "low".
         call_line: where in the script the call stands that is being answered; 0 when unknown.
-        stdin: answers the next line of input (or an awaitable of it), None at the end; None: there is no input.
+        stdin: answers the next piece of input (or an awaitable of it), None at the end; None: there is no input.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import NotFoundError, ResourceLimitError, ScriptError, ValidationError
+from llmspell_core.errors import NotFoundError, ResourceLimitError, ScriptError, SecurityError, ValidationError
 from llmspell_core.script.declare import Function, Global, Param
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _PATTERNS = {
 
 def _module(scope: ScriptScope, name: str) -> dict[str, str]:
     """{"name", "source"} of a module in the script's folder."""
+    _check_profile(scope)
     path = name.replace(".", "/") if scope.language == "lua" and "/" not in name else name
     if not _MODULE_NAME.fullmatch(name) or ".." in name.split("/") or path.startswith("/"):
         raise ValidationError(f"'{name[:80]}' is not a module name", hint="Letters, digits, _, -, . and / are allowed.")
@@ -66,6 +67,7 @@ def _source(path: Path) -> str:
 
 async def _script_source(scope: ScriptScope, path: str) -> dict[str, str]:
     """{"name", "source"} of a file named by the script: in its own folder, or where the policy allows reading."""
+    _check_profile(scope)
     own = _inside(scope.script_dir, path) if scope.script_dir is not None else None
     if own is not None:
         return {"name": path, "source": _source(own)}
@@ -74,17 +76,29 @@ async def _script_source(scope: ScriptScope, path: str) -> dict[str, str]:
 
 def _getenv(scope: ScriptScope, name: str) -> str | None:
     """The variable; None when it is not set or the policy hides it."""
+    _check_profile(scope)
     policy: Policy = scope.runtime.policy
     return policy.environ.get(name) if policy.may_read_env(name) else None
 
 
 async def _stdin(scope: ScriptScope) -> str | None:
-    """The next line of input, with its end; None when there is no more, or none at all."""
+    """The next piece of input; None when there is no more, or none at all."""
+    _check_profile(scope)
     if scope.stdin is None:
         return None
-    line = scope.stdin()
-    found: str | None = await line if hasattr(line, "__await__") else line
+    piece = scope.stdin()
+    found: str | None = await piece if hasattr(piece, "__await__") else piece
     return found
+
+
+def _check_profile(scope: ScriptScope) -> None:
+    """The engines offer none of this under "high"; a script that got out of its engine is refused here."""
+    if scope.profile == "high":
+        raise SecurityError(
+            "the security profile 'high' gives scripts neither modules nor environment nor input",
+            violation_type="script_environment_denied",
+            hint="Run it under the profile medium, or without what it asks for.",
+        )
 
 
 SCRIPT = Global(

@@ -48,7 +48,13 @@ interface LLMSpellError extends Error {
 /** Arguments of the script: `ARGS[0]` its name, `ARGS[1]`... positional, `ARGS.key` named. */
 declare const ARGS: Record<string | number, string>;
 declare const args: typeof ARGS;
-declare const process: { argv: string[]; exit(code?: number): never };
+/** Standard input, where the security profile allows it: all of it, the next line (null at the end), or line by line. */
+interface LLMSpellInput {
+  read(): Promise<string>;
+  readLine(): Promise<string | null>;
+  [Symbol.asyncIterator](): AsyncIterator<string>;
+}
+declare const process: { argv: string[]; exit(code?: number): never; stdin: LLMSpellInput };
 declare const os: { exit(code?: number): never };
 declare const console: Record<"log" | "info" | "debug" | "trace" | "warn" | "error" | "dir", (...values: any[]) => void>;
 declare function print(...values: any[]): void;

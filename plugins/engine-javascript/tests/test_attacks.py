@@ -68,7 +68,7 @@ HARMLESS = {
     "return Function('return typeof process.exit + typeof globalThis')()": "functionobject",
     "return (0, eval)('typeof $bridge + typeof bridge + typeof enter')": "undefinedundefinedundefined",
     "return [typeof std, typeof fetch, typeof Deno, typeof WebAssembly, typeof module]": ["undefined"] * 5,
-    "return Object.keys(process).join()": "argv,exit",
+    "return Object.keys(process).join()": "argv,exit,stdin",
     'return JSON.parse(\'{"__proto__": {"x": 1}}\').x': None,
     'Test.echo(JSON.parse(\'{"__proto__": {"x": 1}}\')); return ({}).x': None,
     "return await import('os').then(() => 'imported', () => 'refused')": "refused",

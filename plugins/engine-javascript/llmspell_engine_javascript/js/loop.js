@@ -172,14 +172,53 @@ function installEnvironment(profile) {
     clearInterval: clearTimer,
     queueMicrotask: (f) => void then(PromiseOf.resolve(), f),
     sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms, [], false)),
-    process: { argv: [], exit },
+    process: { argv: [], exit, stdin },
     os: { exit },
     require: (name) => requireModule(`${name}`),
   };
-  if (profile === "high") delete environment.require;
+  if (profile === "high") {
+    delete environment.require;
+    delete environment.process.stdin;
+  }
   const names = keys(environment);
   for (let i = 0; i < names.length; i++) hide(globalThis, names[i], environment[names[i]]);
 }
+
+// What is typed or piped into the program, asked for piece by piece.
+let inputText = "";
+let inputEnded = false;
+
+async function moreInput() {
+  if (inputEnded) return false;
+  const piece = await startHost("Script.stdin", "[]", 3);
+  if (piece === null) inputEnded = true;
+  else inputText += piece;
+  return !inputEnded;
+}
+
+const stdin = {
+  async read() {
+    while (await moreInput());
+    const text = inputText;
+    inputText = "";
+    return text;
+  },
+  async readLine() {
+    let end = indexOf(inputText, "\n");
+    while (end < 0 && (await moreInput())) end = indexOf(inputText, "\n");
+    if (inputText === "") return null;
+    const line = end < 0 ? inputText : slice(inputText, 0, end);
+    inputText = end < 0 ? "" : slice(inputText, end + 1);
+    return line;
+  },
+  [Symbol.asyncIterator]() {
+    const next = async () => {
+      const line = await stdin.readLine();
+      return { value: line ?? undefined, done: line === null };
+    };
+    return { next };
+  },
+};
 
 // require("name"): the host finds and checks the file; every module runs once.
 const modules = create(null);

@@ -1,0 +1,128 @@
+"""What a script gets from the program around it: input, exit codes, security of its own choice, one language's modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llmspell_core.testing.fixtures import CliResult
+
+Cli = Callable[..., CliResult]
+
+LINES = {
+    "lua": 'print(io.read(), io.read("n"), io.read("l")) print(io.read("a")) print(io.read())',
+    "js": """
+        console.log(await process.stdin.readLine(), await process.stdin.readLine());
+        for await (const line of process.stdin) { console.log(line); if (line === "é") break }
+        console.log(await process.stdin.read(), await process.stdin.readLine());""",
+}
+EXPECTED = {"lua": "first\t2\t\né\nlast\n\nnil\n", "js": "first 2\né\nlast\n null\n"}
+
+
+@pytest.mark.parametrize("language", ["lua", "js"])
+@pytest.mark.parametrize("profile", ["low", "medium"])
+def test_a_script_reads_standard_input(invoke_cli: Cli, isolated: Path, language: str, profile: str) -> None:
+    (isolated / f"a.{language}").write_text(LINES[language])
+    done = invoke_cli("--security-profile", profile, "run", f"a.{language}", input="first\n2\né\nlast\n")
+    assert done.assert_success().stdout == EXPECTED[language]
+
+
+@pytest.mark.parametrize(
+    ("language", "code"), [("lua", "print(io.read('a'):len())"), ("js", "print((await process.stdin.read()).length)")]
+)
+def test_a_million_lines_of_input_are_read_at_once(invoke_cli: Cli, language: str, code: str) -> None:
+    done = invoke_cli("exec", "--engine", language, code, input="1234567\n" * 1_000_000)
+    assert done.assert_success().stdout == "8000000\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "code"), [("lua", "print(io.read, io.stdin)"), ("js", "print(typeof process.stdin, typeof require)")]
+)
+def test_the_high_profile_has_no_input(invoke_cli: Cli, language: str, code: str) -> None:
+    done = invoke_cli("--security-profile", "high", "exec", "--engine", language, code, input="secret\n")
+    assert set(done.assert_success().stdout.split()) <= {"nil", "undefined"}
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "status"),
+    [
+        ("lua", "os.exit()", 0),
+        ("lua", "os.exit(false)", 1),
+        ("lua", "pcall(os.exit, 7) print('never')", 7),
+        ("lua", "coroutine.wrap(function() os.exit(300) end)()", 300 & 255),
+        ("js", "process.exit()", 0),
+        ("js", "try { process.exit(7) } finally { print('never') }", 7),
+        ("js", "await sleep(1); os.exit(3)", 3),
+        ("js", "setTimeout(() => process.exit(9), 1)", 9),
+        ("js", "throw new Error('no')", 1),
+    ],
+)
+def test_a_script_ends_the_program_with_its_code(invoke_cli: Cli, language: str, code: str, status: int) -> None:
+    done = invoke_cli("exec", "--engine", language, code)
+    assert (done.exit_code, done.stdout) == (status, "")
+
+
+PRIVATE = {"lua": "print(io.open == nil, require == nil)", "js": "print(typeof require, typeof process.stdin)"}
+COMMENT = {"lua": "--", "js": "//"}
+CLOSED = {"lua": "true\ttrue\n", "js": "undefined undefined\n"}
+
+
+@pytest.mark.parametrize("language", ["lua", "js"])
+def test_a_script_may_ask_for_more_security(invoke_cli: Cli, isolated: Path, language: str) -> None:
+    source = f"#!/usr/bin/env llmspell\n{COMMENT[language]} About it.\n\n{COMMENT[language]} llmspell: security=high\n"
+    (isolated / f"a.{language}").write_text(source + PRIVATE[language])
+    assert invoke_cli("run", f"a.{language}").assert_success().stdout == CLOSED[language]
+
+
+def test_what_the_script_asks_for_holds_for_its_tools_too(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "note.txt").write_text("private")
+    code = "print(pcall(Tool.execute, 'file-operations', {operation = 'read', path = 'note.txt'}))"
+    assert "private" not in invoke_cli("exec", "-", input="-- llmspell: security=high\n" + code).assert_success().stdout
+
+
+@pytest.mark.parametrize("profile", ["medium", "high"])
+def test_a_script_cannot_ask_for_less(invoke_cli: Cli, profile: str) -> None:
+    code = "-- llmspell: security=low\nprint(os.remove)"
+    assert invoke_cli("--security-profile", profile, "exec", "-", input=code).assert_success().stdout == "nil\n"
+
+
+def test_settings_that_were_loosened_are_tightened_by_the_script(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "llmspell.toml").write_text(
+        '[tools.permissions]\nfile-operations = "safe"\n[runtime.security]\nprofile = "low"'
+    )
+    (isolated / "note.txt").write_text("private")
+    code = "-- llmspell: security=high\nprint(pcall(Tool.execute, 'file-operations', {operation = 'read', path = 'note.txt'}))"
+    done = invoke_cli("exec", "-", input=code).assert_success()
+    assert "private" not in done.stdout
+    assert done.stdout.startswith("false")
+
+
+def test_only_comments_at_the_top_are_a_wish(invoke_cli: Cli) -> None:
+    code = "local text = [[\n-- llmspell: security=high\n]] print(io.open ~= nil)"
+    assert invoke_cli("exec", code).assert_success().stdout == "true\n"
+
+
+def test_a_misspelt_wish_is_an_error(invoke_cli: Cli) -> None:
+    done = invoke_cli("exec", "-", input="-- llmspell: security=hihg\nprint('ran')")
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert "low, medium, high" in done.stderr
+
+
+def test_es_modules_are_refused_with_the_way_out(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "a.mjs").write_text('import fs from "fs";\nexport default 1;')
+    done = invoke_cli("run", "a.mjs")
+    assert done.exit_code == 1
+    assert "a.mjs:1" in done.stderr
+    assert "require('name')" in done.stderr
+
+
+def test_lua_comes_in_the_variant_that_is_configured(invoke_cli: Cli, isolated: Path) -> None:
+    code = "print(_VERSION, type(jit), math.type and 'integers' or 'doubles')"
+    for variant, shown in {"lua54": "Lua 5.4\tnil\tintegers\n", "luajit": "Lua 5.1\tnil\tdoubles\n"}.items():
+        (isolated / "llmspell.toml").write_text(f'[engines.lua]\nvariant = "{variant}"')
+        assert invoke_cli("exec", code).assert_success().stdout == shown
+    (isolated / "llmspell.toml").write_text('[engines.lua]\nvariant = "lua1"')
+    assert "luajit" in invoke_cli("exec", code).stderr
