@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.component import BaseAgent
 from llmspell_core.errors import ComponentError, LLMSpellError, ToolError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.workflow.condition import text_of
@@ -114,7 +113,7 @@ def default_prompt(frame: Frame) -> str:
 
 
 def _lines(table: Mapping[str, Any]) -> str:
-    return "\n".join(f"{key}: {text_of(value)}" for key, value in table.items())
+    return "\n".join(f"{key}: {text_of(table[key])}" for key in sorted(table))  # Lua tables have no order
 
 
 async def _workflow(step: Step, given: Any, frame: Frame) -> Answer:
@@ -159,10 +158,6 @@ async def call(function: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except Exception as error:
         raise WorkflowError(f"{type(error).__name__}: {error}") from error
-
-
-def is_component(value: Any) -> bool:
-    return isinstance(value, BaseAgent)
 
 
 _ACTIONS: dict[str, Callable[[Step, Any, Frame], Awaitable[Answer]]] = {

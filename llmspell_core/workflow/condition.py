@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from llmspell_core.errors import LLMSpellError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
 from llmspell_core.workflow.expression import Expression, Names, truth
+from llmspell_core.workflow.spelling import snake_keys
 
 __all__ = ["Condition", "Facts"]
 
@@ -67,6 +68,7 @@ class Condition:
 
     @classmethod
     def _from_table(cls, table: Mapping[str, Any]) -> Condition:
+        table = snake_keys(table)
         word = str(table.get("type") or _guess(table))
         kind = ALIASES.get(_snake(word), _snake(word))
         if kind not in CHECKS:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import AgentInput, Media, Record, as_list, new_id, plain
+from llmspell_core.workflow.spelling import snake_keys
 from llmspell_core.workflow.strategy import CONTINUE, FAIL_FAST, ErrorStrategy
 
 __all__ = ["Definition", "StepResult", "WorkflowConfig", "WorkflowResult", "WorkflowStatus", "workflow_input"]
@@ -53,7 +54,7 @@ class WorkflowConfig(Record):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WorkflowConfig:
-        known = {k: v for k, v in data.items() if k in cls.__slots__}
+        known = {k: v for k, v in snake_keys(data).items() if k in cls.__slots__}
         if "default_error_strategy" in known:
             known["default_error_strategy"] = ErrorStrategy.read(known["default_error_strategy"])
         return cls(**known)
@@ -94,7 +95,7 @@ class Definition:
     @classmethod
     def read(cls, type_: str, table: Mapping[str, Any] | list[Any]) -> Definition:
         """From a table; a bare list is taken for its steps."""
-        given = dict(table) if isinstance(table, Mapping) else {"steps": as_list(table)}
+        given = snake_keys(table) if isinstance(table, Mapping) else {"steps": as_list(table)}
         name = given.get("name") or new_id("workflow")
         if not isinstance(name, str):
             raise ValidationError("a workflow's name is a string", field="name")

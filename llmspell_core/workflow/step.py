@@ -9,6 +9,7 @@ from typing import Any, Literal
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import as_list, new_id
 from llmspell_core.workflow.condition import Condition
+from llmspell_core.workflow.spelling import snake_keys
 from llmspell_core.workflow.strategy import ErrorStrategy
 
 __all__ = ["Step", "StepKind", "read_steps"]
@@ -65,7 +66,8 @@ class Step:
             return value
         if not isinstance(value, Mapping):
             raise ValidationError(f"a step is a table, got {type(value).__name__}", field="step")
-        table = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
+        given = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
+        table = snake_keys(given)
         name = table.get("name") or default_name
         if not isinstance(name, str):
             raise ValidationError("a step needs a 'name'", field="name", hint="Its output is found under that name.")
@@ -85,6 +87,7 @@ class Step:
     @staticmethod
     def is_step(table: Mapping[str, Any]) -> bool:
         """Whether a table says what to call (as a plain value does not)."""
+        table = snake_keys(table)
         words = {key for keys in TARGETS.values() for key in keys}
         return any(table.get(key) is not None for key in words) or any(key in table for key in INLINE)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llmspell_core.errors import ResourceError, ValidationError
 from llmspell_core.messages import Record
+from llmspell_core.workflow.spelling import snake_keys
 
 if TYPE_CHECKING:
     from llmspell_core.workflow.step import Step
@@ -30,7 +31,7 @@ class BreakerSettings(Record):
 
     @classmethod
     def read(cls, value: Any) -> BreakerSettings:
-        given = value if isinstance(value, Mapping) else {}
+        given = snake_keys(value) if isinstance(value, Mapping) else {}
         made = cls.from_dict(given)
         for name in ("failure_threshold", "success_threshold"):
             if int(getattr(made, name)) < 1:
@@ -83,6 +84,7 @@ class ErrorStrategy(Record):
 
     @classmethod
     def _from_table(cls, table: Mapping[str, Any], name: str) -> ErrorStrategy:
+        table = snake_keys(table)
         kind = str(table.get("type") or _guess(table)).lower()
         if kind not in _READERS:
             known = ", ".join(_READERS)

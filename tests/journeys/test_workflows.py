@@ -320,7 +320,7 @@ def test_the_shortest_form_is_a_spell(both: Any) -> None:
         const r = await spell.cast({topic: "owls", output_format: "markdown"})
         return [spell.name, r.success, r.outputs.research_phase, r.output.includes("topic: owls")]""",
     )
-    text = "<topic: owls\noutput_format: markdown>"
+    text = "<output_format: markdown\ntopic: owls>"
     assert value == ["research", True, {"Scholar": text, "Reporter": text}, True]
 
 
@@ -409,3 +409,35 @@ def test_the_examples_do_what_they_say(run_script: Run, name: str, folder: str, 
     assert result.value["success"] is True
     assert result.value["status"] == "completed"
     assert "<" in result.value["report"]
+
+
+def test_option_tables_take_both_spellings(run_script: Run) -> None:
+    source = """
+        const r = await Workflow.loop({
+          name: "w", aggregationStrategy: "last_only", breakConditions: ["$iteration == 1"],
+          iterator: {whileCondition: "true", maxIterations: 5},
+          body: [{name: "a", timeoutMs: 500, retryCount: 1, execute: (c) => c.input.someKey, input: {someKey: "kept"},
+                  errorStrategy: {type: "cascade", retryCount: 1, circuitBreaker: {failureThreshold: 2}}}],
+        }).execute()
+        return [r.output, r.metadata.extra.total_iterations, r.metadata.extra.max_iterations, r.metadata.extra.aggregated_results]"""
+    assert run_script(source, "javascript").value == ["kept", 2, 5, "kept"]
+
+
+def test_functions_at_the_same_time_may_call_the_host(both: Any) -> None:
+    value = both(
+        """
+        local function square(ctx)
+          local inner = Workflow.sequential({{name = "s", tool = "calculator", input = {input = ctx.item .. "^2"}}}):execute()
+          return inner.output
+        end
+        local r = Workflow.map_reduce({items = {1, 2, 3, 4, 5, 6}, max_concurrency = 6, map_step = {execute = square}}):execute()
+        return r.output""",
+        """
+        const square = async (ctx) => {
+          const inner = await Workflow.sequential([{name: "s", tool: "calculator", input: {input: ctx.item + "^2"}}]).execute()
+          return inner.output
+        }
+        const r = await Workflow.mapReduce({items: [1, 2, 3, 4, 5, 6], max_concurrency: 6, map_step: {execute: square}}).execute()
+        return r.output""",
+    )
+    assert value == [1, 4, 9, 16, 25, 36]

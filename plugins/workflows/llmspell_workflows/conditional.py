@@ -9,6 +9,7 @@ from typing import Any
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import as_list, new_id
 from llmspell_core.workflow import Condition, Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, read_steps
+from llmspell_core.workflow.spelling import snake_keys
 from llmspell_workflows.sequential import counts
 
 __all__ = ["Choice", "Conditional"]
@@ -29,7 +30,8 @@ class Choice:
         """Raises: ValidationError when it is no table, or has no condition."""
         if not isinstance(value, Mapping):
             raise ValidationError(f"a branch is a table, got {type(value).__name__}", field="branches")
-        table = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
+        given = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
+        table = snake_keys(given)
         name = str(table.get("name") or f"branch_{number}")
         is_default = table.get("is_default") is True
         if table.get("condition") is None and not is_default:

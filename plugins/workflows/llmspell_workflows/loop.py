@@ -21,6 +21,7 @@ from llmspell_core.workflow import (
     read_steps,
 )
 from llmspell_core.workflow.placeholder import substitute
+from llmspell_core.workflow.spelling import snake_keys
 
 __all__ = ["Loop"]
 
@@ -56,7 +57,7 @@ class Loop(WorkflowType):
         given = definition.option("iterator", default={})
         if not isinstance(given, Mapping):
             raise ValidationError("a loop's iterator is a table", field="iterator", hint=ITERATOR)
-        self.iterator = _Iterator(definition, {**definition.options, **given})
+        self.iterator = _Iterator(definition, {**definition.options, **snake_keys(given)})
         self.breaks = tuple(Break.read(b) for b in as_list(definition.option("break_conditions")))
         self.aggregate = _aggregation(definition.option("aggregation_strategy", "aggregation", default="collect_all"))
         self.delay = float(definition.option("iteration_delay_ms", default=0)) / 1000

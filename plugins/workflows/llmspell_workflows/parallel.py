@@ -12,6 +12,7 @@ from llmspell_core.errors import ValidationError, WorkflowError
 from llmspell_core.messages import as_list
 from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, read_steps
 from llmspell_core.workflow.condition import text_of
+from llmspell_core.workflow.spelling import snake_keys
 
 __all__ = ["Branch", "Parallel"]
 
@@ -31,7 +32,8 @@ class Branch:
         """A table with `steps`, or one step that is a branch of its own."""
         if not isinstance(value, Mapping):
             raise ValidationError(f"a branch is a table, got {type(value).__name__}", field="branches")
-        table = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
+        given = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
+        table = snake_keys(given)
         alone = "steps" not in table or "type" in table  # a step, perhaps an inline workflow with steps of its own
         name = str(table.get("name") or f"branch_{number}")
         steps = read_steps({**table, "name": name} if alone else table["steps"], f"{name}_step")
