@@ -106,27 +106,27 @@ def llmspell_before_workflow_start(context: HookContext) -> Any:
 
 @hookspec
 def llmspell_workflow_stage_transition(context: HookContext) -> Any:
-    """A workflow moves on to its next step."""
+    """A workflow moves on to its next step. `data`: `from_step`, `to_step`."""
 
 
 @hookspec
 def llmspell_before_workflow_stage(context: HookContext) -> Any:
-    """A step is about to run."""
+    """A step is about to run, once per attempt. `data`: `step_name`, `step_type`, `step_index`, `retry_attempt`, `input`."""
 
 
 @hookspec
 def llmspell_after_workflow_stage(context: HookContext) -> Any:
-    """A step has run."""
+    """A step has run. `data`: the same and `result.output`."""
 
 
 @hookspec
 def llmspell_workflow_checkpoint(context: HookContext) -> Any:
-    """The state of a workflow run was saved."""
+    """The state of a workflow run was saved. `data`: `status`, `shared_data`, `steps`."""
 
 
 @hookspec
 def llmspell_workflow_rollback(context: HookContext) -> Any:
-    """A workflow undoes finished steps."""
+    """A workflow undoes a finished step, once for each. `data`: `step_name`, `error`."""
 
 
 @hookspec

@@ -254,9 +254,18 @@ class Workflow(BaseAgent):
         finally:
             self._running -= 1
             result = self._finish(run, status, outcome, error)
+            if status == "cancelled":
+                self._report_cancelled(run, result)
         if error is not None:
             raise await self._fail(run, result, error)
         return await self._complete(run, result)
+
+    def _report_cancelled(self, run: WorkflowRun, result: WorkflowResult) -> None:
+        """Say what was done; the outermost workflow speaks for those in it."""
+        done = [name for name, step in run.results.items() if step.success]
+        run.emit("workflow.cancelled", {"completed_steps": done, "duration_ms": run.elapsed_ms})
+        if len(run.context.get(CHAIN)) == 1:
+            log.warning("%s Done: %s", result.summary, ", ".join(done) or "nothing")
 
     def _new_run(self, input: AgentInput, context: ExecutionContext) -> WorkflowRun:
         from llmspell_core.context import ContextScope

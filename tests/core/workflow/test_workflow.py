@@ -249,7 +249,7 @@ async def test_two_hundred_runs_of_one_workflow_do_not_meet(runtime: Runtime) ->
     assert workflow.totals.executions == 200
 
 
-async def test_cancelling_records_what_was_done(runtime: Runtime) -> None:
+async def test_cancelling_records_what_was_done(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
     workflow = runtime.workflows.make(
         "sequential", {"steps": [step("a"), {"name": "b", "execute": lambda _c: asyncio.sleep(60)}]}
     )
@@ -261,6 +261,8 @@ async def test_cancelling_records_what_was_done(runtime: Runtime) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert workflow.status == "cancelled"
+    assert "was cancelled" in caplog.text
+    assert "Done: a" in caplog.text
     assert [r.step_name for r in workflow.get_results()] == ["a"]
 
 
