@@ -6,9 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.scaffold import KINDS, generate
@@ -18,7 +23,7 @@ UV = Path(sys.executable).parent / "uv"
 
 
 class Venv:
-    """A fresh virtual environment. Packages come from uv's cache: these tests need no network."""
+    """A fresh virtual environment. What others published is linked from this one: these tests need no network."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +40,19 @@ class Venv:
         return done.stdout
 
     def install(self, *what: object) -> None:
-        self.call(UV, "pip", "install", "--quiet", "--offline", "--python", self.bin / "python", *what)
+        command = ("pip", "install", "--quiet", "--offline", "--no-deps", "--python", self.bin / "python")
+        self.call(UV, *command, *what)
+
+    def borrow(self, *names: str) -> None:
+        """Link installed distributions and all that they need, except our own."""
+        target = Path(
+            self.call(self.bin / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+        )
+        for name in closure(names):
+            for entry in top_level(name):
+                link = target / entry.name
+                if not link.exists():
+                    link.symlink_to(entry)
 
     def uninstall(self, name: str) -> None:
         self.call(UV, "pip", "uninstall", "--quiet", "--python", self.bin / "python", name)
@@ -44,10 +61,41 @@ class Venv:
         return self.call(self.bin / "llmspell", *args)
 
 
+def closure(names: Iterable[str]) -> set[str]:
+    """The distributions and everything that they require here."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found or name.startswith("llmspell"):
+            continue
+        found.add(name)
+        for text in metadata.requires(name) or ():
+            wanted = Requirement(text)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                waiting.append(wanted.name)
+    return found
+
+
+def top_level(name: str) -> set[Path]:
+    """The files and folders that a distribution put into site-packages."""
+    distribution = metadata.distribution(name)
+    roots = {file.parts[0] for file in distribution.files or () if file.parts[0] not in {"..", "__pycache__"}}
+    return {Path(str(distribution.locate_file(root))) for root in roots}
+
+
+def needed_by(*projects: Path) -> list[str]:
+    """What the `dependencies` of these projects name."""
+    texts = [t for p in projects for t in tomllib.loads((p / "pyproject.toml").read_text())["project"]["dependencies"]]
+    return [Requirement(text).name for text in texts]
+
+
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Venv:
     made = Venv(tmp_path_factory.mktemp("fresh") / "venv")
-    made.install("-e", ROOT, "-e", ROOT / "plugins/engine-lua", "pytest")
+    ours = [ROOT, ROOT / "plugins/engine-lua", ROOT / "plugins/engine-javascript", ROOT / "plugins/tool-pdf"]
+    made.borrow("pytest", *needed_by(*ours))
+    made.install("-e", ROOT, "-e", ROOT / "plugins/engine-lua")
     return made
 
 
