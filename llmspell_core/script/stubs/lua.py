@@ -61,7 +61,7 @@ def lua_stubs(globals_: Iterable[Global]) -> str:
     for declared in shown:
         lines += _lua_global(declared, declared.name)
         lines += [f"{alias} = {declared.name}" for alias in declared.aliases]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _lua_doc(text: str) -> list[str]:
