@@ -233,4 +233,4 @@ async def test_history_never_begins_with_a_tool_result(make: Make) -> None:
     agent, desk = make(call("adder", {"a": 1, "b": 2}), say("three"), max_conversation_length=2)
     await ask(agent)
     await ask(agent)
-    assert [m.role for m in desk.provider.requests[-1].messages][0] != "tool"
+    assert desk.provider.requests[-1].messages[0].role != "tool"

@@ -146,7 +146,8 @@ async def test_builders_are_immutable_and_names_unique(desk: Runtime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "says"), [("nosuch/x", "Provider 'nosuch' not found"), ("", "Model is required"), ("x/", "names no model")]
+    ("model", "says"),
+    [("nosuch/x", "Provider 'nosuch' not found"), ("", "Model is required"), ("x/", "names no model")],
 )
 async def test_what_is_wrong_with_a_model_is_said_when_it_is_built(make_runtime: Any, model: str, says: str) -> None:
     desk = await make_runtime({"providers": {"openai": {"api_key": "sk-not-a-real-key"}}})
@@ -168,9 +169,7 @@ async def test_an_unknown_tool_is_refused_when_the_agent_is_built(desk: Runtime)
         desk.agent_builder().model("scripted/any").tool("hammer").build()
 
 
-async def test_closing_closes_every_part_even_if_one_fails(
-    make_runtime: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_closing_closes_every_part_even_if_one_fails(make_runtime: Any, caplog: pytest.LogCaptureFixture) -> None:
     desk = await make_runtime(replies=[say("x")])
     agent = desk.agent_builder().model("scripted/any").build()
     await desk.run_agent(agent, "x")

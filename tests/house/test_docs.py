@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-BLOCK = re.compile(r"(?:<!--\s*(?P<mark>[^>]*?)\s*-->\s*\n)?```(?P<language>\w+)\n(?P<code>.*?)\n```", re.S)
+BLOCK = re.compile(r"(?:<!--\s*(?P<mark>[^>]*?)\s*-->\s*\n)?```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
 MODEL_WORDS = ("local/smollm2", "Agent.builder", "agent_builder")
 
 
