@@ -53,6 +53,7 @@ class StreamingRun:
         self._queue: asyncio.Queue[AgentChunk | None] = asyncio.Queue(maxsize=QUEUE)
         self._stream_id = new_id()
         self._index = 0
+        self._is_left = False
 
     async def chunks(self) -> AsyncIterator[AgentChunk]:
         task = asyncio.get_running_loop().create_task(self._drive(Execution(self._agent, self._work)))
@@ -61,6 +62,7 @@ class StreamingRun:
                 yield chunk
             await task
         finally:
+            self._is_left = True
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -69,7 +71,8 @@ class StreamingRun:
             output = await execution.execute(self._input, self._context)
             await self.emit(AgentChunk("end", output=output))
         finally:
-            await self._queue.put(None)
+            if not self._is_left:  # nobody would make room in a full queue
+                await self._queue.put(None)
 
     async def _work(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         agent = self._agent

@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +96,7 @@ ENVIRONMENT = {
     ),
 }
 TRICKS = {
-    "the table of strings": Attack("getmetatable('').__index", "await Object.getPrototypeOf(async () => 1).constructor('return $bridge')()"),
+    "the table of strings": Attack("getmetatable('').__index", "await (async () => 1).constructor('return $bridge')()"),
     "byte code": Attack("load('\\27Lua', 'x', 'b')()", "new WebAssembly.Module(new Uint8Array(8))"),
     "dumped code": Attack("string.dump(print)", "print.caller"),
     "attributes of a host function": Attack("Tool.execute.__globals__", "Tool.execute.__globals__"),
@@ -299,7 +299,7 @@ async def test_a_tool_of_an_ended_script_cannot_be_called(desk: Runtime, languag
 
 
 WAITS = {
-    "lua": "local h = Agent == nil; local t = os.time() for i = 1, 20 do Tool.execute('calculator', {expression = '1+1'}) end return 'alive'",
+    "lua": "for i = 1, 20 do Tool.execute('calculator', {expression = '1+1'}) end return 'alive'",
     "javascript": "for (let i = 0; i < 20; i++) { await Tool.execute('calculator', {expression: '1+1'}); await sleep(10) } return 'alive'",
 }
 
