@@ -35,6 +35,7 @@ PROJECT_KEYS = {
     "entry-points",
 }
 OPTIONAL_KEYS = {"optional-dependencies", "keywords"}
+TIERS = ("common", "full")  # the extras that name plugins; the others name libraries of the core
 README_SECTIONS = ["Install", "Use", "Permissions"]
 # Their entry-point name is the component's own name; the others are named by the entry point alone.
 NAMED_KINDS = ("tools", "engines")
@@ -116,7 +117,9 @@ def test_its_readme_has_the_usual_sections(folder: Path, project: dict[str, Any]
 
 def test_every_extra_of_the_root_names_plugins_that_exist_and_every_plugin_is_in_one() -> None:
     extras: dict[str, list[str]] = ROOT_PROJECT["project"]["optional-dependencies"]
-    named = {re.split(r"[\[<>=]", text)[0] for names in extras.values() for text in names} - {"llmspell"}
+    named = {re.split(r"[\[<>=]", text)[0] for key, names in extras.items() if key in TIERS for text in names} - {
+        "llmspell"
+    }
     assert named == {f"llmspell-{name}" for name in PLUGINS}
 
 
