@@ -89,6 +89,10 @@ class FrameReader:
     def feed(self, data: bytes) -> None:
         self._buffer += data
 
+    @property
+    def empty(self) -> bool:
+        return not self._buffer
+
     def whole(self, data: bytes) -> bytes | None:
         """The payload, if `data` is exactly one frame and nothing else is waiting; `data` is not fed then."""
         if not self._buffer and len(data) - _HEADER == int.from_bytes(data[:_HEADER], "big") <= self._limit:

@@ -21,17 +21,16 @@ Standard library only, and little of it: start-up time is the user's waiting tim
 
 from __future__ import annotations
 
-import _thread
 import os
-import select
 import signal
 import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from llmspell_core.script import fence  # before the host has said anything: it is thinking meanwhile
-from llmspell_core.script.wire import FrameReader, dump, dump_text, load, pack
+from llmspell_core.script import fence  # loaded before the host has said anything: it is thinking meanwhile
+from llmspell_core.script.channel import Channel
+from llmspell_core.script.wire import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +39,6 @@ __all__ = ["LATER", "VM", "Host", "HostError", "Interrupted", "VMError", "main"]
 
 MAX_NESTED = 16
 """Callbacks that may be active inside one another; more of them wait until one has returned."""
-
-_QUIET = 0.002
-"""Seconds after a flush in which further output is collected instead of sent at once."""
 
 
 class _Later:
@@ -123,9 +119,8 @@ class Host:
         self.interrupted = False
         self.last_error: dict[str, Any] | None = None
         self.in_flight = 0
-        self._read_fd, self._write_fd = read_fd, write_fd
-        self._raw, self._encoding = raw, encoding
-        self._reader = FrameReader()
+        self._channel = Channel(read_fd, write_fd, encoding)
+        self._raw = raw
         self._waiting: dict[int, Callable[[Any], None] | None] = {}
         self._done: dict[int, Any] = {}
         self._next_id = 0
@@ -133,44 +128,37 @@ class Host:
         self._deferred: deque[str] = deque()
         self._vm: VM | None = None
         self._run_id = 0
-        self._output: list[tuple[str, str]] = []
-        self._flushed_at = 0.0
-        self._write_lock = _thread.allocate_lock()
-        self._flush_wanted = _thread.allocate_lock()
-        self._flush_wanted.acquire()
-        self._poll = select.poll() if hasattr(select, "poll") else None
-        if self._poll is not None:
-            self._poll.register(read_fd, select.POLLIN)
+        self._runs = 0
+        self._interruptible = False
 
     # -- what the VM calls ------------------------------------------------------------------------------------------
 
     def call(self, op: str, args: Any, line: int = 0) -> Any:
         """Asks the host and waits. Raises: HostError, Interrupted."""
-        call_id = self.start(op, args, line)
-        if not self.interactive and not self._deferred:
-            self._read_answer(call_id)
+        call_id = self._start(op, args, line, None, then_reads=True)
+        if not self.interactive and not self._deferred and self._channel.idle:
+            # In the usual case the next thing to come is the answer, and the general machinery is not needed.
+            text = self._channel.read_whole(b'["ret",%d,' % call_id)
+            if text is not None:
+                self._serve_ret(text)
         return self.wait(call_id)
-
-    def _read_answer(self, call_id: int) -> None:
-        """Reads once: in the usual case that is the answer, alone, and the general machinery is not needed."""
-        data = os.read(self._read_fd, 65536)
-        payload = self._reader.whole(data)
-        if payload is not None and payload.startswith(b'["ret",%d,' % call_id):
-            self._serve_ret(payload.decode(self._encoding))
-        elif data:
-            self._reader.feed(data)
-        else:
-            os._exit(0)
 
     def start(self, op: str, args: Any, line: int = 0, on_done: Callable[[Any], None] | None = None) -> int:
         """Asks the host without waiting; `on_done(env)` runs inside a later `step`, or use `wait`."""
+        return self._start(op, args, line, on_done, then_reads=False)
+
+    def _start(self, op: str, args: Any, line: int, on_done: Callable[[Any], None] | None, *, then_reads: bool) -> int:
         self._next_id += 1
         call_id = self._next_id
         text = args if self._raw else self.dump(args)
-        self._send(f'["call",{call_id},"{op}",{text},{line}]')
+        self._channel.send(f'["call",{call_id},"{op}",{text},{line}]', then_reads=then_reads)
         self._waiting[call_id] = on_done
-        self.in_flight += 1
+        self._count(1)
         return call_id
+
+    def _count(self, more: int) -> None:
+        self.in_flight += more
+        self._channel.unanswered += more
 
     def wait(self, call_id: int, timeout: float | None = None) -> Any:
         """The value of a started call; `raw`: the env's JSON text.
@@ -200,42 +188,38 @@ class Host:
         """Gives up a started call; the host stops working on it."""
         if call_id in self._waiting:
             del self._waiting[call_id]
-            self.in_flight -= 1
-            self._send(f'["cancel",{call_id}]')
+            self._count(-1)
+            self._channel.send(f'["cancel",{call_id}]')
         self._done.pop(call_id, None)
 
     def post(self, op: str, args: Any) -> None:
-        self._send(f'["post","{op}",{args if self._raw else self.dump(args)}]')
+        self._channel.send(f'["post","{op}",{args if self._raw else self.dump(args)}]')
 
     def write(self, stream: str, text: str) -> None:
         """Prints. Quiet scripts are seen at once, noisy ones in batches; a hanging one loses nothing."""
-        self._output.append((stream, text))
-        if time.monotonic() - self._flushed_at > _QUIET or len(self._output) > 500:
-            self.flush()
-        elif self._flush_wanted.locked():
-            self._flush_wanted.release()
+        self._channel.print(stream, text)
 
     def flush(self) -> None:
-        if self._output:
-            with self._write_lock:
-                self._flush_locked()
+        self._channel.flush()
 
     def answer(self, invocation: int, value: Any) -> None:
         """The result of an invocation for which `VM.invoke` returned LATER."""
         text = value if self._raw else self.dump(value)
-        self._send(f'["ret",{invocation},{{"ok":true,"value":{text}}}]')
+        self._channel.send(f'["ret",{invocation},{{"ok":true,"value":{text}}}]')
+        self._channel.unanswered -= 1
 
     def fail(self, invocation: int, error: dict[str, Any]) -> None:
-        self._send(f'["ret",{invocation},{self.dump({"ok": False, "error": error})}]')
+        self._channel.send(f'["ret",{invocation},{self.dump({"ok": False, "error": error})}]')
+        self._channel.unanswered -= 1
 
     def exit(self, code: int) -> None:
         """Ends this script, and with it the process, with `code`; cannot be caught."""
-        self._send(f'["done",{self._run_id},{{"ok":true,"value":null,"exit":{code}}}]')
+        self._channel.send(f'["done",{self._run_id},{{"ok":true,"value":null,"exit":{code}}}]')
         os._exit(0)
 
     def dump(self, value: Any) -> str:
         """JSON text of `value`, in the VM's encoding of strings."""
-        return dump(value) if self._encoding == "utf-8" else dump_text(value)
+        return self._channel.dump(value)
 
     def step(self, timeout: float | None = None) -> bool:
         """Serves one frame; waits for it at most `timeout` seconds. False when none came in time."""
@@ -249,55 +233,27 @@ class Host:
         self._serve(text)
         return True
 
+    def send(self, frame: list[Any]) -> None:
+        """Any other frame; used by `main`."""
+        self._channel.send(self.dump(frame))
+
     # -- frames -----------------------------------------------------------------------------------------------------
 
-    def _send(self, text: str) -> None:
-        data = pack(text.encode(self._encoding))
-        with self._write_lock:
-            if self._output:
-                self._flush_locked()
-            self._write_all(data)
-
-    def _flush_locked(self) -> None:
-        batch, self._output = self._output, []
-        for stream, text in _joined(batch):
-            frame = self.dump(["out", stream, text]).encode(self._encoding)
-            self._write_all(pack(_valid(frame)))
-        self._flushed_at = time.monotonic()
-
-    def _write_all(self, data: bytes) -> None:
-        try:
-            while data:
-                data = data[os.write(self._write_fd, data) :]
-        except OSError:
-            os._exit(0)  # the host is gone, and so is the reason to be here
-
     def _next_text(self, timeout: float | None) -> str | None:
-        while (payload := self._reader.next()) is None:
+        while (text := self._channel.next()) is None:
             if (timeout is not None or self.interactive) and not self._readable(timeout):
                 return None
-            data = os.read(self._read_fd, 65536)
-            if not data:
-                os._exit(0)
-            self._reader.feed(data)
-        try:
-            return payload.decode(self._encoding)
-        except UnicodeDecodeError:  # half a surrogate pair; JSON can write it in ASCII
-            text = payload.decode(self._encoding, "surrogatepass")
-            return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
+            self._channel.read()
+        return text
 
     def _readable(self, timeout: float | None) -> bool:
         """Waits for data. In an interactive session an interrupt raises here, where no byte can be lost."""
-        if self._poll is None:
-            return True
         self._check_interrupt()
         self._interruptible = True
         try:
-            return bool(self._poll.poll(None if timeout is None else max(0, timeout * 1000)))
+            return self._channel.poll(timeout)
         finally:
             self._interruptible = False
-
-    _interruptible = False
 
     def on_sigint(self, *_: object) -> None:
         self.interrupted = True
@@ -305,10 +261,8 @@ class Host:
             self._check_interrupt()
 
     def _check_interrupt(self) -> None:
-        if self.interrupted and self._depth_of_run:
+        if self.interrupted and self._runs:
             raise Interrupted
-
-    _depth_of_run = 0
 
     def _serve(self, text: str) -> None:
         kind = text[2 : text.index('"', 2)]
@@ -320,7 +274,7 @@ class Host:
             self._serve_run(text)
         elif kind == "complete":
             _, request, prefix = load(text)
-            self._send(f'["ret",{request},{self.dump({"ok": True, "value": self.vm.complete(prefix)})}]')
+            self._channel.send(f'["ret",{request},{self.dump({"ok": True, "value": self.vm.complete(prefix)})}]')
 
     @property
     def vm(self) -> VM:
@@ -333,7 +287,7 @@ class Host:
         if call_id not in self._waiting:
             return  # cancelled meanwhile
         on_done = self._waiting.pop(call_id)
-        self.in_flight -= 1
+        self._count(-1)
         body = text[comma + 1 : -1]
         env = body if self._raw else load(body)
         if on_done is None:
@@ -350,6 +304,7 @@ class Host:
         invocation, callback = int(text[10:first]), int(text[first + 1 : second])
         body = text[second + 1 : -1]
         self._depth += 1
+        self._channel.unanswered += 1
         try:
             value = self.vm.invoke(invocation, callback, body if self._raw else load(body))
             if value is not LATER:
@@ -367,7 +322,7 @@ class Host:
     def _serve_run(self, text: str) -> None:
         _, run_id, request = load(text)
         self._run_id, self.interrupted, self.last_error = run_id, False, None
-        self._depth_of_run += 1
+        self._runs += 1
         try:
             result = self.vm.run(request["source"], request["name"], request["args"], request["mode"])
             body = result if self._raw else self.dump(result)
@@ -377,9 +332,9 @@ class Host:
         except (Interrupted, MemoryError) as error:
             env = self.dump({"ok": False, "error": _plain_end(error).error})
         finally:
-            self._depth_of_run -= 1
+            self._runs -= 1
             self.interrupted = False
-        self._send(f'["done",{run_id},{env}]')
+        self._channel.send(f'["done",{run_id},{env}]')
 
     def _with_cause(self, env: dict[str, Any]) -> dict[str, Any]:
         """Adds the host's error when the script's own message comes from it: it knows the hint."""
@@ -391,6 +346,10 @@ class Host:
 
     # -- life -------------------------------------------------------------------------------------------------------
 
+    def watch(self) -> list[str]:
+        """Starts the channel's helper threads; returns what could not be started."""
+        return self._channel.watch()
+
     def serve_forever(self, vm: VM) -> None:
         self._vm = vm
         while True:
@@ -398,36 +357,6 @@ class Host:
                 self.step()
             except Interrupted:
                 continue
-
-    def watch(self) -> list[str]:
-        """Starts the two helper threads; returns what could not be started.
-
-        One flushes what a noisy script printed before it went silent. The other ends the process when the host is gone,
-        also while the VM is busy and nobody reads the socket.
-        """
-        missing = []
-        _thread.stack_size(256 * 1024)
-        for name, target in (("late flush", self._flush_late), ("host watch", self._exit_with_host)):
-            try:
-                _thread.start_new_thread(target, ())
-            except (RuntimeError, OSError):
-                missing.append(name)
-        return missing
-
-    def _flush_late(self) -> None:
-        while True:
-            self._flush_wanted.acquire()
-            time.sleep(_QUIET * 5)
-            self.flush()
-
-    def _exit_with_host(self) -> None:
-        if self._poll is None:
-            return
-        hangup = select.poll()
-        hangup.register(self._read_fd, 0)
-        while not any(event & (select.POLLHUP | select.POLLERR) for _, event in hangup.poll()):
-            time.sleep(0.1)
-        os._exit(0)
 
 
 def _plain_end(error: BaseException) -> VMError:
@@ -437,22 +366,6 @@ def _plain_end(error: BaseException) -> VMError:
     if isinstance(error, Interrupted):
         return VMError("interrupted", "interrupted")
     return VMError("runtime", f"the engine failed: {type(error).__name__}")
-
-
-def _joined(batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Neighbouring pieces of one stream become one piece."""
-    joined: list[tuple[str, str]] = []
-    for stream, text in batch:
-        if joined and joined[-1][0] == stream and len(joined[-1][1]) < 1 << 20:
-            joined[-1] = (stream, joined[-1][1] + text)
-        else:
-            joined.append((stream, text))
-    return joined
-
-
-def _valid(data: bytes) -> bytes:
-    """Output may hold any bytes; frames must be UTF-8."""
-    return data if data.isascii() else data.decode("utf-8", "replace").encode()
 
 
 def _load(path: str) -> type[Any]:
@@ -471,7 +384,7 @@ def main(read_fd: int, write_fd: int, vm_path: str) -> None:
         host = Host(read_fd, write_fd, raw=vm_class.raw, encoding=vm_class.encoding)
         _boot(host, vm_class)
     except Exception as error:  # noqa: BLE001 - the host turns this into one clean error
-        host._send(host.dump(["fatal", {"message": f"{type(error).__name__}: {error}"}]))  # noqa: SLF001
+        host.send(["fatal", {"message": f"{type(error).__name__}: {error}"}])
         os._exit(1)
 
 
@@ -487,5 +400,5 @@ def _boot(host: Host, vm_class: type[Any]) -> None:
     if host.interactive:
         signal.signal(signal.SIGINT, host.on_sigint)
     vm = vm_class(boot, host)
-    host._send(host.dump(["ready", {"fence": report}]))  # noqa: SLF001
+    host.send(["ready", {"fence": report}])
     host.serve_forever(vm)

@@ -13,6 +13,11 @@ async def test_a_hundred_calls_are_under_way_together(lua: Any) -> None:
     assert await lua.value(source) == 100
 
 
+async def test_thousands_of_calls_may_be_open(lua: Any) -> None:
+    source = "local t = {} for i = 1, 4000 do t[i] = Test.later_async(('x'):rep(500)) end return #Async.all(t)"
+    assert await lua.value(source) == 4000
+
+
 async def test_await_returns_raises_and_times_out(lua: Any) -> None:
     source = """
         local good, bad, slow = Test.later_async("x"), Test.later_async(1, "no number"), Test.later_async(1, 2)

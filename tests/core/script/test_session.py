@@ -36,6 +36,19 @@ async def test_calls_started_together_run_together(worker: Any) -> None:
     assert result.duration < 5
 
 
+async def test_asking_much_before_reading_anything_does_not_block_both_sides(worker: Any) -> None:
+    source = """
+ids = [host.start("Test.echo", ["x" * 2000]) for _ in range(3000)]
+host.post("Test.note", ["y" * 1000000])
+result = sum(len(host.wait(i)) for i in ids)"""
+    assert await worker.value(source, timeout=8) == 6_000_000
+
+
+async def test_much_output_before_a_hang_is_not_lost(worker: Any) -> None:
+    await worker.error("for i in range(3000): host.write('stdout', 'é' * 50 + '\\n')\nwhile True: pass", timeout=1.0)
+    assert sum(len(text) for _, text in worker.printed) == 3000 * 51
+
+
 async def test_a_callback_is_served_while_a_call_waits(worker: Any) -> None:
     source = (
         "callbacks[1] = lambda x: host.call('Test.echo', [x + 1])\nresult = host.call('Test.call', [{'$fn': 1}, 4])"

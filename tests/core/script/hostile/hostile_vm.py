@@ -21,7 +21,7 @@ class HostileVM:
 
     def run(self, source: str, name: str, args: dict[str, Any], mode: str) -> dict[str, Any]:
         def raw(data: bytes) -> None:
-            os.write(self.host._write_fd, data)
+            os.write(self.host._channel._write_fd, data)
 
         def frame(text: str) -> None:
             raw(len(text).to_bytes(4, "big") + text.encode())

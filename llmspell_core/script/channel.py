@@ -1,0 +1,227 @@
+"""The worker's end of the socket: frames in and out, printed text in batches, and the end when the host is gone.
+
+Standard library only: the worker imports this module.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import select
+import sys
+import time
+
+from llmspell_core.script.wire import FrameReader, dump, dump_text, pack
+
+__all__ = ["Channel"]
+
+QUIET = 0.002
+"""Seconds after a flush in which further output is collected instead of sent at once."""
+
+PIECE = 16384 if sys.platform == "linux" else 2048
+"""Bytes that a socket takes without waiting once it says that it is writable."""
+
+
+class Channel:
+    """Used by the main thread, except for what `watch` starts.
+
+    The host stops listening to a worker that does not read its answers. So whoever writes here reads as well, or both
+    sides would wait for ever; only a script that has nothing open and now waits for its one answer needs no such care.
+
+    Attributes:
+        unanswered: calls without an answer yet, and callbacks of the host's that were not answered yet.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int, encoding: str) -> None:
+        self.unanswered = 0
+        self.encoding = encoding
+        self._read_fd, self._write_fd = read_fd, write_fd
+        self._reader = FrameReader()
+        self._output: list[tuple[str, str]] = []
+        self._flushed_at = 0.0
+        self._lock = _thread.allocate_lock()
+        self._flush_wanted = _thread.allocate_lock()
+        self._flush_wanted.acquire()
+        self._readable = _poll({read_fd: "in"})
+        self._duplex = _poll({write_fd: "out", read_fd: "both" if read_fd == write_fd else "in"})
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    def dump(self, value: object) -> str:
+        """JSON text of `value`, in the VM's encoding of strings."""
+        return dump(value) if self.encoding == "utf-8" else dump_text(value)
+
+    def send(self, text: str, *, then_reads: bool = False) -> None:
+        """One frame, after everything printed before. `then_reads`: the next thing that happens is waiting for it."""
+        data = pack(text.encode(self.encoding))
+        with self._lock:
+            if self._output:
+                self._flush()
+            if self._duplex is None or (then_reads and self.unanswered == 0 and len(data) <= PIECE):
+                self._write_through(data)
+            else:
+                self._write_and_read(data)
+
+    def print(self, stream: str, text: str) -> None:
+        """Quiet scripts are seen at once, noisy ones in batches; a hanging one loses nothing."""
+        self._output.append((stream, text))
+        if time.monotonic() - self._flushed_at > QUIET or len(self._output) > 500:
+            self.flush()
+        elif self._flush_wanted.locked():
+            self._flush_wanted.release()
+
+    def flush(self) -> None:
+        if self._output:
+            with self._lock:
+                self._flush()
+
+    def _flush(self) -> None:
+        batch, self._output = self._output, []
+        for stream, text in _joined(batch):
+            self._write_and_read(self._out_frame(stream, text))
+        self._flushed_at = time.monotonic()
+
+    def _out_frame(self, stream: str, text: str) -> bytes:
+        return pack(_valid(self.dump(["out", stream, text]).encode(self.encoding)))
+
+    def _write_through(self, data: bytes) -> None:
+        try:
+            while data:
+                data = data[os.write(self._write_fd, data) :]
+        except OSError:
+            os._exit(0)  # the host is gone, and so is the reason to be here
+
+    def _write_and_read(self, data: bytes) -> None:
+        """Reads what has come before it writes each piece."""
+        if self._duplex is None:
+            self._write_through(data)
+            return
+        rest = memoryview(data)
+        while rest:
+            for fd, event in self._duplex.poll():
+                if event & select.POLLOUT:
+                    self._write_through(bytes(rest[:PIECE]))
+                    rest = rest[PIECE:]
+                if event & ~select.POLLOUT and fd == self._read_fd:
+                    self.read()
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that was read waits to be served."""
+        return self._reader.empty
+
+    def poll(self, timeout: float | None) -> bool:
+        """Waits at most so many seconds for something to read."""
+        return self._readable is None or bool(self._readable.poll(None if timeout is None else max(0, timeout * 1000)))
+
+    def read(self) -> None:
+        """Reads once, waiting if need be; ends the process when the host is gone."""
+        self._reader.feed(self._received())
+
+    def read_whole(self, start: bytes) -> str | None:
+        """Reads once; the frame, if exactly one has come and it begins with `start`. Else it waits for `next`."""
+        data = self._received()
+        payload = self._reader.whole(data)
+        if payload is not None and payload.startswith(start):
+            return self._text(payload)
+        self._reader.feed(data)
+        return None
+
+    def next(self) -> str | None:
+        """The next frame that was read."""
+        payload = self._reader.next()
+        return None if payload is None else self._text(payload)
+
+    def _received(self) -> bytes:
+        data = os.read(self._read_fd, 65536)
+        if not data:
+            os._exit(0)
+        return data
+
+    def _text(self, payload: bytes) -> str:
+        try:
+            return payload.decode(self.encoding)
+        except UnicodeDecodeError:  # half a surrogate pair; JSON can write it in ASCII
+            text = payload.decode(self.encoding, "surrogatepass")
+            return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+
+    # -- helper threads -----------------------------------------------------------------------------------------------
+
+    def watch(self) -> list[str]:
+        """Starts the two helper threads; returns what could not be started.
+
+        One flushes what a noisy script printed before it went silent. The other ends the process when the host is gone,
+        also while the VM is busy and nobody reads the socket.
+        """
+        missing = []
+        _thread.stack_size(256 * 1024)
+        for name, target in (("late flush", self._flush_late), ("host watch", self._exit_with_host)):
+            try:
+                _thread.start_new_thread(target, ())
+            except (RuntimeError, OSError):
+                missing.append(name)
+        return missing
+
+    def _flush_late(self) -> None:
+        writable = _poll({self._write_fd: "out"})
+        while True:
+            self._flush_wanted.acquire()
+            while self._output:
+                time.sleep(QUIET * 5)
+                with self._lock:
+                    self._flush_pieces(writable)
+
+    def _flush_pieces(self, writable: select.poll | None) -> None:
+        """Writes what goes without waiting: only the main thread may wait, because it reads too."""
+        batch, self._output = _joined(self._output), []
+        while batch and (writable is None or writable.poll(0)):
+            stream, text = batch.pop(0)
+            end = self._piece_end(text)
+            self._write_through(self._out_frame(stream, text[:end]))
+            if end < len(text):
+                batch.insert(0, (stream, text[end:]))
+        self._output = batch + self._output
+
+    def _piece_end(self, text: str) -> int:
+        """Where a piece may end that fits even if every character is escaped: not within a character's bytes."""
+        end = min(len(text), PIECE // 8)
+        while self.encoding == "latin-1" and end < len(text) and "\x80" <= text[end] < "\xc0" and end > PIECE // 16:
+            end -= 1
+        return end
+
+    def _exit_with_host(self) -> None:
+        hangup = _poll({self._read_fd: "end"})
+        if hangup is None:
+            return
+        while not any(event & (select.POLLHUP | select.POLLERR) for _, event in hangup.poll()):
+            time.sleep(0.1)
+        os._exit(0)
+
+
+def _poll(wanted: dict[int, str]) -> select.poll | None:
+    """A poll object, or None where the platform has none; "end" asks for nothing but the end of the connection."""
+    if not hasattr(select, "poll"):
+        return None
+    events = {"in": select.POLLIN, "out": select.POLLOUT, "both": select.POLLIN | select.POLLOUT, "end": 0}
+    poll = select.poll()
+    for fd, word in wanted.items():
+        poll.register(fd, events[word])
+    return poll
+
+
+def _joined(batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Neighbouring pieces of one stream become one piece."""
+    joined: list[tuple[str, str]] = []
+    for stream, text in batch:
+        if joined and joined[-1][0] == stream and len(joined[-1][1]) < 1 << 20:
+            joined[-1] = (stream, joined[-1][1] + text)
+        else:
+            joined.append((stream, text))
+    return joined
+
+
+def _valid(data: bytes) -> bytes:
+    """Output may hold any bytes; frames must be UTF-8."""
+    return data if data.isascii() else data.decode("utf-8", "replace").encode()
