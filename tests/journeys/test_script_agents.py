@@ -41,7 +41,7 @@ async def test_a_hundred_agent_calls_run_at_one_time(make_runtime: MakeRuntime, 
     runtime.registry.register("providers", "slow", serving)
     result = await runtime.run_script(HUNDRED[language], engine=language, timeout=30)
     assert result.value == [f"answer to question {i}" for i in range(1, 101)]
-    assert serving().most_active == 100  # type: ignore[call-arg]
+    assert serving().most_active == 100
 
 
 OWN_TOOL = {
