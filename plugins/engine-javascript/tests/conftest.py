@@ -84,55 +84,56 @@ def _find(_scope: Any, name: str) -> str | None:
     return None if name == "nothing" else f"found {name}"
 
 
+ANY = Param("value", "any")
+FUNCTION = Param("f", "function")
+VALUES = Param("values", "array")
+COUNTER = Handle(
+    "Counter",
+    fields=("name",),
+    methods=(
+        Function("add_up", lambda _s, counter, n: counter.add(n), (Param("n", "integer"),)),
+        Function("numbers", lambda s, counter: _numbers(s, counter.total), returns="stream", blocking=True),
+    ),
+)
+BUILDER = Builder(
+    "builder",
+    (
+        Setter("system_prompt", Param("prompt", "string")),
+        Setter("tool", Param("name", "string"), field="tools", mode="append"),
+        Setter("settings", Param("settings", "object"), mode="merge"),
+        Setter("fast", value=True, field="speed"),
+    ),
+    Function("build", lambda _s, fields: fields),
+)
+FUNCTIONS = (
+    Function("echo", lambda _s, value: value, (ANY,)),
+    Function("type_of", lambda _s, value: type(value).__name__, (ANY,)),
+    Function("later", _later, (ANY, Param("delay", "number", default=0.0)), blocking=True, async_variant=True),
+    Function("numbers", _numbers, (Param("count", "integer"),), returns="stream", blocking=True),
+    Function("apply", _apply, (FUNCTION, VALUES), blocking=True),
+    Function("apply_now", _apply, (FUNCTION, VALUES)),
+    Function("apply_together", _apply_together, (FUNCTION, VALUES), blocking=True),
+    Function("fail", _fail, (Param("message", "string"),), blocking=True),
+    Function("fail_now", _fail_now, (Param("message", "string"),)),
+    Function("keep", _keep, (FUNCTION,)),
+    Function("counter", lambda _s, name: Counter(name), (Param("name", "string"),), "Counter"),
+    Function("configure", lambda _s, options: options, (Param("options", "object", options=True),)),
+    Function("define", lambda _s, spec: spec, (Param("spec", "object", callbacks=("handler",)),)),
+)
+
+
 def _global(meter: Meter, posted: list[Any]) -> Global:
-    any_value = Param("value", "any")
     return Global(
         "Test",
         doc="What the tests call.",
         constants={"LIMIT": 7},
-        handles=(
-            Handle(
-                "Counter",
-                fields=("name",),
-                methods=(
-                    Function("add_up", lambda _s, counter, n: counter.add(n), (Param("n", "integer"),)),
-                    Function("numbers", lambda s, counter: _numbers(s, counter.total), returns="stream", blocking=True),
-                ),
-            ),
-        ),
+        handles=(COUNTER,),
         functions=(
-            Function("echo", lambda _s, value: value, (any_value,)),
-            Function("type_of", lambda _s, value: type(value).__name__, (any_value,)),
-            Function(
-                "later", _later, (any_value, Param("delay", "number", default=0.0)), blocking=True, async_variant=True
-            ),
+            *FUNCTIONS,
             Function("together", lambda _s, n: meter.wait_for(n), (Param("n", "integer"),), blocking=True),
-            Function("numbers", _numbers, (Param("count", "integer"),), returns="stream", blocking=True),
-            Function("apply", _apply, (Param("f", "function"), Param("values", "array")), blocking=True),
-            Function("apply_now", _apply, (Param("f", "function"), Param("values", "array"))),
-            Function(
-                "apply_together", _apply_together, (Param("f", "function"), Param("values", "array")), blocking=True
-            ),
-            Function("fail", _fail, (Param("message", "string"),), blocking=True),
-            Function("fail_now", _fail_now, (Param("message", "string"),)),
-            Function("keep", _keep, (Param("f", "function"),)),
-            Function("note", lambda _s, value: posted.append(value), (any_value,), post=True),
-            Function("counter", lambda _s, name: Counter(name), (Param("name", "string"),), "Counter"),
-            Function("configure", lambda _s, options: options, (Param("options", "object", options=True),)),
-            Function("define", lambda _s, spec: spec, (Param("spec", "object", callbacks=("handler",)),)),
+            Function("note", lambda _s, value: posted.append(value), (ANY,), post=True),
         ),
-        builders=(
-            Builder(
-                "builder",
-                (
-                    Setter("system_prompt", Param("prompt", "string")),
-                    Setter("tool", Param("name", "string"), field="tools", mode="append"),
-                    Setter("settings", Param("settings", "object"), mode="merge"),
-                    Setter("fast", value=True, field="speed"),
-                ),
-                Function("build", lambda _s, fields: fields),
-            ),
-        ),
+        builders=(BUILDER,),
         subglobals=(Global("Sub", functions=(Function("answer", lambda _s: 42),)),),
         index=Function("find", _find, (Param("name", "string"),)),
     )
