@@ -120,7 +120,11 @@ async def _workflow(step: Step, given: Any, frame: Frame) -> Answer:
     run = frame.run
     workflow = run.desk.workflows.nested(step.target, run.workflow)
     fields = {**run.fields, **({"text": run.input.text} if run.input.text else {})} if given is None else given
-    output = await run.desk.run_workflow(workflow, workflow_input(fields), run.context)
+    context = run.context
+    if isinstance(step.target, Mapping):  # written in place: its steps see what this step sees
+        context = run.context.create_child()
+        context.set("workflow_outer", frame)
+    output = await run.desk.run_workflow(workflow, workflow_input(fields), context)
     extra = output.metadata.extra
     return Answer(extra.get("output", output.text), {"text": output.text, **extra})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, TimeoutError, WorkflowError
@@ -12,7 +13,7 @@ from llmspell_core.workflow.action import Answer, act
 from llmspell_core.workflow.analysis import error_type
 from llmspell_core.workflow.placeholder import substitute
 from llmspell_core.workflow.record import StepResult
-from llmspell_core.workflow.strategy import Breaker, ErrorStrategy
+from llmspell_core.workflow.strategy import CONTINUE, FAIL_FAST, Breaker, ErrorStrategy
 
 if TYPE_CHECKING:
     from llmspell_core.workflow.frame import Frame
@@ -54,6 +55,9 @@ class StepRunner:
             return step.error_strategy
         if step.retry_attempts:
             return ErrorStrategy("retry", step.retry_attempts + 1, self._config.retry_delay_ms)
+        if isinstance(step.target, Mapping) and step.target.get("error_strategy") is not None:
+            # An inline workflow that deals with failures itself is not run again as a whole.
+            return CONTINUE if self._config.strategy.tolerate else FAIL_FAST
         return self._config.strategy
 
     # -- before and after -----------------------------------------------------------------------------------------------

@@ -45,12 +45,13 @@ class Frame:
             if name in frame.results:
                 return frame.results[name]
             frame = frame.parent
-        return self.run.results.get(name)
+        found = self.run.results.get(name)
+        return found if found is not None or self.run.outer is None else self.run.outer.result(name)
 
     # -- for placeholders ---------------------------------------------------------------------------------------------
 
     def is_step(self, name: str) -> bool:
-        return name in self.run.step_names
+        return name in self.run.step_names or (self.run.outer is not None and self.run.outer.is_step(name))
 
     def has_run(self, name: str) -> bool:
         found = self.result(name)
@@ -62,6 +63,8 @@ class Frame:
 
     def branch_output(self, branch: str, step: str) -> Any:
         found = self.run.branches.get(branch, {}).get(step)
+        if found is None and self.run.outer is not None:
+            return self.run.outer.branch_output(branch, step)
         return found.output if found is not None and found.success else MISSING
 
     def variable_or(self, name: str, default: Any) -> Any:
@@ -103,7 +106,7 @@ class Frame:
     def function_context(self) -> dict[str, Any]:
         """The table that custom steps and condition functions get."""
         run = self.run
-        seen = {**run.results, **self.all_results()}
+        seen = self.all_results()
         steps = {name: result.output for name, result in seen.items() if result.success}
         return {
             "input": {"text": run.input.text, **run.fields},
@@ -115,4 +118,7 @@ class Frame:
         }
 
     def all_results(self) -> dict[str, StepResult]:
-        return {**(self.parent.all_results() if self.parent else {}), **self.results}
+        """The newest result of every step that this level can see."""
+        if self.parent is not None:
+            return {**self.parent.all_results(), **self.results}
+        return {**(self.run.outer.all_results() if self.run.outer else {}), **self.run.results, **self.results}

@@ -57,14 +57,23 @@ class Progress:
 class WorkflowRun:
     """Everything of one execution; nothing of it is shared with another one."""
 
-    def __init__(self, workflow: Workflow, input: AgentInput, context: ExecutionContext, steps: Iterable[Step]) -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        input: AgentInput,
+        context: ExecutionContext,
+        steps: Iterable[Step],
+        outer: Frame | None = None,
+    ) -> None:
         self.id = new_id()
         self.workflow = workflow
         self.input = input
         self.fields: dict[str, Any] = {k: v for k, v in input.parameters.items() if k != "parameters"}
         self.context = context
         self.desk: Any = context.desk
-        self.shared: dict[str, Any] = dict(workflow.shared)
+        self.outer = outer
+        """Of a workflow written in place of a step: what the step sees; its shared data is this run's, too."""
+        self.shared: dict[str, Any] = outer.run.shared if outer is not None else dict(workflow.shared)
         self.step_names = frozenset(step.name for step in steps)
         self.results: dict[str, StepResult] = {}
         self.history: list[StepResult] = []
@@ -72,7 +81,7 @@ class WorkflowRun:
         self.agent_outputs: dict[str, Any] = {}
         self.state_keys: list[str] = []
         self.started = time.perf_counter()
-        self.root = Frame(self)
+        self.root = Frame(self, outer.variables if outer is not None else None)
         self.undo: list[tuple[Step, Frame]] = []
         self._runner = StepRunner(self)
         self._index = 0
@@ -135,7 +144,7 @@ class WorkflowRun:
         config = self.workflow.config.to_dict()
         for index, (step, frame) in enumerate(work):
             open_[index] = (step, frame)
-            outputs = {name: r.output for name, r in self.results.items() if r.success}
+            outputs = {name: r.output for name, r in frame.all_results().items() if r.success}
             fields = {**self.fields, "text": self.input.text}
             yield Job(
                 index, step.to_dict(), fields, frame.variables, self.shared, outputs, config, portable=step.portable

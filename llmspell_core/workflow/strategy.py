@@ -179,7 +179,8 @@ class Breaker:
         self._successes = 0
 
     @property
-    def state(self) -> Literal["closed", "open", "half_open"]:
+    def state(self) -> str:
+        """closed, open or half_open."""
         if self._opened is None:
             return "closed"
         waited = (self._clock() - self._opened) * 1000

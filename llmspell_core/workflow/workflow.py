@@ -52,6 +52,7 @@ __all__ = ["Outcome", "Workflow", "WorkflowType"]
 log = logging.getLogger("llmspell.workflow")
 MAX_DEPTH = 10
 CHAIN = "workflow_chain"
+OUTER = "workflow_outer"
 
 
 @dataclass(slots=True)
@@ -277,7 +278,9 @@ class Workflow(BaseAgent):
             raise WorkflowError(
                 f"workflows are nested deeper than {MAX_DEPTH}: {' > '.join(chain)}", workflow=self.name
             )
-        run = WorkflowRun(self, input, context.create_child(), self._made.all_steps())
+        inner = context.create_child()
+        outer = inner.data.pop(OUTER, None)  # for this run alone, not for what it calls
+        run = WorkflowRun(self, input, inner, self._made.all_steps(), outer)
         run.context.scope = ContextScope("workflow", run.id)
         run.context.set(CHAIN, (*chain, self.name))
         return run

@@ -101,3 +101,23 @@ async def test_loop_and_branch_variables(cast: Cast) -> None:
 async def test_shared_data_is_found(cast: Cast) -> None:
     write = {"name": "w", "execute": lambda _c: {"success": True, "output": 1, "state_updates": {"k": {"deep": "v"}}}}
     assert await seen(cast, "{{shared.k.deep}} {{k.deep}}", None, write) == "v v"
+
+
+async def test_a_workflow_in_place_of_a_step_sees_the_steps_before_it(cast: Cast) -> None:
+    inner = {"name": "e", "execute": echo, "input": {"v": "{{step.first.result.title}} {{shared.k}} {{topic}}"}}
+    write = {"name": "w", "execute": lambda _c: {"success": True, "output": 1, "state_updates": {"k": "K"}}}
+    steps = [
+        FIRST,
+        write,
+        {"name": "in", "type": "sequential", "steps": [{"name": "deep", "type": "parallel", "steps": [inner]}]},
+    ]
+    made = await cast("sequential", {"steps": steps}, {"topic": "x"})
+    assert made["outputs"]["in"]["e"]["v"] == "Owls K x"
+
+
+async def test_a_workflow_of_its_own_does_not(runtime: Any, cast: Cast) -> None:
+    runtime.workflows.make(
+        "sequential", {"name": "own", "steps": [{"name": "e", "execute": echo, "input": "{{step.first.n}}"}]}
+    )
+    with pytest.raises(WorkflowError, match="no step 'first'"):
+        await cast("sequential", {"steps": [FIRST, {"name": "in", "workflow": "own"}]})

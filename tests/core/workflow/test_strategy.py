@@ -114,6 +114,14 @@ async def test_an_open_circuit_fails_at_once_and_names_it(cast: Cast) -> None:
     assert len(flaky.calls) == 2
 
 
+async def test_a_workflow_in_place_of_a_step_is_not_retried_twice_over(cast: Cast) -> None:
+    flaky, strategy = Flaky(99), {"type": "cascade", "retry_count": 2, "backoff_ms": 1}
+    inner = {"name": "in", "type": "parallel", "error_strategy": strategy, "steps": [{"name": "a", "execute": flaky}]}
+    with pytest.raises(WorkflowError, match="flaky"):
+        await cast("sequential", {"steps": [inner], "error_strategy": strategy})
+    assert len(flaky.calls) == 3
+
+
 def test_a_breaker_opens_probes_and_closes() -> None:
     now = [0.0]
     breaker = Breaker(BreakerSettings(2, 2, 1000, 500), clock=lambda: now[0])
