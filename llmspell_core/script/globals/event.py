@@ -65,11 +65,18 @@ def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> s
         id_ = bus.subscribe_with_handler(pattern, deliver)
         bus.get(id_).language = scope.language  # type: ignore[union-attr]  # it was made just now
     scope.on_close(lambda: bus.unsubscribe(id_))
+    _own(scope).add(id_)
     return id_
 
 
+def _own(scope: ScriptScope) -> set[str]:
+    """Ids of the subscriptions this script made: `list_subscriptions` shows those of others, which are not its to use."""
+    ids: set[str] = scope.data.setdefault("Event", set())
+    return ids
+
+
 def _subscription(scope: ScriptScope, id_: str) -> Subscription:
-    found: Subscription | None = scope.runtime.events.get(id_)
+    found: Subscription | None = scope.runtime.events.get(id_) if id_ in _own(scope) else None
     if found is None:
         raise NotFoundError(f"No active subscription found: {id_}", hint="Subscribe first; ids end with unsubscribe.")
     return found
@@ -81,7 +88,7 @@ async def receive(scope: ScriptScope, id_: str, timeout_ms: float) -> dict[str, 
 
 
 def unsubscribe(scope: ScriptScope, id_: str) -> bool:
-    return bool(scope.runtime.events.unsubscribe(id_))
+    return id_ in _own(scope) and bool(scope.runtime.events.unsubscribe(id_))
 
 
 def list_subscriptions(scope: ScriptScope) -> list[dict[str, Any]]:

@@ -36,7 +36,14 @@ def register(scope: ScriptScope, point: str, function: int, priority: Any) -> Sc
         point, call, priority, name=f"script:{function}:{point}", language=scope.language
     )
     scope.on_close(handle.unregister)
+    _own(scope).add(handle.id)
     return ScriptHook(handle)
+
+
+def _own(scope: ScriptScope) -> set[str]:
+    """Ids of the hooks this script registered: `list` shows those of the host and of others, which are not its to end."""
+    ids: set[str] = scope.data.setdefault("Hook", set())
+    return ids
 
 
 def list_hooks(scope: ScriptScope, query: Any) -> list[dict[str, Any]]:
@@ -56,7 +63,7 @@ def list_hooks(scope: ScriptScope, query: Any) -> list[dict[str, Any]]:
 def unregister(scope: ScriptScope, handle: Any) -> bool:
     if isinstance(handle, ScriptHook):
         return handle.handle.unregister()
-    found = scope.runtime.hooks.find(str(handle))
+    found = scope.runtime.hooks.find(str(handle)) if str(handle) in _own(scope) else None
     return found is not None and found.unregister()
 
 
@@ -114,7 +121,11 @@ GLOBAL = Global(
             "Registered hooks.",
         ),
         Function(
-            "unregister", unregister, (Param("hook", "any", doc="The handle or its id."),), "boolean", "End a hook."
+            "unregister",
+            unregister,
+            (Param("hook", "any", doc="The handle or its id."),),
+            "boolean",
+            "End a hook of this script.",
         ),
     ),
 )
