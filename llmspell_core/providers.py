@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, NotFoundError, ValidationError
@@ -18,6 +19,8 @@ __all__ = ["DEFAULT_MODEL", "Providers"]
 
 log = logging.getLogger("llmspell")
 DEFAULT_MODEL = ModelSpec("smollm2", "local")
+FALLBACK = "fallback"
+"""The provider of a chain of models; the chain, written out, is its model."""
 
 
 class Providers:
@@ -38,15 +41,23 @@ class Providers:
         """Everything a model may name before its slash."""
         return sorted({*self.configured(), *self._registry.names("providers")})
 
-    def resolve(self, model: str | None, provider: str | None = None) -> ModelSpec:
+    def resolve(self, model: str | Sequence[str] | None, provider: str | None = None) -> ModelSpec:
         """Provider and model for what an agent asked for.
 
-        Without a model: the default provider's `default_model`, or the embedded `local/smollm2` when no provider is
-        configured and no key is set.
+        Several models, as a list or separated by commas, are a chain: the first that can answer does. Without a model:
+        the default provider's `default_model`, or the embedded `local/smollm2` when no provider is configured and no key
+        is set.
 
         Raises:
             ValidationError: "Model is required". NotFoundError: unknown provider.
         """
+        chain = _chain(model)
+        if len(chain) > 1:
+            own = None if provider == FALLBACK else provider
+            return ModelSpec(", ".join(str(self._resolve_one(each, own)) for each in chain), FALLBACK)
+        return self._resolve_one(chain[0] if chain else None, provider)
+
+    def _resolve_one(self, model: str | None, provider: str | None) -> ModelSpec:
         spec = self._complete(ModelSpec.parse(model) if model else None, provider)
         if spec.provider not in self.configured() and not self._registry.has("providers", str(spec.provider)):
             raise self._unknown(str(spec.provider))
@@ -58,7 +69,9 @@ class Providers:
             whole = (
                 f"{spec.provider}/{spec.model}" if provider and spec.provider not in {None, provider} else spec.model
             )
-            return ModelSpec(whole, provider or spec.provider, spec.backend)
+            named = provider or spec.provider
+            elsewhere = named == "local" and spec.backend is not None and self._registry.has("providers", spec.backend)
+            return ModelSpec(whole, spec.backend if elsewhere else named, spec.backend)
         if spec is not None:
             return ModelSpec(spec.model, default or "openai", spec.backend)
         return self._default(provider or default)
@@ -107,9 +120,16 @@ class Providers:
         loaded: type[Provider] = self._registry.load("providers", settings.provider_type)
         return loaded
 
-    def preload(self, name: str) -> None:
-        """Begin to import the vendor's package in a thread; errors show when the provider is used."""
-        if name in self._preloaded:
+    def preload(self, name: str, model: str = "") -> None:
+        """Begin to import the vendor's package in a thread; errors show when the provider is used.
+
+        Args:
+            model: of a chain, whose first provider is preloaded; the others may never be needed.
+        """
+        if name == FALLBACK:
+            first = _chain(model)[:1]
+            name = str(ModelSpec.parse(first[0]).provider) if first else name
+        if name in self._preloaded or name == FALLBACK:
             return
         self._preloaded.add(name)
         cls = self.provider_class(self.settings(name))
@@ -119,11 +139,27 @@ class Providers:
                 self.preload(partner)
 
     async def get(self, name: str, *, base_url: str | None = None, api_key: str | None = None) -> Provider:
-        """The provider instance for these settings."""
+        """The provider instance for these settings, with the retries and limits that they ask for."""
         key = (name, base_url, api_key)
         if key not in self._made:
-            self._made[key] = self.make(self.settings(name, base_url=base_url, api_key=api_key))
+            self._made[key] = self._chained(base_url, api_key) if name == FALLBACK else self._guarded(*key)
         return self._made[key]
+
+    def _guarded(self, name: str, base_url: str | None, api_key: str | None) -> Provider:
+        from llmspell_core.resilience import guarded
+
+        return guarded(self.settings(name, base_url=base_url, api_key=api_key), self.make)
+
+    def _chained(self, base_url: str | None, api_key: str | None) -> Provider:
+        from llmspell_core.resilience import FallbackProvider
+
+        if base_url or api_key:
+            raise ValidationError(
+                "a chain of models has no base_url or api_key of its own",
+                field="base_url" if base_url else "api_key",
+                hint="Give each of its providers a [providers.<name>] table, and name the tables in the chain.",
+            )
+        return FallbackProvider(self.get)
 
     def make(self, settings: ProviderSettings) -> Provider:
         """A new instance; a plugin that builds on another provider's client calls this through `make_provider`."""
@@ -140,6 +176,13 @@ class Providers:
         for provider, result in zip(made, results, strict=True):
             if isinstance(result, BaseException):
                 log.warning("closing provider %s failed: %s", provider.settings.name, result)
+
+
+def _chain(model: str | Sequence[str] | None) -> list[str]:
+    """The models that are named: none, one or several."""
+    named = [model] if isinstance(model, str) else list(model or ())
+    parts = [part.strip().removeprefix(f"{FALLBACK}/") for text in named for part in str(text).split(",")]
+    return [part for part in parts if part]
 
 
 def _quietly(work: Any) -> None:
