@@ -16,6 +16,7 @@ COMMANDS = {
     "exec": Entry(f"{HERE}.scripts:exec_", "Run a piece of code."),
     "repl": Entry(f"{HERE}.repl:repl", "Talk to a script engine line by line."),
     "tool": Entry(f"{HERE}.tool:tool", "List, describe, try and call tools."),
+    "agent": Entry(f"{HERE}.agent:agent", "Decide about runs that wait for consent."),
     "model": Entry(f"{HERE}.model:model", "Fetch and manage models on this machine."),
     "provider": Entry(f"{HERE}.provider:provider", "List and test model providers."),
     "providers": Entry(f"{HERE}.provider:provider", "The same as provider.", hidden=True),

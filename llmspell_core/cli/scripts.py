@@ -92,12 +92,14 @@ def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
 
 
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
+    from llmspell_core.cli.agent import ask_for_consent
     from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.model import offer_models
 
     writer = None if shell.is_json else Writer()
     async with shell.runtime() as runtime:
         offer_models(shell, runtime)
+        ask_for_consent(shell, runtime)
         work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=StandardInput()))
         if writer is not None:
             writer.on_broken = work.cancel
