@@ -162,6 +162,13 @@ class Runtime(Agents):
 
         return Providers(self.config, self.registry)
 
+    def use_config(self, config: Config) -> None:
+        """Go on with another configuration. The policy, limits of running scripts and loaded plugins stay as they are."""
+        before, self.config = self.config, config
+        if before.section("providers") != config.section("providers"):
+            self.on_close(self.providers.close)  # agents may be talking through them
+            self.providers = self._make_providers()
+
     # -- the small things that components ask for -----------------------------------------------------------------
 
     def context(

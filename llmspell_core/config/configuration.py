@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.config.layers import Merged
+from llmspell_core.config.layers import Layer, Merged
 from llmspell_core.config.secrecy import masked
 from llmspell_core.errors import NotFoundError, ValidationError
 
@@ -59,6 +59,24 @@ class Config:
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path) if self.path else None!r}, {len(self._merged)} settings)"
+
+    def changed(self, changes: Mapping[str, Any], *, replacing: str | None = None) -> Config:
+        """A configuration with `changes` laid over this one, which stays as it is.
+
+        Args:
+            replacing: the dotted name of a table that goes before.
+
+        Raises:
+            ValidationError: a value has the wrong type.
+        """
+        merged = Merged(self._merged)
+        gone = tuple(replacing.split(".")) if replacing else None
+        for keys in [keys for keys in merged if gone is not None and keys[: len(gone)] == gone]:
+            del merged[keys]
+        merged.add(Layer("override", "script", dict(changes)))
+        made = Config(merged, path=self.path, home=self.home, files=self.files, notes=self._notes, environ=self.environ)
+        made.check()
+        return made
 
     def get(self, key: str, default: Any = None, *, secrets: bool = False) -> Any:
         """The value at the dotted `key`, a table as a dict; `default` when there is none.

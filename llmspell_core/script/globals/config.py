@@ -1,15 +1,23 @@
-"""The script global `Config`: the merged configuration, without secrets, and read-only."""
+"""The script global `Config`: the merged configuration, without secrets; changes hold for this process only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from llmspell_core.errors import ValidationError
+from llmspell_core.config.changing import check_changes, check_provider
+from llmspell_core.errors import NotFoundError, SecurityError, ValidationError
 from llmspell_core.script.declare import Function, Global, Param
 
 if TYPE_CHECKING:
+    from llmspell_core.config import Config
     from llmspell_core.script.scope import ScriptScope
 
+KEPT = 10
+log = logging.getLogger("llmspell.script")
+
+KEY = Param("path", "string", doc="A dotted path, e.g. `rag.enabled`.")
 PATH = Param("path", "string", required=False, doc="A dotted path, e.g. `tools.timeouts.default`.")
 NAME = Param("name", "string")
 
@@ -63,9 +71,70 @@ def is_network_access_allowed(scope: ScriptScope) -> bool:
 
 
 def get_permissions(_scope: ScriptScope) -> dict[str, bool]:
-    """Scripts may read; the policy is not theirs to change."""
-    names = ("modify_providers", "modify_tools", "modify_runtime", "modify_security", "access_secrets")
-    return {"read": True, **dict.fromkeys(names, False)}
+    """Scripts may change what does not belong to the policy."""
+    granted = dict.fromkeys(("read", "modify_providers", "modify_tools", "modify_runtime"), True)
+    return {**granted, "modify_security": False, "access_secrets": False}
+
+
+# -- changes, in memory --------------------------------------------------------------------------------------------
+
+
+async def _change(scope: ScriptScope, what: str, config: Config) -> None:
+    """Hooks may forbid it; the log says who did it."""
+    data = {"key": what, "script": scope.script_name}
+    await scope.runtime.hooks.fire("ConfigurationChange", what, data, type="config")
+    log.info("script '%s' changed the configuration: %s", scope.script_name, what)
+    scope.runtime.use_config(config)
+
+
+async def set_value(scope: ScriptScope, path: str, value: Any) -> None:
+    parts = path.split(".")
+    if not all(parts):
+        raise ValidationError(f"'{path}' is not the path of a setting", field="path", hint="Write e.g. 'rag.enabled'.")
+    tree: Any = value
+    for part in reversed(parts):
+        tree = {part: tree}
+    check_changes(tree)
+    await _change(scope, path, scope.runtime.config.changed(tree))
+
+
+async def set_provider(scope: ScriptScope, name: str, table: dict[str, Any]) -> None:
+    check_provider(name, table, scope.runtime.policy.may_read_env)
+    scope.runtime.policy.add_secret(str(table.get("api_key") or ""))
+    key = f"providers.{name}"
+    given = {**table, "provider_type": table.get("provider_type") or name}
+    await _change(scope, key, scope.runtime.config.changed({"providers": {name: given}}, replacing=key))
+
+
+def _forbidden(what: str, hint: str) -> NoReturn:
+    raise SecurityError(f"a script cannot change {what}", violation_type="configuration", hint=hint)
+
+
+def set_security(_scope: ScriptScope, _table: dict[str, Any]) -> None:
+    _forbidden("the security settings", "Set runtime.security in the configuration file.")
+
+
+def add_allowed_path(_scope: ScriptScope, _path: str) -> None:
+    _forbidden("which paths are allowed", "Set tools.file_operations.allowed_paths in the configuration file.")
+
+
+def snapshot(scope: ScriptScope) -> int:
+    """Milliseconds since 1970, different for each; the last ten are kept."""
+    kept: dict[int, Config] = scope.data.setdefault("Config", {})
+    stamp = max(int(time.time() * 1000), max(kept, default=0) + 1)
+    kept[stamp] = scope.runtime.config
+    for old in sorted(kept)[:-KEPT]:
+        del kept[old]
+    return stamp
+
+
+async def restore_snapshot(scope: ScriptScope, stamp: int) -> None:
+    found = scope.data.get("Config", {}).get(stamp)
+    if found is None:
+        raise NotFoundError(
+            f"there is no snapshot {stamp}", what="snapshot", name=str(stamp), hint="The last ten are kept."
+        )
+    await _change(scope, f"snapshot {stamp}", found)
 
 
 GLOBAL = Global(
@@ -92,6 +161,26 @@ GLOBAL = Global(
             doc="Whether tools may use the network.",
         ),
         Function("getPermissions", get_permissions, returns="object", doc="What this script may change."),
+        Function("set", set_value, (KEY, Param("value", "any", required=False)), "null", "Change one setting."),
+        Function(
+            "setProvider",
+            set_provider,
+            (NAME, Param("provider", "object", options=True, doc="`provider_type`, `default_model`, `base_url`, ...")),
+            "null",
+            "Add a provider, or replace its whole table.",
+        ),
+        Function(
+            "setSecurity", set_security, (Param("security", "object"),), "null", "Raises: that is not a script's."
+        ),
+        Function("addAllowedPath", add_allowed_path, (KEY,), "null", "Raises: that is not a script's."),
+        Function("snapshot", snapshot, returns="integer", doc="Keep the configuration; returns what restores it."),
+        Function(
+            "restoreSnapshot",
+            restore_snapshot,
+            (Param("snapshot", "integer"),),
+            "null",
+            "Go back to a configuration; raises when it is not kept any more.",
+        ),
         Function("toJson", lambda scope: get(scope, None), returns="object", doc="Everything, as a table."),
     ),
 )

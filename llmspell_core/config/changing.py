@@ -1,0 +1,64 @@
+"""What a script may change of the configuration of the running process: everything but what protects against it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from llmspell_core.config.layers import leaves
+from llmspell_core.errors import SecurityError, ValidationError
+
+__all__ = ["check_changes", "check_provider"]
+
+_ROOTS = (("security",), ("runtime", "security"), ("plugins",), ("engines",))
+_POLICY_TABLES = {"system", "file_operations", "http_request", "network", "permissions"}
+_POLICY_WORD = re.compile(
+    r"(^|_)(allow|allowed|block|blocked|deny|denied|paths?|hosts?|domains?|commands?|permissions?|levels?|sandbox)(_|$)"
+)
+_LIMIT = re.compile(r"(^|_)(timeout|max|limit)(_|$)")
+_WHOLE = {"base_url", "api_key_env", "provider_type", "headers"}
+
+
+def check_changes(tree: Mapping[str, Any]) -> None:
+    """Raises: SecurityError for a setting that belongs to the policy, or that could send a key elsewhere."""
+    for keys, _ in leaves(dict(tree)):
+        if _is_policy(keys):
+            raise _refused(".".join(keys))
+        if keys[0] == "providers" and (len(keys) > 2 and _WHOLE & set(keys[2:])):
+            raise SecurityError(
+                f"a script cannot change '{'.'.join(keys)}' alone",
+                violation_type="configuration",
+                hint="Config.setProvider replaces the whole table, so that no other key is sent there.",
+            )
+
+
+def check_provider(name: str, table: Mapping[str, Any], may_read: Callable[[str], bool]) -> None:
+    """Raises: ValidationError for a bad name; SecurityError for a variable that is hidden from scripts."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValidationError(
+            f"'{name[:80]}' is not a provider's name", field="name", hint="Use letters, digits, _, -."
+        )
+    variable = table.get("api_key_env")
+    if variable is not None and not may_read(str(variable)):
+        raise SecurityError(
+            f"a script may not use the environment variable '{variable}' as a key",
+            violation_type="configuration",
+            hint="Name it in tools.system.allowed_env_vars, or write the provider's table in the configuration file.",
+        )
+
+
+def _is_policy(keys: tuple[str, ...]) -> bool:
+    if any(keys[: len(root)] == root[: len(keys)] for root in _ROOTS):
+        return True
+    if keys[0] == "tools":
+        return len(keys) < 2 or keys[1] in _POLICY_TABLES or any(_POLICY_WORD.search(key) for key in keys[1:])
+    return keys[0] == "runtime" and any(_LIMIT.search(key) for key in keys[1:])
+
+
+def _refused(key: str) -> SecurityError:
+    return SecurityError(
+        f"a script cannot change '{key}'",
+        violation_type="configuration",
+        hint="Permissions and limits are set in the configuration file or on the command line.",
+    )
