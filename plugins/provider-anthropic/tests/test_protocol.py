@@ -19,8 +19,9 @@ from llmspell_core.errors import (
     QuotaExceededError,
     ValidationError,
 )
-from llmspell_core.messages import AgentChunk, Media, Message, ToolCall
+from llmspell_core.messages import AgentChunk, Media, Message, ToolCall, Usage
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, ProviderSettings, ToolDefinition
+from llmspell_core.resilience.prices import PriceList
 from llmspell_core.testing.fake_server import FakeServer, Reply
 
 KEY = "sk-ant-protocol-1"
@@ -261,3 +262,15 @@ async def test_content_that_cannot_be_carried_is_named() -> None:
     found = await failure(Reply(), request(Message("user", "Hear.", media=[Media("audio", "aGk=", "audio/wav")])))
     assert isinstance(found, ValidationError)
     assert "audio/wav" in found.message
+
+
+def test_an_answer_costs_what_the_price_list_says_and_a_server_of_ones_own_nothing() -> None:
+    settings = ProviderSettings("anthropic", "anthropic", api_key=KEY)
+    versioned, unknown, elsewhere = (Usage(1_000_000, 1_000_000) for _ in range(3))
+    PriceList(AnthropicProvider, settings).charge(versioned, "claude-haiku-4-5-20251001")
+    PriceList(AnthropicProvider, settings).charge(unknown, "claude-none")
+    own = ProviderSettings("lab", "anthropic", base_url="http://127.0.0.1:9")
+    PriceList(AnthropicProvider, own).charge(elsewhere, "claude-haiku-4-5")
+    assert versioned.cost_usd == pytest.approx(6.0)
+    assert unknown.cost_usd is None
+    assert elsewhere.cost_usd is None
