@@ -246,6 +246,7 @@ class Run:
     async def _transfer_call(self, call: ToolCall) -> None:
         request = read_transfer(call, self.agent.config.handoff_targets)
         if request.return_control:
+            request.input = request.input or self.input.text
             call.result = ToolOutput(True, await back_to_model(self.agent, request, self.context))
         elif self._transfer is not None:
             raise ValidationError("the conversation can be handed over to one agent only")
