@@ -30,9 +30,9 @@ async def runtime(make_runtime: Any) -> Runtime:
 
 async def test_an_agent_goes_through_its_states_and_remembers_them(runtime: Runtime) -> None:
     agent = built(runtime)
-    assert agent.state == "Uninitialized"
+    states = [str(agent.state)]
     await runtime.run_agent(agent, "x")
-    assert agent.state == "Ready"
+    assert [*states, agent.state] == ["Uninitialized", "Ready"]
     for step in (agent.start, agent.pause, agent.resume, agent.stop, agent.terminate):
         await step()
     path = [transition.target for transition in agent.lifecycle.history]

@@ -37,8 +37,8 @@ async def test_a_conversation_is_handed_over_and_the_chain_recorded(make_runtime
         agent(runtime, name, to)
     output = await runtime.run_agent("a", "hello")
     assert (output.text, output.metadata.extra["handoff_chain"]) == ("c here", ["a", "b", "c"])
-    assert runtime.agents["b"].history[0].content == "take it"  # type: ignore[attr-defined]
-    assert runtime.agents["c"].history[0].content == "hello"  # type: ignore[attr-defined]
+    assert runtime.agents["b"].history[0].content == "take it"
+    assert runtime.agents["c"].history[0].content == "hello"
     import asyncio
 
     await asyncio.sleep(0.01)
@@ -82,7 +82,7 @@ async def test_a_model_cannot_hand_over_to_whom_it_likes(make_runtime: Any) -> N
     made = agent(runtime, "a", "b")
     output = await runtime.run_agent(made, "hello")
     assert output.text == "sorry"
-    assert "you may to: b" in str(output.tool_calls[0].result.error)  # type: ignore[union-attr]
+    assert "you may to: b" in str(output.tool_calls[0].result.error)
 
 
 class Desk(Agent):
