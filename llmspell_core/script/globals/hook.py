@@ -61,9 +61,10 @@ def list_hooks(scope: ScriptScope, query: Any) -> list[dict[str, Any]]:
 
 
 def unregister(scope: ScriptScope, handle: Any) -> bool:
-    if isinstance(handle, ScriptHook):
-        return handle.handle.unregister()
-    found = scope.runtime.hooks.find(str(handle)) if str(handle) in _own(scope) else None
+    known = scope.resolve(handle)
+    if isinstance(known, ScriptHook):
+        return known.handle.unregister()
+    found = scope.runtime.hooks.find(str(known)) if str(known) in _own(scope) else None
     return found is not None and found.unregister()
 
 
