@@ -34,6 +34,7 @@ KINDS = (
     "servers",
     "executors",
     "hooks",
+    "observers",
     "commands",
 )
 

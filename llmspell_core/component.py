@@ -22,6 +22,7 @@ from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKin
 if TYPE_CHECKING:
     from llmspell_core.context import Desk, ExecutionContext
     from llmspell_core.hooks import HookContext
+    from llmspell_core.trace import Tracer
 
 __all__ = ["BaseAgent", "ComponentId", "ComponentMetadata", "ComponentType", "Version"]
 
@@ -181,13 +182,24 @@ class BaseAgent(ABC):
         executions, errors = _COUNTS[self.component_type]
         counts[executions] += 1
         try:
-            output = await self._execute_at(desk, input, context)
+            if desk.tracer is None:
+                output = await self._execute_at(desk, input, context)
+            else:
+                output = await self._execute_traced(desk.tracer, desk, input, context)
         except LLMSpellError:
             counts[errors] += 1
             raise
         if self.component_type == "agent" and "input_tokens" in output.metadata.extra:
             counts["provider.tokens"] += output.metadata.token_count or 0
         return output
+
+    async def _execute_traced(
+        self, tracer: Tracer, desk: Desk, input: AgentInput, context: ExecutionContext
+    ) -> AgentOutput:
+        with tracer.span(self.component_type, self.name) as span:
+            output = await self._execute_at(desk, input, context)
+            span.take(output)
+            return output
 
     async def _execute_at(self, desk: Desk, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         points = self.hook_points

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llmspell_core.metrics import Metrics
     from llmspell_core.policy import Files, Http, Policy, Process
     from llmspell_core.state import StateStore
+    from llmspell_core.trace import Tracer
 
 __all__ = ["ContextScope", "Desk", "EventMetadata", "ExecutionContext", "InheritancePolicy", "SharedMemory"]
 
@@ -31,6 +32,7 @@ class Desk(Protocol):
     policy: Policy
     state: StateStore
     metrics: Metrics
+    tracer: Tracer | None
 
     def tool_settings(self, name: str) -> dict[str, Any]: ...
 

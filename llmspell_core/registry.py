@@ -26,6 +26,7 @@ WORDS = {
     "state_stores": "State store",
     "globals": "Script global",
     "hooks": "Hook plugin",
+    "observers": "Observer",
 }
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from llmspell_core.scripts import Scripts
     from llmspell_core.template import Template
     from llmspell_core.tool import Tool
+    from llmspell_core.trace import Journal, Observer, Tracer
     from llmspell_core.workflow import Workflow
     from llmspell_core.workflows import Workflows
 
@@ -74,6 +75,8 @@ class Runtime(Agents):
         self.shared_memory = SharedMemory()
         self.offer_model: Callable[[str, LocalProvider], Awaitable[bool]] | None = None
         """Asked when a local model is missing; returns whether it is there now. Set by the command line."""
+        self.tracer: Tracer | None = None
+        """Makes the spans of runs; None while nobody observes them."""
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._offered: set[str] = set()
         self._opened = False
@@ -108,7 +111,34 @@ class Runtime(Agents):
         self.policy.attach(self)
         for name in self.registry.names("hooks"):
             self.hooks.load_plugin(self.registry.get("hooks", name), name)
+        if self.tracer is None:
+            self._start_tracing()
         await self.hooks.fire("SystemStartup", "runtime", {})
+
+    def _start_tracing(self) -> None:
+        """Bring in the observers that the configuration asks for."""
+        for name in self.registry.names("observers"):
+            table = self.config.section(name)
+            if table:
+                self.observe(self.registry.load("observers", name)(table))
+        if self.config.get("tracing.enabled"):
+            self.observe(self.journal())
+
+    def observe(self, observer: Observer) -> None:
+        """Have an observer told about every span of every run from now on; it is closed with the runtime."""
+        from llmspell_core.trace import Tracer
+
+        if self.tracer is None:
+            self.tracer = Tracer(self.config.secrets())
+            self.on_close(self.tracer.close)
+        self.tracer.add(observer)
+
+    def journal(self) -> Journal:
+        """The records of runs on disk."""
+        from llmspell_core.config.discovery import home
+        from llmspell_core.trace import Journal
+
+        return Journal(home(os.environ) / "traces", int(self.config.get("tracing.keep") or 100))
 
     def _counted(self) -> dict[str, Callable[[], int | float]]:
         """What the parts count themselves."""

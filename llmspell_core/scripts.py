@@ -162,7 +162,7 @@ class Scripts:
             raise ValidationError("run_script needs a path or a source", field="source")
         chosen = self.engine(engine, path=file, source=text)
         name = name or (str(path) if path is not None else f"<{chosen.name}>")
-        async with self._surroundings(text, context) as (scripts, own):
+        async with self._surroundings(text, context) as (scripts, own), self._traced(name, chosen):
             session = await scripts.open(chosen, context=own, timeout=timeout, output=output, worker=worker)
             session.scope.stdin = stdin
             try:
@@ -170,6 +170,13 @@ class Scripts:
                 return await session.run(text, name=name, args=args, directory=folder)
             finally:
                 await scripts.close_session(session)
+
+    @contextlib.asynccontextmanager
+    async def _traced(self, name: str, engine: ScriptEngine) -> AsyncIterator[None]:
+        """A span around a script, when somebody watches."""
+        tracer = self._runtime.tracer
+        with contextlib.nullcontext() if tracer is None else tracer.span("script", name, language=engine.language):
+            yield
 
     @contextlib.asynccontextmanager
     async def _surroundings(
@@ -184,7 +191,9 @@ class Scripts:
         if config is own.config:
             yield self, context
             return
-        async with Runtime(config, registry=own.registry, cwd=own.cwd) as narrow:
+        runtime = Runtime(config, registry=own.registry, cwd=own.cwd)
+        runtime.tracer = own.tracer
+        async with runtime as narrow:
             narrow.offer_model = own.offer_model
             yield narrow.scripts, context and narrow.context(session_id=context.session_id, user_id=context.user_id)
 

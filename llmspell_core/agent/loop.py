@@ -71,7 +71,8 @@ class Run:
         self.model_calls = 0
         self.deadline = deadline
         self.parsed: Any = None
-        self._ask = ask
+        tracer = None if context.desk is None else context.desk.tracer
+        self._ask = ask if tracer is None else tracer.model_calls(str(agent.config.provider), ask)
         self._emit = emit
         self._epoch = agent.lifecycle.epoch
         self._started = time.perf_counter()

@@ -17,6 +17,7 @@ COMMANDS = {
     "repl": Entry(f"{HERE}.repl:repl", "Talk to a script engine line by line."),
     "tool": Entry(f"{HERE}.tool:tool", "List, describe, try and call tools."),
     "agent": Entry(f"{HERE}.agent:agent", "Decide about runs that wait for consent."),
+    "trace": Entry(f"{HERE}.trace:trace", "Show what recorded runs did."),
     "model": Entry(f"{HERE}.model:model", "Fetch and manage models on this machine."),
     "provider": Entry(f"{HERE}.provider:provider", "List and test model providers."),
     "providers": Entry(f"{HERE}.provider:provider", "The same as provider.", hidden=True),

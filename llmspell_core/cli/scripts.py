@@ -10,25 +10,58 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmspell_core.cli.shell import Shell, dumps
+from llmspell_core.cli.shell import LEVELS, Shell, dumps
 
 if TYPE_CHECKING:
+    from llmspell_core.cli.run_tree import Watcher
+    from llmspell_core.runtime import Runtime
     from llmspell_core.script.result import ScriptResult
 
 __all__ = ["Writer", "exec_", "run"]
 
 
+TREE = "tree"
+
+
+class ScriptCommand(click.Command):
+    """`--trace` alone means `--trace tree`; what follows it may be the script."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        given = list(args)
+        if "--trace" in args[:end]:
+            at = args.index("--trace")
+            if at + 1 >= end or args[at + 1].lower() not in (*LEVELS, TREE):
+                given.insert(at + 1, TREE)
+        return super().parse_args(ctx, given)
+
+
+def _set_trace(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    options = ctx.ensure_object(Shell).options
+    if value == TREE:
+        options.tree = True
+    elif value:
+        options.trace = value
+
+
 def script_options(command: Any) -> Any:
     """What `run` and `exec` share."""
+    trace = click.option(
+        "--trace",
+        type=click.Choice([TREE, *LEVELS], case_sensitive=False),
+        callback=_set_trace,
+        expose_value=False,
+        help="Record the run and show what it did as a tree; or how much to log.",
+    )
     engine = click.option("--engine", metavar="NAME", help="lua, javascript, ...; by default told by the file's name.")
     stream = click.option("--stream", is_flag=True, help="Print as it comes, which is the default.")
     timeout = click.option(
         "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Deadline."
     )
-    return engine(stream(timeout(command)))
+    return engine(stream(timeout(trace(command))))
 
 
-@click.command()
+@click.command(cls=ScriptCommand)
 @click.argument("script", type=click.Path())
 @script_options
 @click.option("--input", metavar="TEXT", help="What the script finds as ARGS.input.")
@@ -44,6 +77,7 @@ def run(
     \b
     Examples:
       llmspell run hello.lua
+      llmspell run hello.lua --trace
       llmspell run report.js --timeout 60 -- --format short input.txt
     """
     words = [*args, *(["--input", input] if input is not None else [])]
@@ -53,7 +87,7 @@ def run(
     return _finish(shell, about | more, result, elapsed)
 
 
-@click.command("exec")
+@click.command("exec", cls=ScriptCommand)
 @click.argument("code")
 @script_options
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
@@ -97,9 +131,12 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
     from llmspell_core.cli.model import offer_models
 
     writer = None if shell.is_json else Writer()
+    watcher = _watcher() if shell.options.tree else None
     async with shell.runtime() as runtime:
         offer_models(shell, runtime)
         ask_for_consent(shell, runtime)
+        if watcher is not None:
+            _watch(watcher, runtime, writer)
         work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=StandardInput()))
         if writer is not None:
             writer.on_broken = work.cancel
@@ -110,8 +147,31 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
                 raise BrokenPipeError from None
             raise
         finally:
+            if watcher is not None:
+                watcher.finish()
             for name, error in runtime.scripts.broken_globals.items():
                 shell.note(f"Warning: scripts do without the global '{name}': {error.message}")
+
+
+def _watcher() -> Watcher:
+    from llmspell_core.cli.run_tree import Watcher
+
+    made = Watcher()
+    made.begin()  # before logging starts, so that log lines stay above the picture
+    return made
+
+
+def _watch(watcher: Watcher, runtime: Runtime, writer: Writer | None) -> None:
+    """Record the run, draw it, and lead what shares the terminal around the picture."""
+    if not runtime.config.get("tracing.enabled"):
+        runtime.observe(runtime.journal())
+    runtime.observe(watcher)
+    if runtime.approver is not None:
+        runtime.approver = watcher.undisturbed(runtime.approver)
+    if runtime.offer_model is not None:
+        runtime.offer_model = watcher.undisturbed(runtime.offer_model)
+    if writer is not None and watcher.takes_output:
+        writer.instead = watcher.write
 
 
 class Writer:
@@ -120,8 +180,12 @@ class Writer:
     def __init__(self) -> None:
         self.is_broken = False
         self.on_broken: Callable[[], object] = lambda: None
+        self.instead: Callable[[str, str], None] | None = None
 
     def __call__(self, stream: str, text: str) -> None:
+        if self.instead is not None:
+            self.instead(stream, text)
+            return
         target = sys.stderr if stream == "stderr" else sys.stdout
         if self.is_broken:
             return

@@ -45,6 +45,8 @@ class Options:
     profile: str | None = None
     output: str = field(default_factory=lambda: _choice("LLMSPELL_OUTPUT", FORMATS, "text"))
     trace: str = field(default_factory=lambda: _choice("LLMSPELL_TRACE", LEVELS, "warn"))
+    tree: bool = False
+    """Whether to show what a run did."""
     quiet: bool = False
     security_profile: str | None = None
 

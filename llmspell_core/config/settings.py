@@ -24,7 +24,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 __all__ = ["OPAQUE", "Section", "Settings"]
 
 OPAQUE = {
-    "app", "applications", "daemon", "kernel", "memory", "metadata", "models", "monitoring", "orchestration", "parameters",
+    "app", "applications", "daemon", "kernel", "memory", "metadata", "models", "monitoring", "orchestration", "otel",
+    "parameters",
     "profile", "profiles", "protocols", "service", "sessions", "signals", "state", "storage", "templates", "tenancy",
     "workflows",
 }  # fmt: skip
@@ -330,6 +331,11 @@ class Logging(Section):
     syslog_tag: str | None = None
 
 
+class Tracing(Section):
+    enabled: bool
+    keep: PositiveInt
+
+
 class DebugOutput(Section):
     stdout: bool
     colored: bool
@@ -402,6 +408,7 @@ class Settings(BaseSettings):
     hooks: Hooks
     events: Events
     logging: Logging
+    tracing: Tracing
     debug: Debug
     rag: Rag
     prompts: dict[str, Any]

@@ -16,11 +16,22 @@ from llmspell_core.workflow.record import StepResult
 from llmspell_core.workflow.strategy import CONTINUE, FAIL_FAST, Breaker, ErrorStrategy
 
 if TYPE_CHECKING:
+    from llmspell_core.trace import Span
     from llmspell_core.workflow.frame import Frame
     from llmspell_core.workflow.run import WorkflowRun
     from llmspell_core.workflow.step import Step
 
 __all__ = ["StepRunner"]
+
+
+def _note(span: Span, result: StepResult) -> None:
+    """How a step went, in the record of the run."""
+    if result.retry_count:
+        span.attributes["retries"] = result.retry_count
+    if result.skipped:
+        span.status, span.error = "skipped", result.error
+    elif not result.success:
+        span.fail(result.exception or str(result.error))
 
 
 class StepRunner:
@@ -32,6 +43,15 @@ class StepRunner:
 
     async def run(self, step: Step, frame: Frame, index: int, blocked: str | None) -> StepResult:
         """How the step went. Raises only cancellation."""
+        tracer = self._run.desk.tracer
+        if tracer is None:
+            return await self._run_step(step, frame, index, blocked)
+        with tracer.span("step", step.name, type=step.kind, target=step.target_name) as span:
+            result = await self._run_step(step, frame, index, blocked)
+            _note(span, result)
+            return result
+
+    async def _run_step(self, step: Step, frame: Frame, index: int, blocked: str | None) -> StepResult:
         started = time.perf_counter()
         result = StepResult(step.id, step.name, step_type=step.kind, target=step.target_name)
         try:

@@ -1,0 +1,119 @@
+"""Makes the spans of one runtime and tells its observers. The span around a piece of work is kept in a context variable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from llmspell_core.provider import Completion, CompletionRequest
+from llmspell_core.trace.span import Kind, Span
+
+__all__ = ["Observer", "Tracer"]
+
+log = logging.getLogger("llmspell.trace")
+MASK = "********"
+SECRET_VARIABLE = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+
+Ask = Callable[[CompletionRequest], Awaitable[Completion]]
+
+
+class Observer(Protocol):
+    """Is told about every span, on the event loop's thread; it must not wait.
+
+    Registered with `runtime.observe(observer)`, or as a class in the entry-point group `llmspell.observers`. Such a class
+    is made with the settings table of its own name, and only when the configuration has that table.
+    """
+
+    def started(self, span: Span) -> None: ...
+
+    def ended(self, span: Span) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_current: ContextVar[tuple[Tracer, Span] | None] = ContextVar("llmspell_span", default=None)
+
+
+class Tracer:
+    """Args:
+    secrets: texts that no span may repeat; values of key variables in the environment are added.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._observers: tuple[Observer, ...] = ()
+        environment = (value for name, value in os.environ.items() if name.endswith(SECRET_VARIABLE))
+        self._secrets = sorted({s for s in (*secrets, *environment) if len(s) >= 8}, key=len, reverse=True)
+
+    def add(self, observer: Observer) -> None:
+        self._observers = (*self._observers, observer)
+
+    @contextmanager
+    def span(self, kind: Kind, name: str, **attributes: Any) -> Iterator[Span]:
+        """A span below the one that is open here; what is raised inside ends it as failed or cancelled."""
+        above = _current.get()
+        parent = above[1] if above is not None and above[0] is self else None
+        run_id = parent.run_id if parent is not None else _run_id()
+        span = Span(kind, self._clean(name), run_id, secrets.token_hex(8), parent.id if parent else None)
+        span.attributes = attributes
+        token = _current.set((self, span))
+        begun = time.perf_counter()
+        self._tell("started", span)
+        try:
+            yield span
+        except BaseException as error:
+            span.fail(error, "cancelled" if isinstance(error, asyncio.CancelledError) else "error")
+            raise
+        finally:
+            _current.reset(token)
+            self._end(span, begun)
+
+    def _end(self, span: Span, begun: float) -> None:
+        span.duration_ms = round((time.perf_counter() - begun) * 1000, 3)
+        if span.status == "running":
+            span.status = "ok"
+        if span.error is not None:
+            span.error = self._clean(span.error)
+        self._tell("ended", span)
+
+    def model_calls(self, provider: str, ask: Ask) -> Ask:
+        """`ask` with a span around each call."""
+
+        async def traced(request: CompletionRequest) -> Completion:
+            with self.span("model", request.model, provider=provider) as span:
+                span.model = request.model
+                completion = await ask(request)
+                span.model = completion.model or request.model
+                span.use(completion.usage)
+                span.attributes["finish_reason"] = completion.finish_reason
+                return completion
+
+        return traced
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    def _tell(self, what: str, span: Span) -> None:
+        for observer in self._observers:
+            try:
+                getattr(observer, what)(span)
+            except Exception as error:  # noqa: BLE001 - who watches must not break what it watches
+                log.warning("%s of %s failed: %s: %s", what, type(observer).__name__, type(error).__name__, error)
+
+    async def close(self) -> None:
+        """Let observers write what they hold; they may take their time there."""
+        for observer in self._observers:
+            await asyncio.to_thread(observer.close)
+
+
+def _run_id() -> str:
+    """Sorts by time."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(4)
