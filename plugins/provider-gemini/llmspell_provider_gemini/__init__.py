@@ -1,0 +1,1 @@
+"""Gemini models over the Gemini Developer API."""

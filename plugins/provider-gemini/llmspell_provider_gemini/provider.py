@@ -1,0 +1,184 @@
+"""The provider `gemini`: Google's models over the Gemini Developer API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from llmspell_core.errors import ValidationError
+from llmspell_core.messages import AgentChunk, ToolCall, Usage, new_id
+from llmspell_core.provider import Completion, CompletionRequest, Provider, ProviderCapabilities, ProviderSettings
+from llmspell_provider_gemini.failure import Failures
+from llmspell_provider_gemini.wire import calls_of, config_of, contents_of, finish_of, refusal_of, text_of, usage_of
+
+if TYPE_CHECKING:
+    from google.genai.client import AsyncClient
+
+__all__ = ["GeminiProvider"]
+
+VENDOR_URL = "https://generativelanguage.googleapis.com"
+KEPT_SIGNATURES = 10_000
+_responses: ContextVar[list[Any] | None] = ContextVar("gemini responses", default=None)
+"""Where the request that is being made finds its response."""
+
+
+class GeminiProvider(Provider):
+    """`generateContent` over HTTP. A stream's calls arrive whole, as the protocol has it."""
+
+    description = "Google's Gemini models."
+    key_variable = "GEMINI_API_KEY"
+
+    def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
+        super().__init__(settings, **wiring)
+        self.base_url = (settings.base_url or VENDOR_URL).rstrip("/")
+        hint = "It is the address without the version (/v1)."
+        self.failures = Failures(settings, self.key_variable, self.base_url, address_hint=hint)
+        self._client: AsyncClient | None = None
+        self._http: Any = None
+        self._signatures: dict[str, bytes] = {}
+
+    @classmethod
+    def preload(cls) -> None:
+        import google.genai.models  # noqa: F401 - the import is the work
+
+    @property
+    def capabilities(self) -> ProviderCapabilities:
+        return ProviderCapabilities(supports_multimodal=True)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        timeout = request.timeout or self.settings.timeout_seconds
+        client = await self._connect()
+        with self.failures.mapped(request.model, timeout):
+            async with asyncio.timeout(timeout):
+                reply = await client.models.generate_content(**self._asked(request))
+            calls = self._calls(reply)
+            finish = finish_of(reply, has_calls=bool(calls))
+        self._check(reply, request.model)
+        if finish is None:
+            raise self.failures.garbage(request.model)
+        return Completion(text_of(reply), calls, usage_of(reply), reply.model_version or request.model, finish)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        timeout, stream_id, index = request.timeout or self.settings.timeout_seconds, new_id(), 0
+        client = await self._connect()
+        answer, finish, events = Completion(model=request.model), None, 0
+        with self.failures.mapped(request.model, timeout):
+            parts = await client.models.generate_content_stream(**self._asked(request))
+            async with aclosing(_each_within(parts, timeout)) as replies:
+                async for reply in replies:
+                    events += bool(reply.candidates)
+                    self._check(reply, request.model)
+                    answer.usage = usage_of(reply) if reply.usage_metadata else answer.usage
+                    answer.model = reply.model_version or answer.model
+                    answer.tool_calls += (calls := self._calls(reply))
+                    finish = finish_of(reply, has_calls=bool(answer.tool_calls)) or finish
+                    for chunk in _chunks(text_of(reply), calls):
+                        chunk.stream_id, chunk.chunk_index, index = stream_id, index, index + 1
+                        yield chunk
+        if finish is None:
+            raise self.failures.broken_off() if events else self.failures.garbage(request.model)
+        data = {"finish_reason": finish, "model": answer.model}
+        yield AgentChunk("end", "", stream_id, index, usage=answer.usage or Usage(), data=data)
+
+    async def list_models(self) -> list[str]:
+        client = await self._connect()
+        with self.failures.mapped("", self.settings.timeout_seconds):
+            async with asyncio.timeout(self.settings.timeout_seconds):
+                return [str(model.name).removeprefix("models/") async for model in await client.models.list()]
+
+    async def close(self) -> None:
+        self._client, (client, http) = None, (self._client, self._http)
+        if client is not None:
+            await client.aclose()
+            await http.aclose()
+
+    def _asked(self, request: CompletionRequest) -> dict[str, Any]:
+        """As the package's own types, which know how the fields are spelled on the wire.
+
+        Raises: ValidationError for an option that the package does not know.
+        """
+        from google.genai.types import Content, GenerateContentConfig
+
+        contents = contents_of(request.messages, self._signatures)
+        try:
+            config = GenerateContentConfig.model_validate(config_of(request, self.settings))
+        except ValueError as error:
+            raise ValidationError(
+                f"{self.settings.name} does not know these options: {self.failures.clean(str(error))}",
+                field="options",
+                hint="The options are the fields of GenerateContentConfig of the package google-genai.",
+            ) from None
+        return {"model": request.model, "contents": [Content.model_validate(c) for c in contents], "config": config}
+
+    def _calls(self, reply: Any) -> list[ToolCall]:
+        """Newer models want a signature back with each call of theirs; a message of ours has no place for it."""
+        calls = calls_of(reply, self._signatures)
+        while len(self._signatures) > KEPT_SIGNATURES:
+            del self._signatures[next(iter(self._signatures))]
+        return calls
+
+    def _check(self, reply: Any, model: str) -> None:
+        refused = refusal_of(reply)
+        if refused is not None:
+            raise self.failures.refused(refused, model)
+
+    async def _connect(self) -> AsyncClient:
+        """The client, made at first use. Raises: AuthenticationError without a key for the vendor's own server."""
+        if self._client is None:
+            if self.base_url == VENDOR_URL and not self.settings.api_key:
+                raise self.failures.no_key()
+            await asyncio.to_thread(self.preload)
+            self._client = self._client or self._make_client()
+        return self._client
+
+    def _make_client(self) -> AsyncClient:
+        import httpx2
+        from google.genai import Client
+        from google.genai.types import HttpOptions
+
+        url = urlsplit(self.base_url)
+        elsewhere = url.hostname not in {"127.0.0.1", "localhost", "::1"}
+        hooks = {"response": [_remember]}
+        self._http = httpx2.AsyncClient(event_hooks=hooks, trust_env=elsewhere, timeout=None, follow_redirects=True)
+        with self.failures.mapped("", self.settings.timeout_seconds):
+            options = HttpOptions(base_url=self.base_url, headers=self.settings.headers, httpx_async_client=self._http)
+            return Client(enterprise=False, api_key=self.settings.api_key or "none", http_options=options).aio
+
+
+async def _remember(response: Any) -> None:
+    responses = _responses.get()
+    if responses is not None:
+        responses.append(response)
+
+
+def _chunks(text: str, calls: list[ToolCall]) -> list[AgentChunk]:
+    said = [AgentChunk("text", text)] if text else []
+    made = [AgentChunk("tool_call", call=call, call_id=call.tool_id, tool_name=call.tool_name) for call in calls]
+    return said + made
+
+
+async def _each_within(parts: AsyncIterator[Any], timeout: float) -> AsyncGenerator[Any, None]:
+    """The parts of a stream, each within its time: a long answer is no reason to give up, silence is.
+
+    The connection is closed at the end; the package leaves that to the garbage collector.
+    """
+    responses: list[Any] = []
+    try:
+        while (part := await _next(parts, timeout, responses)) is not None:
+            yield part
+    finally:
+        for closing in (parts, *responses):
+            await closing.aclose()
+
+
+async def _next(parts: AsyncIterator[Any], timeout: float, responses: list[Any]) -> Any:
+    token = _responses.set(responses)
+    try:
+        async with asyncio.timeout(timeout):
+            return await anext(parts, None)
+    finally:
+        _responses.reset(token)
