@@ -35,10 +35,12 @@ HELP = """\
 .load FILE       read a file as if it were typed; .run does the same
 .save FILE       write what was entered so far
 .history         show what was entered so far
+.globals         what scripts find without importing it
 .info            engine and session
 .perf on|off     show how long each entry takes
 .reset           begin again with fresh variables
 .pwd             the current folder
+The last value is kept as _.
 A line that is not finished asks for more; an empty line ends it. Ctrl-C stops what is running and keeps the variables."""
 ALIASES = {"h": "help", "?": "help", "quit": "exit", "q": "exit", "cls": "clear", "hist": "history", "run": "load"}
 
@@ -183,6 +185,7 @@ class Conversation:
             "clear": lambda _: click.clear(),
             "history": lambda _: print("\n".join(self.entered)),
             "pwd": lambda _: print(Path.cwd()),
+            "globals": lambda _: self._show_globals(),
             "info": lambda _: print(f"{self.session.engine.name}, {len(self.entered)} entries"),
             "perf": self._measure,
             "reset": lambda _: self._reset(),
@@ -194,6 +197,13 @@ class Conversation:
         else:
             print(f"Error: there is no .{name}; .help lists what there is", file=sys.stderr)
         return True
+
+    def _show_globals(self) -> None:
+        from llmspell_core.cli.tables import aligned
+
+        here = set(self.runner.run(self.session.complete("")))
+        declared = [each for each in self.runtime.scripts.api.globals if each.name in here]
+        print(aligned([(each.name, each.doc.partition("\n")[0]) for each in declared]))
 
     def _measure(self, argument: str) -> None:
         self.measures = argument != "off"

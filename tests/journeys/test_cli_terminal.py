@@ -23,7 +23,7 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         self.pid, self._descriptor = pty.fork()
         if self.pid == 0:
-            os.environ["TERM"] = "xterm"
+            os.environ.update(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1")  # nobody here answers where the cursor is
             os.execv(sys.executable, [sys.executable, "-m", "llmspell_core", *arguments])
         self.seen = ""
         self._expected = 0
@@ -99,6 +99,49 @@ def test_the_repl_edits_completes_and_survives_an_interrupt(terminals: list[Term
     terminal.type("\x04")
     assert terminal.end() == 0
     assert "x + 1000" in (isolated / "kept").read_text()
+
+
+TYPED = {
+    "lua": ("function twice(n)", "return n * 2", "end", "print('o' .. 'n') while true do end"),
+    "javascript": ("const twice = n => {", "return n * 2", "}", "print('o' + 'n'); while (true) {}"),
+}
+
+
+@pytest.mark.parametrize("language", TYPED)
+def test_a_person_talks_to_both_languages(terminals: list[Terminal], isolated: Path, language: str) -> None:
+    pytest.importorskip("prompt_toolkit", reason="editing and completion come from the extra 'repl'")
+    first, middle, last, endless = TYPED[language]
+    terminal = Terminal("repl", "--engine", language, "--history", str(isolated / "kept"))
+    terminals.append(terminal)
+
+    def enter(text: str, shown: str, prompt: str = f"{language}>") -> None:
+        terminal.type(text + "\r")
+        terminal.expect(shown)
+        terminal.expect(prompt)
+
+    terminal.expect(f"{language}>")
+    enter(first, "", "...")
+    enter(middle, "", "...")
+    enter(last, last)
+    enter("twice(21)", "42")
+    enter("_ + 1", "43")
+    time.sleep(0.5)  # the history is read while the prompt is shown
+    terminal.type("\x1b[A\x1b[A")
+    terminal.expect("twice(21)")
+    enter("", "42")
+    enter(".globals", "Workflow")
+    enter(".help", ".globals")
+    terminal.type(endless + "\r")
+    terminal.expect("\non")
+    terminal.type("\x03")
+    terminal.expect("interrupted")
+    enter("twice(50)", "100")
+    terminal.type("Tool.exis\t")
+    time.sleep(0.5)  # completing asks the script's process
+    enter("", "unction")
+    enter("error('boom')" if language == "lua" else "throw new Error('boom')", "boom")
+    terminal.type(".exit\r")
+    assert terminal.end() == 0
 
 
 def test_the_repl_does_without_prompt_toolkit(

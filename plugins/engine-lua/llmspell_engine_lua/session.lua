@@ -3,7 +3,7 @@ local K = ...
 local host, env, kinds, identity = K.host, K.env, K.kinds, K.identity
 local type, select, next, setmetatable, getmetatable, tostring, rawget = type, select, next, setmetatable, getmetatable, tostring, rawget
 local match, gmatch, sub, concat, format = string.match, string.gmatch, string.sub, table.concat, string.format
-local sort, ipairs = table.sort, ipairs
+local sort, ipairs, rawset = table.sort, ipairs, rawset
 
 function K.set_args(args)
   local ARGS, arg = {}, {}
@@ -49,7 +49,9 @@ function K.run(source, name, mode)
   if not chunk then return false, problem, nil end
   local ok, values, trace = run_chunk(chunk)
   if not ok then return false, values, trace or "" end
-  return true, values[1], mode == "cell" and displayed(values) or nil
+  if mode ~= "cell" then return true, values[1] end
+  if values[1] ~= nil then rawset(env, "_", values[1]) end
+  return true, values[1], displayed(values)
 end
 
 -- What the last word of `text` could become: names of fields, and of methods after a colon.

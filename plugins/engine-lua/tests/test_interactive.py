@@ -90,6 +90,14 @@ async def test_words_are_completed_from_declarations_and_live_globals(cell: Any,
     assert await cell.session.complete(typed) == found
 
 
+async def test_the_last_value_is_kept(cell: Any) -> None:
+    await cell("40 + 2")
+    await cell("print('nothing to keep')")
+    assert (await cell("_ + 1")).value == 43
+    await cell("do setmetatable(_G, {__newindex = function() error('no') end}) end")
+    assert (await cell("'still'")).value == "still"
+
+
 async def test_exit_ends_the_session(cell: Any) -> None:
     assert (await cell("os.exit(4)")).exited
     with pytest.raises(ScriptError):
