@@ -57,8 +57,9 @@ def test_the_embedded_default_model_is_among_the_available_ones(invoke_cli: Cli)
 
 def test_status_names_the_local_provider(invoke_cli: Cli, model_file: Path) -> None:
     rows = json.loads(invoke_cli("model", "status", "--output", "json").assert_success().stdout)
-    assert len(rows) == 1
-    assert rows[0]["models"] == 0
+    served = {row["backend"]: row["models"] for row in rows}
+    assert served["llamacpp"] == 0
+    assert len(served) == len(rows), "two names of one plugin count once"
 
 
 def test_an_unknown_backend_says_what_to_install(invoke_cli: Cli) -> None:
