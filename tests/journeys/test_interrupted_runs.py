@@ -1,0 +1,112 @@
+"""Ctrl-C while agents of a parallel workflow stream and call tools."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmspell_core.testing.fake_server import FakeServer, Received, Reply, events
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+
+SCRIPT = """
+local function agent(name) return Agent.builder():name(name):model("openai/m"):tools({"calculator"}):build() end
+local first, second, talker = agent("first"), agent("second"), agent("talker")
+local work = Workflow.parallel({name = "work", branches = {
+  {name = "one", steps = {{name = "ask", agent = first, input = {text = "go"}}}},
+  {name = "two", steps = {{name = "ask", agent = second, input = {text = "go"}}}},
+  {name = "three", steps = {{name = "talk", ["function"] = function()
+    for chunk in talker:stream("go") do
+      if chunk.type == "text" then print(chunk.text) io.stdout:flush() end
+    end
+  end}}},
+}})
+work:execute({})
+"""
+CALL = {"id": "c1", "type": "function", "function": {"name": "calculator", "arguments": '{"expression": "1+1"}'}}
+
+
+def delta(**fields: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": fields, "finish_reason": None}
+    return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+
+
+def answer(received: Received) -> Reply:
+    """First a tool call, then words without an end."""
+    asked = received.json()
+    second, streamed = asked["messages"][-1]["role"] == "tool", asked.get("stream", False)
+    if second:
+        pieces = events(delta(content="never-ending"), done=False) if streamed else None
+        return Reply(pieces=pieces, hang=True, headers={"Content-Type": "text/event-stream"} if streamed else {})
+    if streamed:
+        end = delta()
+        end["choices"][0]["finish_reason"] = "tool_calls"
+        pieces = events(delta(tool_calls=[CALL | {"index": 0}]), end)
+        return Reply(pieces=pieces, headers={"Content-Type": "text/event-stream"})
+    message = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    return Reply(
+        body={"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    )
+
+
+async def settled(server: FakeServer, count: int) -> None:
+    """Until all three have called their tool and wait for the next answer."""
+    async with asyncio.timeout(20):
+        while sum(r.json()["messages"][-1]["role"] == "tool" for r in server.received) < count:
+            await asyncio.sleep(0.02)
+
+
+def children_of(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_ctrl_c_ends_a_streaming_tool_calling_workflow_and_reports_what_was_done(isolated: Path) -> None:
+    (isolated / "work.lua").write_text(SCRIPT)
+    async with FakeServer(answer) as server:
+        (isolated / "llmspell.toml").write_text(
+            f'[providers.openai]\nbase_url = "{server.url}/v1"\napi_key = "sk-interrupted-1234"\nmax_retries = 0\n'
+        )
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "llmspell_core", "run", "work.lua", "--trace"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        await settled(server, 3)
+        workers = children_of(child.pid)
+        begun = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(child.communicate(), 20)
+        took = time.monotonic() - begun
+        await server.all_closed()
+    text = err.decode()
+    assert child.returncode == 130, text
+    assert took < 3, f"took {took:.1f} s"  # a second, and room for a busy machine
+    assert text.rstrip().endswith("Interrupted")
+    assert text.count("✓ tool calculator") == 3
+    assert text.count("■ agent") == 3
+    assert "Traceback" not in text
+    assert "sk-interrupted-1234" not in text
+    assert not any(alive(pid) for pid in workers)
+    record = next((isolated / "home" / "traces").glob("*.jsonl")).read_text().splitlines()
+    ends = [line for line in map(json.loads, record) if line["event"] == "end"]
+    assert {line["status"] for line in ends if line["kind"] == "script"} == {"cancelled"}
