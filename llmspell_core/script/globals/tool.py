@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import NotFoundError, ValidationError
+from llmspell_core.errors import CancelledByHookError, LLMSpellError, NotFoundError, ValidationError
 from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.view import output_view
 
@@ -31,7 +31,13 @@ class ToolObject:
 
 
 async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) -> dict[str, Any]:
-    return output_view(await scope.runtime.invoke_tool(name, params or {}, scope.context))
+    try:
+        return output_view(await scope.runtime.invoke_tool(name, params or {}, scope.context))
+    except (NotFoundError, CancelledByHookError):
+        raise
+    except LLMSpellError as error:
+        error.message = f"Tool '{name}' execution failed: {error.message}"
+        raise
 
 
 async def execute_object(scope: ScriptScope, made: ToolObject, params: dict[str, Any] | None) -> dict[str, Any]:

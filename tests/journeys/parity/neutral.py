@@ -49,9 +49,10 @@ def js_script(cases: list[str]) -> str:
     return JS_PRELUDE + "\n".join(bodies) + "\nreturn results;"
 
 
-def members(code: str) -> set[str]:
-    """The names of all methods and functions that are called."""
-    found = {node.attr for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Attribute)}
+def members(code: str) -> set[object]:
+    """The names of all methods and functions that are called, and all constants."""
+    found: set[object] = {node.attr for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Attribute)}
+    found |= {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
     return found | {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
 
 

@@ -207,6 +207,7 @@ function handlePrototype(name) {
 function makeBuilderFunction(b, name) {
   const prototype = {};
   const known = create(null);
+  b.path = slice(b.build.op, 0, -b.build.name.length - 1);
   addAll(b.setters, (setter) => {
     addAll(setter.names, (n) => { known[n] = setter.field ?? setter.name; });
     addAll(setter.names, (n) => hide(prototype, n, makeSetter(b, setter, n, known)));
@@ -241,11 +242,39 @@ function makeSetter(b, setter, name, known) {
   }[name];
 }
 
+const ARTICLES = freeze({
+  __proto__: null, string: "a string", integer: "an integer", number: "a number", boolean: "a boolean",
+  object: "a table with named fields", array: "a list", function: "a function", handle: "an object",
+});
+
+function checkParameter(label, p, value) {
+  if (p.type === "any") return;
+  if (value === undefined || value === null) {
+    if (p.required) throw new TypeErrorOf(`${label}: '${p.name}' is required`);
+    return;
+  }
+  if (fits(p.type, value)) return;
+  const kind = typeof value;
+  const word = isArray(value) ? "list" : kind === "object" ? "table" : kind === "bigint" ? "number" : kind;
+  throw new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`);
+}
+
+function fits(type, value) {
+  const kind = typeof value;
+  if (type === "integer") return kind === "bigint" || isInteger(value);
+  if (type === "number") return kind === "number" || kind === "bigint";
+  if (type === "array") return isArray(value);
+  if (type === "object") return kind === "object" && (!isArray(value) || value.length === 0);
+  return type === "handle" ? kind === "object" : kind === type;
+}
+
 function setterValue(b, setter, args) {
   if (setter.params.length === 0) return setter.value;
   const values = create(null);
+  const label = `${b.path}():${setter.name}`;
   for (let i = 0; i < setter.params.length; i++) {
     const p = setter.params[i];
+    checkParameter(label, p, args[i]);
     const given = copy(args[i], parameterRule(`${setter.name}: '${p.name}'`, p));
     const value = p.options ? withSnakeCase(given) : given;
     if (setter.params.length === 1) return value === undefined ? null : value;
@@ -261,7 +290,7 @@ function store(fields, setter, value, known) {
     list[list.length] = value;
   } else {
     const target = setter.field === null ? fields : (fields[setter.field] ??= create(null));
-    if (value === null || typeof value !== "object") throw new TypeErrorOf(`${setter.name} takes an object`);
+    if (value === null) return;
     addAll(keys(value), (key) => { target[known[key] ?? key] = value[key]; });
   }
 }
