@@ -185,7 +185,8 @@ class _Child:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, *filter(None, sys.path)],
+            # -B: a module compiled into a folder of the path would make the catalog look out of date at once.
+            [sys.executable, "-B", "-c", CHILD, *filter(None, sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
