@@ -38,8 +38,10 @@ FUNCTIONS = [
     ("Agent.get_details", named("det") + '[Agent.get_details("det").state, fails(lambda: Agent.get_details("nope"))]'),
     (
         "Agent.create_composite",
-        f'a = {A}.name("m1").build(); b = {A}.name("m2").build(); '
-        'Agent.create_composite("both", ["m1", "m2"], "sequential"); [Agent.get("both").execute("x").text, fails(lambda: Agent.create_composite("bad", ["nobody"], "sequential"))]',
+        (
+            f'a = {A}.name("m1").build(); b = {A}.name("m2").build(); '
+            'Agent.create_composite("both", ["m1", "m2"], "sequential"); [Agent.get("both").execute("x").text, fails(lambda: Agent.create_composite("bad", ["nobody"], "sequential"))]'
+        ),
     ),
     ("Agent.wrap_as_tool", named("wrapped") + 'n = Agent.wrap_as_tool("wrapped"); [n, Tool.exists(n)]'),
     ("Agent.get_hierarchy", named("hier") + 'Agent.get_hierarchy("hier").root.name'),
@@ -68,15 +70,19 @@ METHODS = [
     ("Agent#complete", NEW + 'a.complete("x")'),
     (
         "Agent#invoke_tool Agent#has_tool",
-        f'a = {A}.name("user").allow_tool("calculator").build(); '
-        '[a.invoke_tool("calculator", {"expression": "1+1"}).result.result, a.has_tool("calculator"), a.has_tool("nope"), fails(lambda: a.invoke_tool("json-processor", {}))]',
+        (
+            f'a = {A}.name("user").allow_tool("calculator").build(); '
+            '[a.invoke_tool("calculator", {"expression": "1+1"}).result.result, a.has_tool("calculator"), a.has_tool("nope"), fails(lambda: a.invoke_tool("json-processor", {}))]'
+        ),
     ),
     ("Agent#execute_with_context", NEW + 'c = Agent.create_context({}); a.execute_with_context("x", c).text'),
     ("Agent#discover_tools", NEW + 'has(a.discover_tools(), "calculator")'),
     (
         "Agent#get_tool_metadata Agent#get_all_tool_metadata",
-        f'a = {A}.allow_tool("calculator").build(); '
-        '[keys(a.get_tool_metadata("calculator")), kind(a.get_tool_metadata("nope")), keys(a.get_all_tool_metadata())]',
+        (
+            f'a = {A}.allow_tool("calculator").build(); '
+            '[keys(a.get_tool_metadata("calculator")), kind(a.get_tool_metadata("nope")), keys(a.get_all_tool_metadata())]'
+        ),
     ),
     (
         "Agent#get_config",
@@ -87,8 +93,10 @@ METHODS = [
     ("Agent#get_health", NEW + "kind(a.get_health().status)"),
     (
         "Agent#get_state Agent#initialize Agent#start Agent#pause Agent#resume Agent#stop Agent#terminate Agent#recover Agent#get_state_history",
-        f'a = {A}.name("life").build(); '
-        's0 = a.get_state(); w = fails(lambda: a.start()); a.initialize(); e = [a.get_state(), a.start(), a.get_state(), a.pause(), a.get_state(), a.resume(), a.get_state(), a.stop(), a.get_state(), fails(lambda: a.recover()), a.terminate(), a.get_state()]; [s0, w, pick(a.get_state_history(), "to"), kind(e), len(a.get_state_history()) > 0]',
+        (
+            f'a = {A}.name("life").build(); '
+            's0 = a.get_state(); w = fails(lambda: a.start()); a.initialize(); e = [a.get_state(), a.start(), a.get_state(), a.pause(), a.get_state(), a.resume(), a.get_state(), a.stop(), a.get_state(), fails(lambda: a.recover()), a.terminate(), a.get_state()]; [s0, w, pick(a.get_state_history(), "to"), kind(e), len(a.get_state_history()) > 0]'
+        ),
     ),
     (
         "Agent#get_conversation Agent#clear_conversation Agent#add_message Agent#trim_conversation Agent#conversation_length",
