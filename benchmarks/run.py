@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row
 
-TOPICS = ("startup", "scripts", "scale", "agent", "hooks", "events")
+TOPICS = ("startup", "scripts", "scale", "agent", "concurrency", "hooks", "events")
 REPORT = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
 
 HEAD = """# Benchmarks
