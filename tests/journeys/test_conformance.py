@@ -6,6 +6,7 @@ Checks 10 and 13 are about sessions, artifacts and retrieval; they come with tho
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -207,3 +208,25 @@ async def test_check_17_output_and_result_of_javascript(runtime: Any) -> None:
     result = await runtime.run_script(source, engine=JS, output=lambda _, text: printed.append(text))
     assert "".join(printed).split() == ["1", "a"]
     assert result.value == {"success": True}
+
+
+MESSAGES = [
+    ('Tool.execute("x", {})', "Tool 'x' not found"),
+    ('Tool.execute("calculator", {})', "Tool 'calculator' execution failed: "),
+    ('JSON.parse("{")', "JSON parse error: "),
+    ('Hook.register("Nowhere", print)', "Unknown hook point: Nowhere"),
+    ('Config.getSection("x")', "Unknown configuration section: x"),
+    ('Workflow.get("x")', "Workflow not found"),
+    ("Workflow.builder().add_step({}).build()", "Workflow type not specified"),
+    ('Agent.builder().provider("scripted").build()', "Model is required"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), MESSAGES, ids=[message for _, message in MESSAGES])
+async def test_messages_that_scripts_look_for(call: str, message: str, make_runtime: Any) -> None:
+    runtime = await make_runtime(replies=[say("hi")])
+    lua = f"local ok, e = pcall(function() return {call.replace(').', '):')} end) return e"
+    js = f"try {{ await {call}; }} catch (e) {{ return e.message; }}"
+    said = (await runtime.run_script(lua, engine=LUA)).value
+    assert re.sub(r"^\S+:\d+: ", "", said).startswith(message)
+    assert (await runtime.run_script(js, engine=JS)).value.startswith(message)
