@@ -121,6 +121,7 @@ class Shell:
 
         chosen = self.options.security_profile
         overrides = {"runtime": {"security": {"profile": chosen}}} if chosen else None
+        _check_folder()
         return load_config(self.options.config, self.options.profile, overrides, check=check)
 
     def runtime(self) -> Runtime:
@@ -173,8 +174,21 @@ class Shell:
         return logging.getLogger("llmspell")
 
 
+def _check_folder() -> None:
+    from pathlib import Path
+
+    from llmspell_core.errors import ConfigurationError
+
+    try:
+        Path.cwd()
+    except OSError:
+        raise ConfigurationError("the current folder does not exist any more", hint="Go to another one: cd ~") from None
+
+
 def dumps(data: Any) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    """One JSON document, in ASCII where the output cannot carry more: what replaces a letter there is no JSON."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    return json.dumps(data, indent=2, ensure_ascii=encoding != "utf8", default=str)
 
 
 def _line(text: str) -> None:

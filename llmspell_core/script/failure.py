@@ -10,6 +10,10 @@ from llmspell_core.script.process import describe_status
 __all__ = ["crashed", "failed", "too_late"]
 
 _MAX_TEXT = 20_000
+HINTS = {
+    "memory": "Keep less at one time, look for a recursion without an end, or raise runtime.security.max_memory_bytes."
+}
+"""What helps with a kind of failure that the engine itself has no advice for."""
 
 
 def failed(error: Any, language: str, *, source: str = "", name: str = "") -> ScriptError:
@@ -22,7 +26,7 @@ def failed(error: Any, language: str, *, source: str = "", name: str = "") -> Sc
         source_line = _line_of(source, line)
     found = ScriptError(
         _text(data.get("message")) or "the script failed",
-        hint=_text(data.get("hint")),
+        hint=_text(data.get("hint")) or HINTS.get(str(data.get("phase"))),
         language=language,
         file=file,
         line=line,

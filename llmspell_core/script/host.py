@@ -321,13 +321,14 @@ class ScriptSession:
             raise ResourceLimitError(
                 f"the script '{name}' is too large", resource="script bytes", limit=limit, used=len(source)
             )
-        if isinstance(source, str):
-            return source
         try:
-            return source.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
+            # Bytes of the command line that are no text arrive as lone surrogates.
+            data = source.encode() if isinstance(source, str) else source
+            return source if isinstance(source, str) else data.decode("utf-8-sig")
+        except UnicodeError as error:
+            position = error.start if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else 0
             raise ScriptError(
-                f"'{name}' is not a text file: byte {error.start} is not UTF-8",
+                f"'{name}' is not a text file: byte {position} is not UTF-8",
                 phase="syntax",
                 language=self.engine.language,
                 file=name,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -215,3 +218,45 @@ def test_a_missing_model_file_is_named(refused: Refused) -> None:
 
 def test_removing_a_model_without_being_asked_needs_yes(refused: Refused) -> None:
     assert "--yes" in refused("model", "remove", "smollm2")
+
+
+def test_a_script_that_uses_up_its_memory_is_told_what_helps(refused: Refused) -> None:
+    for code in ("local function f() return 1 + f() end f()", 'local s = "x" while true do s = s .. s end'):
+        assert "runtime.security.max_memory_bytes" in refused("exec", code)
+
+
+def as_process(*words: str | bytes, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "llmspell_core", *words]
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, timeout=30, check=False, shell=False
+    )
+
+
+def test_code_that_is_not_utf_8_is_refused_in_both_languages(tmp_path: Path) -> None:
+    for engine, code in (("lua", b'error("\xff")'), ("js", b'throw new Error("\xff")')):
+        done = as_process("exec", "--engine", engine, code, cwd=tmp_path)
+        assert done.returncode == 1
+        assert b"is not UTF-8" in done.stderr
+        assert b"defect" not in done.stderr
+
+
+def test_json_stays_json_where_the_output_is_not_utf_8(tmp_path: Path) -> None:
+    done = as_process(
+        "--output", "json", "exec", 'return "\N{SPOOL OF THREAD}"', cwd=tmp_path, PYTHONIOENCODING="ascii"
+    )
+    assert json.loads(done.stdout)["result"] == "\N{SPOOL OF THREAD}"
+
+
+def test_a_folder_that_is_gone_is_named_as_the_reason(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = 'rmdir "$PWD" && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(Path(sys.executable).with_name("llmspell")), "exec", "print(1)"],
+        cwd=gone,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"current folder does not exist" in done.stderr
