@@ -106,11 +106,15 @@ class Providers:
         return error
 
     def settings(self, name: str, *, base_url: str | None = None, api_key: str | None = None) -> ProviderSettings:
-        """The table `providers.<name>` with environment and defaults; an unconfigured name is its own type."""
+        """The table `providers.<name>` with environment and defaults; an unconfigured name is its own type.
+
+        A `base_url` of the caller's own never gets the configured key: a script could send it anywhere.
+        """
         from llmspell_core.config import provider_settings
 
         settings = provider_settings(self._config, name)
-        settings.base_url = base_url or settings.base_url
+        if base_url and base_url != settings.base_url:
+            settings.base_url, settings.api_key = base_url, None
         settings.api_key = api_key or settings.api_key
         return settings
 

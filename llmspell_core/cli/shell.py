@@ -169,7 +169,7 @@ class Shell:
         level = numbers.get(self.level) or logging.getLevelNamesMapping()[self.level.upper()]
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         if self.level != "trace":
-            for name in ("httpx", "httpcore", "openai", "asyncio", "urllib3"):
+            for name in ("httpx", "httpcore", "httpx2", "httpcore2", "openai", "asyncio", "urllib3"):
                 logging.getLogger(name).setLevel(logging.WARNING)
         return logging.getLogger("llmspell")
 

@@ -113,7 +113,7 @@ class EngineContract(Contract):
         self.folder = isolated
         self.config: dict[str, Any] = {}
 
-    def run(self, source: str, *, config: dict[str, Any] | None = None, **options: Any) -> ScriptResult:
+    def run(self, source: str, **options: Any) -> ScriptResult:
         """One script in a runtime of its own, with the tool `probe`."""
 
         async def main() -> ScriptResult:
@@ -223,10 +223,9 @@ class EngineContract(Contract):
         self.config = {"tools": {"file_operations": {"allowed_paths": [str(self.folder / "allowed")]}}}
         secret = self.folder / "secret.txt"
         secret.write_text("the secret", encoding="utf-8")
-        config = {"tools": {"file_operations": {"denied_paths": [str(secret)]}}}
         for source in self.snippets.escapes:
             try:
-                result = self.run(source.replace("@secret@", str(secret)), config=config)
+                result = self.run(source.replace("@secret@", str(secret)))
             except ScriptError:
                 result = None
             assert result is None or "the secret" not in json.dumps(result.value), source

@@ -193,3 +193,12 @@ async def test_two_runtimes_know_nothing_of_each_other(make_runtime: Any) -> Non
     assert (await one.run_agent("same", "?")).text == "1"
     assert (await two.run_agent("same", "?")).text == "2"
     assert await two.state.get("global:x") is None
+
+
+async def test_a_configured_key_never_goes_to_an_address_that_a_caller_chose(make_runtime: Any) -> None:
+    desk = await make_runtime({"providers": {"openai": {"api_key": "sk-configured-key", "base_url": "http://one/v1"}}})
+    settings = desk.providers.settings
+    assert settings("openai").api_key == "sk-configured-key"
+    assert settings("openai", base_url="http://one/v1").api_key == "sk-configured-key"
+    assert settings("openai", base_url="http://two/v1").api_key is None
+    assert settings("openai", base_url="http://two/v1", api_key="own").api_key == "own"
