@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,31 @@ def parameter_options(command: Any) -> Any:
     return single(whole(command))
 
 
-def parameters(pairs: Sequence[str], whole: str | None) -> dict[str, Any]:
+def parameters(pairs: Sequence[str], whole: str | None, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The parameters as one mapping; single ones win over the JSON object.
+
+    Args:
+        schema: the JSON schema of whom they are for; what is a string there stays one, though it may read as JSON.
 
     Raises:
         UsageError: a pair without `=`, or something that is not a JSON object.
     """
     made = _object(_text(whole)) if whole is not None else {}
-    return made | dict(_pair(pair) for pair in pairs)
+    texts = _strings(schema or {})
+    return made | dict(_pair(pair, texts) for pair in pairs)
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _strings(schema: Mapping[str, Any]) -> set[str]:
+    """The properties that can be nothing but strings."""
+    found = set()
+    for name, spec in schema.get("properties", {}).items():
+        types = {option.get("type") for option in spec.get("anyOf", (spec,))}
+        if types <= {"string", "null"} and "string" in types:
+            found.add(name)
+    return found
+
+
+def _pair(text: str, texts: set[str]) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UsageError(
@@ -40,6 +54,8 @@ def _pair(text: str) -> tuple[str, Any]:
             field="param",
             hint=f'Write e.g. --param {_example(key)}; or all of them as JSON: --params \'{{"key": "value"}}\'',
         )
+    if key.strip() in texts:
+        return key.strip(), value
     try:
         return key.strip(), json.loads(value)
     except ValueError:

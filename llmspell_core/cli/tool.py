@@ -153,7 +153,7 @@ def invoke(shell: Shell, name: str, pairs: tuple[str, ...], params: str | None, 
       llmspell tool invoke json-processor --params @request.json
       echo '{"operation": "generate"}' | llmspell tool invoke uuid-generator --params -
     """
-    given = parameters(pairs, params)
+    given = parameters(pairs, params, _schema(shell, name))
     started = time.perf_counter()
     try:
         output = shell.run(_invoke(shell, name, given))
@@ -175,6 +175,13 @@ tool.add_command(invoke, "invoke")
 def exec_(ctx: click.Context, /, **given: Any) -> Any:
     """The same as invoke (llmspell tool exec NAME)."""
     return ctx.invoke(invoke, **given)
+
+
+def _schema(shell: Shell, name: str) -> dict[str, Any] | None:
+    """What the catalog knows of the tool's parameters; an unknown tool is reported when it is run."""
+    catalog = shell.catalog()
+    component = catalog.find("tools", name)
+    return catalog.schema(component) if component is not None else None
 
 
 async def _invoke(shell: Shell, name: str, given: dict[str, Any]) -> AgentOutput:

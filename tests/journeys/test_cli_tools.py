@@ -88,3 +88,10 @@ def test_test_runs_the_tools_own_example(invoke_cli: Cli) -> None:
     data = json.loads(invoke_cli("tool", "test", "calculator", "--output", "json").assert_success().stdout)
     assert data["success"] is True
     assert invoke_cli("tool", "test", "no-such-tool").exit_code == 1
+
+
+def test_a_string_parameter_stays_a_string_though_it_reads_as_json(invoke_cli: Cli) -> None:
+    done = invoke_cli("tool", "invoke", "calculator", "--param", "input=1", "--output", "json").assert_success()
+    assert json.loads(done.stdout)["result"]["result"]["result"] == 1
+    done = invoke_cli("tool", "invoke", "text-manipulator", "--param", "operation=uppercase", "--param", "input=true")
+    assert '"result": "TRUE"' in done.assert_success().stdout
