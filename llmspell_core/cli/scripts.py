@@ -36,6 +36,19 @@ class ScriptCommand(click.Command):
         return super().parse_args(ctx, given)
 
 
+class Seconds(click.FloatRange):
+    """A positive number; `nan` compares with nothing and would never end."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        made = super().convert(value, param, ctx)
+        if made != made:
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return made
+
+
 def _set_trace(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     options = ctx.ensure_object(Shell).options
     if value == TREE:
@@ -55,9 +68,7 @@ def script_options(command: Any) -> Any:
     )
     engine = click.option("--engine", metavar="NAME", help="lua, javascript, ...; by default told by the file's name.")
     stream = click.option("--stream", is_flag=True, help="Print as it comes, which is the default.")
-    timeout = click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Deadline."
-    )
+    timeout = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Deadline.")
     return engine(stream(timeout(trace(command))))
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from llmspell_core import ExecutionContext, HookResult, NotFoundError, Runtime, Tool, ToolError, ValidationError
 from llmspell_core.errors import CancelledByHookError, SecurityError, TimeoutError
-from llmspell_core.testing import call, say
+from llmspell_core.testing import ScriptedProvider, call, say
 from llmspell_core.tool import SecurityLevel
 
 
@@ -158,6 +158,7 @@ async def test_what_is_wrong_with_a_model_is_said_when_it_is_built(make_runtime:
 async def test_without_provider_and_key_the_embedded_model_is_used_and_said_once(
     runtime: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
+    runtime.registry.register("providers", "local", ScriptedProvider.serving(say("hi")), replace=True)
     for name in ("a", "b"):
         agent = runtime.agent_builder().name(name).build()
         assert (agent.config.provider, agent.config.model) == ("local", "smollm2")

@@ -87,3 +87,10 @@ def test_an_unknown_provider_lists_the_known_ones(invoke_cli: Cli) -> None:
     done = invoke_cli("provider", "test", "opnai")
     assert done.exit_code == 1
     assert "openai" in done.stderr
+
+
+def test_a_home_that_cannot_hold_models_is_explained(invoke_cli: Cli, model_file: Path) -> None:
+    done = invoke_cli("model", "pull", str(model_file), env={"LLMSPELL_HOME": "/dev/null/home"})
+    assert done.exit_code == 1
+    assert "cannot be written" in done.stderr
+    assert "LLMSPELL_HOME" in done.stderr

@@ -187,7 +187,11 @@ def storage_error(error: OSError, path: Path) -> LLMSpellError:
         return StorageError(
             f"the disk is full: {path.parent}", operation="write", hint="Free some space; the download continues."
         )
-    return StorageError(f"{path.parent} cannot be written: {error.strerror or error}", operation="write")
+    return StorageError(
+        f"{path.parent} cannot be written: {error.strerror or error}",
+        operation="write",
+        hint="Set LLMSPELL_HOME, or providers.local.model_directory, to a folder that you may write.",
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -216,8 +216,10 @@ class Pull:
 
     def _tidy(self) -> None:
         """Nothing half-made stays; a begun download does, and a folder that would be empty does not."""
+        if not self.folder.is_dir():
+            return
         (self.folder / ".unpacked.part").unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(f.suffix in {".part", ".gguf"} for f in self.folder.iterdir()):
+        if not any(f.suffix in {".part", ".gguf"} for f in self.folder.iterdir()):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
