@@ -20,9 +20,9 @@ __all__ = ["trace"]
 
 @click.group(cls=SuggestingGroup)
 def trace() -> None:
-    """Show the records of runs: what they called, for how long, with how many tokens.
+    """Show what recorded runs did.
 
-    Runs are recorded with `run --trace`, or all of them with tracing.enabled = true.
+    What they called, for how long, with how many tokens. Runs are recorded with `run --trace`, or all of them with tracing.enabled = true.
 
     \b
     Examples:
@@ -43,7 +43,12 @@ def journal() -> Journal:
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")
 @click.pass_obj
 def list_(shell: Shell, limit: int) -> int:
-    """List recorded runs, newest first."""
+    """List recorded runs, newest first.
+
+    \b
+    Example:
+      llmspell trace list --limit 5
+    """
     from llmspell_core.trace import tree_of
 
     records = journal()
@@ -80,7 +85,12 @@ def _cells(row: dict[str, object]) -> list[str]:
 @click.argument("run", default="last")
 @click.pass_obj
 def show(shell: Shell, run: str) -> int:
-    """Print the tree of a run: its id, the beginning of it, or last."""
+    """Print the tree of a run: its id, the beginning of it, or last.
+
+    \b
+    Example:
+      llmspell trace show last
+    """
     from llmspell_core.cli.run_tree import printed
     from llmspell_core.trace import tree_of
 

@@ -125,13 +125,13 @@ async def test_a_file_that_keeps_turning_into_a_link_never_gives_the_secret_away
         stop.set()
         thread.join()
     assert "secret" not in seen
-    assert seen <= {"", "harmless", "SecurityError", "NotFoundError", "ValidationError"}
+    assert seen <= {"", "harmless", "SecurityError", "NotFoundError", "ValidationError", "StorageError"}
 
 
 async def _outcome(files: Files, path: str) -> str:
     try:
         return await files.read_text(path)
-    except (SecurityError, NotFoundError, ValidationError) as error:
+    except (SecurityError, NotFoundError, StorageError, ValidationError) as error:
         return type(error).__name__
 
 
