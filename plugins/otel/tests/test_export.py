@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from llmspell_core.errors import ConfigurationError
 from llmspell_core.runtime import Runtime
+from llmspell_core.testing.engine import Probe
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 from llmspell_core.testing.scripted import call, say
 
@@ -34,7 +35,8 @@ async def exported(make_runtime: MakeRuntime, *replies: Any, fails: bool = False
     async with FakeServer(OK) as server:
         table = {"endpoint": f"{server.url}/v1/traces", "headers": {"x-team": "blue"}}
         runtime = await make_runtime({"otel": table}, replies=replies)
-        agent = runtime.agent_builder().name("helper").model("scripted/any").tool("calculator").build()
+        runtime.registry.register("tools", "probe", Probe())
+        agent = runtime.agent_builder().name("helper").model("scripted/any").tool("probe").build()
         try:
             await runtime.run_agent(agent, "a private question")
         except Exception:
@@ -47,9 +49,9 @@ async def exported(make_runtime: MakeRuntime, *replies: Any, fails: bool = False
 
 
 async def test_a_run_arrives_as_a_tree_with_the_genai_names(make_runtime: MakeRuntime) -> None:
-    spans = await exported(make_runtime, call("calculator", {"expression": "1+1"}), say("2"))
-    assert set(spans) == {"invoke_agent helper", "chat any", "execute_tool calculator"}
-    agent, model, tool = spans["invoke_agent helper"], spans["chat any"], spans["execute_tool calculator"]
+    spans = await exported(make_runtime, call("probe", {"text": "1"}), say("2"))
+    assert set(spans) == {"invoke_agent helper", "chat any", "execute_tool probe"}
+    agent, model, tool = spans["invoke_agent helper"], spans["chat any"], spans["execute_tool probe"]
     assert not agent.parent_span_id
     assert model.parent_span_id == tool.parent_span_id == agent.span_id
     assert model.trace_id == tool.trace_id == agent.trace_id
@@ -61,7 +63,7 @@ async def test_a_run_arrives_as_a_tree_with_the_genai_names(make_runtime: MakeRu
     assert about["gen_ai.usage.input_tokens"] == 3
     assert about["gen_ai.usage.output_tokens"] == 2
     assert attributes(agent)["gen_ai.agent.name"] == "helper"
-    assert attributes(tool)["gen_ai.tool.name"] == "calculator"
+    assert attributes(tool)["gen_ai.tool.name"] == "probe"
 
 
 async def test_failures_carry_their_type(make_runtime: MakeRuntime) -> None:
