@@ -27,7 +27,9 @@ def generate(kind: str, name: str, into: Path) -> list[Path]:
     _check(kind, name)
     target = into / f"llmspell-{kind}-{name}"
     if target.exists():
-        raise ValidationError(f"{target} exists already", field="name", hint="Choose another name, or remove the folder.")
+        raise ValidationError(
+            f"{target} exists already", field="name", hint="Choose another name, or remove the folder."
+        )
     marks = _marks(kind, name)
     written = []
     for source in sorted(p for p in (HERE / kind).rglob("*.txt") if p.is_file()):
@@ -45,7 +47,9 @@ def _check(kind: str, name: str) -> None:
         raise ValidationError(f"'{kind}' is not a kind of plugin", field="kind", hint=f"Use one of {', '.join(KINDS)}.")
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ValidationError(
-            f"'{name}' cannot be a plugin's name", field="name", hint="Use lower-case words joined by dashes, e.g. weather."
+            f"'{name}' cannot be a plugin's name",
+            field="name",
+            hint="Use lower-case words joined by dashes, e.g. weather.",
         )
 
 
