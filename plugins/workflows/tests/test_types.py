@@ -10,12 +10,15 @@ import pytest
 
 from llmspell_core import Runtime
 from llmspell_core.errors import LLMSpellError, ValidationError, WorkflowError
+from llmspell_core.testing.engine import Probe
 
 Cast = Callable[..., Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
 def cast(runtime: Runtime) -> Cast:
+    runtime.registry.register("tools", "probe", Probe())
+
     async def run(type_: str, table: Any, input: Any = None) -> dict[str, Any]:
         output = await runtime.run_workflow(runtime.workflows.make(type_, table), input)
         return dict(output.metadata.extra)
@@ -256,13 +259,13 @@ async def test_an_iteration_sees_the_one_before(cast: Cast) -> None:
 
 async def test_every_target_gets_the_input(cast: Cast) -> None:
     targets = [
-        "calculator",
-        {"name": "text", "tool": "text-manipulator", "input": {"input": "ab", "operation": "uppercase"}},
+        "probe",
+        {"name": "own", "tool": "probe", "input": {"text": "mine"}},
     ]
-    made = await cast("fan_out", {"targets": targets, "input": {"input": "6 * 7"}})
+    made = await cast("fan_out", {"targets": targets, "input": {"text": "given"}})
     assert made["output"] == [
-        {"target": "calculator", "success": True, "output": 42, "error": None},
-        {"target": "text", "success": True, "output": "AB", "error": None},
+        {"target": "probe", "success": True, "output": {"echo": "given"}, "error": None},
+        {"target": "own", "success": True, "output": {"echo": "mine"}, "error": None},
     ]
 
 
@@ -303,7 +306,7 @@ async def test_a_fan_out_keeps_to_its_limit_and_refuses_what_it_does_not_know(ca
     with pytest.raises(LLMSpellError, match="no agent, tool or workflow 'ghost'"):
         await cast("fan_out", {"targets": ["ghost"]})
     with pytest.raises(ValidationError, match="Unknown join"):
-        await cast("fan_out", {"targets": ["calculator"], "join": "most"})
+        await cast("fan_out", {"targets": ["probe"], "join": "most"})
 
 
 # -- map-reduce -------------------------------------------------------------------------------------------------------
