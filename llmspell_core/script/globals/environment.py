@@ -30,22 +30,44 @@ _PATTERNS = {
 
 
 def _module(scope: ScriptScope, name: str) -> dict[str, str]:
-    """{"name", "source"} of a module in the script's folder."""
+    """{"name", "source"} of a module in the script's folder or in `engines.<name>.module_paths`."""
     _check_profile(scope)
     path = name.replace(".", "/") if scope.language == "lua" and "/" not in name else name
     if not _MODULE_NAME.fullmatch(name) or ".." in name.split("/") or path.startswith("/"):
         raise ValidationError(f"'{name[:80]}' is not a module name", hint="Letters, digits, _, -, . and / are allowed.")
-    if scope.script_dir is None:
+    settings = _engine_settings(scope)
+    allowed = settings.get("allowed_modules") or ()
+    if allowed and name not in allowed:
+        raise SecurityError(
+            f"the module '{name}' may not be loaded",
+            violation_type="module_denied",
+            hint=f'Add "{name}" to engines.{scope.language}.allowed_modules.',
+        )
+    return _found(scope, name, path, [str(Path(p).expanduser()) for p in settings.get("module_paths") or ()])
+
+
+def _found(scope: ScriptScope, name: str, path: str, more: list[str]) -> dict[str, str]:
+    folders = [*([scope.script_dir] if scope.script_dir is not None else []), *more]
+    if not folders:
         raise NotFoundError(
             f"module '{name}' not found: this script is not a file, so it has no folder", what="module", name=name
         )
     patterns = _PATTERNS.get(scope.language, ("{}",))
-    for pattern in patterns:
-        found = _inside(scope.script_dir, pattern.format(path.removeprefix("./")))
-        if found is not None:
-            return {"name": str(found), "source": _source(found)}
+    for folder in folders:
+        for pattern in patterns:
+            found = _inside(folder, pattern.format(path.removeprefix("./")))
+            if found is not None:
+                return {"name": str(found), "source": _source(found)}
     tried = ", ".join(pattern.format(path) for pattern in patterns)
-    raise NotFoundError(f"module '{name}' not found in the script's folder (tried {tried})", what="module", name=name)
+    where = "the script's folder" if not more else "the script's folder or module_paths"
+    raise NotFoundError(f"module '{name}' not found in {where} (tried {tried})", what="module", name=name)
+
+
+def _engine_settings(scope: ScriptScope) -> dict[str, Any]:
+    """The table `engines.<language>`; empty where there is no configuration (an engine tested on its own)."""
+    config = getattr(scope.runtime, "config", None)
+    found = config.get(f"engines.{scope.language}") if config is not None else None
+    return found if isinstance(found, dict) else {}
 
 
 def _inside(folder: str, name: str) -> Path | None:
