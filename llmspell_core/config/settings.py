@@ -44,7 +44,6 @@ def _listed(value: Any) -> Any:
 Strings = Annotated[list[str], BeforeValidator(_listed)]
 Level = Literal["off", "error", "warn", "warning", "info", "debug", "trace"]
 ToolLevel = Literal["safe", "restricted", "privileged"]
-EngineLevel = Literal["safe", "privileged", "unrestricted"]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 
 
@@ -106,12 +105,9 @@ class Providers(Section):
 
 
 class Lua(Section):
-    stdlib: Literal["none", "basic", "standard", "all"]
     variant: str | None = None
     max_memory_bytes: PositiveInt | None = None
     timeout_ms: PositiveInt | None = None
-    enable_debug: bool
-    security_level: EngineLevel
     allowed_modules: Strings
     module_paths: Strings
 
@@ -119,9 +115,6 @@ class Lua(Section):
 class JavaScript(Section):
     max_heap_size_bytes: PositiveInt | None = None
     timeout_ms: PositiveInt | None = None
-    strict_mode: bool
-    enable_console: bool
-    security_level: EngineLevel
     allowed_modules: Strings
     module_paths: Strings
 
