@@ -32,6 +32,10 @@ LOOPS = {
     "lua": "for i = 1, {count} do Bench.echo('0123456789') end",
     "javascript": "for (let i = 0; i < {count}; i++) Bench.echo('0123456789')",
 }
+AWAITED = {
+    "lua": "for i = 1, {count} do Bench.echo_async('0123456789'):await() end",
+    "javascript": "for (let i = 0; i < {count}; i++) await Bench.echo('0123456789')",
+}
 # The nearest peer's `--version` took 42 times a bare Python on one machine; half of that is the budget.
 BARE_PYTHONS = 21
 
@@ -119,20 +123,29 @@ async def bare(cores: tuple[int, int] | None) -> float:
     return clock.us()
 
 
-async def called(language: str, cores: tuple[int, int] | None) -> float:
-    """`Bench.echo` in a loop, through declaration, validation, prelude and both codecs."""
+async def called(language: str, cores: tuple[int, int] | None, *, awaited: bool = False) -> float:
+    """`Bench.echo` in a loop, through declaration, validation, prelude and both codecs.
+
+    Args:
+        awaited: the handler is a coroutine, and the script awaits a task or a promise of it.
+    """
     clock = Clock()
+
+    async def later(_scope: Any, value: str) -> str:
+        return echo(_scope, value)
 
     def echo(_scope: Any, value: str) -> str:
         clock.tick()
         return value
 
-    declared = Global("Bench", functions=(Function("echo", echo, (Param("value", "string"),), "string"),))
+    handler: Callable[..., Any] = later if awaited else echo
+    function = Function("echo", handler, (Param("value", "string"),), "string", blocking=awaited, async_variant=awaited)
+    declared = Global("Bench", functions=(function,))
     engine = Registry(Catalog.load()).get("engines", language)
     with child_on(cores):
         session = await ScriptSession.open(engine, ScriptApi([declared]), None)
     try:
-        await session.run(LOOPS[language].format(count=WARM_UP + CALLS))
+        await session.run((AWAITED if awaited else LOOPS)[language].format(count=WARM_UP + CALLS))
     finally:
         await session.close()
     return clock.us()
@@ -168,7 +181,13 @@ def host_calls_on(
     for place, cores in places.items():
         works = {"bare": partial(timed, partial(bare, cores), loop)}
         works |= {language: partial(timed, partial(called, language, cores), loop) for language in LANGUAGES}
+        later = partial(called, awaited=True)
+        works |= {f"{each} awaited": partial(timed, partial(later, each, cores), loop) for each in LANGUAGES}
         usual = alternate(works, ROUNDS, median)
+        rows += [
+            Row(f"awaited call, {each}, {name}, {place}", "us", usual[f"{each} awaited"], usual[each], "host call")
+            for each in LANGUAGES
+        ]
         rows += [
             within(2, f"host call, {language}, {name}, {place}", "us", usual[language], usual["bare"], "bare echo")
             for language in LANGUAGES
