@@ -17,8 +17,8 @@ from statistics import median
 from typing import Any, cast
 
 from benchmarks.measure import Row, alternate, command, report, within
-from llmspell_core.catalog import Catalog
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.catalog import Catalog
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.script.api import ScriptApi
 from llmspell_core.script.declare import Function, Global, Param
 from llmspell_core.script.host import ScriptSession

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from llmspell_core.errors import ValidationError as ValidationError
     from llmspell_core.events import Event as Event
     from llmspell_core.events import EventBus as EventBus
-    from llmspell_core.hook_plugins import hookimpl as hookimpl
     from llmspell_core.hooks import HookContext as HookContext
     from llmspell_core.hooks import HookResult as HookResult
     from llmspell_core.hooks import Hooks as Hooks
+    from llmspell_core.hooks.plugins import hookimpl as hookimpl
     from llmspell_core.messages import AgentChunk as AgentChunk
     from llmspell_core.messages import AgentInput as AgentInput
     from llmspell_core.messages import AgentOutput as AgentOutput
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from llmspell_core.messages import ToolCall as ToolCall
     from llmspell_core.messages import ToolOutput as ToolOutput
     from llmspell_core.messages import Usage as Usage
+    from llmspell_core.plugins.registry import Registry as Registry
     from llmspell_core.provider import Completion as Completion
     from llmspell_core.provider import CompletionRequest as CompletionRequest
     from llmspell_core.provider import Health as Health
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from llmspell_core.provider import ProviderSettings as ProviderSettings
     from llmspell_core.provider import PullProgress as PullProgress
     from llmspell_core.provider import ToolDefinition as ToolDefinition
-    from llmspell_core.registry import Registry as Registry
     from llmspell_core.runtime import Runtime as Runtime
     from llmspell_core.state import MemoryState as MemoryState
     from llmspell_core.state import StateStore as StateStore
@@ -80,14 +80,14 @@ _HOMES = {
     "context": "ContextScope ExecutionContext",
     "errors": _ERRORS,
     "events": "Event EventBus",
-    "hook_plugins": "hookimpl",
+    "hooks.plugins": "hookimpl",
     "hooks": "HookContext HookResult Hooks",
     "messages": "AgentChunk AgentInput AgentOutput Media Message ToolCall ToolOutput Usage",
     "provider": (
         "Completion CompletionRequest Health LocalModel LocalProvider ModelSpec Provider ProviderCapabilities "
         "ProviderSettings PullProgress ToolDefinition"
     ),
-    "registry": "Registry",
+    "plugins.registry": "Registry",
     "runtime": "Runtime",
     "state": "MemoryState StateStore",
     "tool": "NoParameters SecurityLevel SecurityRequirements Tool ToolResult",

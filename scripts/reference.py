@@ -45,12 +45,9 @@ def _help_block(command: click.Command, context: click.Context) -> str:
 
 
 def hooks_page() -> str:
-    from llmspell_core import hookspecs
-    from llmspell_core.hooks import HOOK_POINTS, parse_point
+    from llmspell_core.hooks import HOOK_POINTS, parse_point, specs
 
-    specs = {
-        parse_point(n.removeprefix("llmspell_")): f for n, f in vars(hookspecs).items() if n.startswith("llmspell_")
-    }
+    specs = {parse_point(n.removeprefix("llmspell_")): f for n, f in vars(specs).items() if n.startswith("llmspell_")}
     rows = "\n".join(
         f"| `{point}` | `{specs[point].__name__}` | {inspect.getdoc(specs[point])} |" for point in HOOK_POINTS
     )

@@ -16,8 +16,8 @@ from llmspell_core.errors import ApprovalRequiredError, ComponentError, Validati
 from llmspell_core.messages import AgentInput, AgentOutput, ToolCall
 
 if TYPE_CHECKING:
-    from llmspell_core.agents import Agents
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.runtime.agents import Agents
 
 __all__ = ["resume_run"]
 

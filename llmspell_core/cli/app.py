@@ -45,7 +45,7 @@ Examples:
 
 def commands_of_plugins() -> Mapping[str, Entry]:
     """Commands from the entry-point group `llmspell.commands`; a broken one is left to `plugin list`."""
-    from llmspell_core.catalog import Catalog
+    from llmspell_core.plugins.catalog import Catalog
 
     found = Catalog.load().components("commands")
     return {c.name: Entry(c.value, c.description) for c in found if c.error is None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.errors import NotFoundError, PluginError
 
 if TYPE_CHECKING:
-    from llmspell_core.catalog import Catalog, Component
+    from llmspell_core.plugins.catalog import Catalog, Component
 
 __all__ = ["component_named", "record", "status"]
 
@@ -21,7 +21,7 @@ def component_named(catalog: Catalog, kind: str, name: str) -> Component:
     """
     found = catalog.find(kind, name)
     if found is None:
-        from llmspell_core.registry import Registry
+        from llmspell_core.plugins.registry import Registry
 
         raise Registry(catalog).not_found(kind, name) if kind != "plugin" else NotFoundError(f"'{name}' not found")
     if found.error is not None:

@@ -13,7 +13,7 @@ from llmspell_core.cli.tables import aligned
 from llmspell_core.errors import LLMSpellError
 
 if TYPE_CHECKING:
-    from llmspell_core.catalog import Catalog
+    from llmspell_core.plugins.catalog import Catalog
 
 __all__ = ["info"]
 
@@ -55,7 +55,7 @@ def _engines(catalog: Catalog) -> list[dict[str, Any]]:
         for e in catalog.components("engines")
     ]
     names = {engine["name"] for engine in found}
-    from llmspell_core.catalog import known_distribution
+    from llmspell_core.plugins.catalog import known_distribution
 
     absent = [name for name in ("lua", "javascript") if name not in names]
     return found + [

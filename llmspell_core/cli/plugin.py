@@ -14,7 +14,7 @@ from llmspell_core.cli.tables import aligned, boxed
 from llmspell_core.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from llmspell_core.catalog import Catalog, Component, Distribution
+    from llmspell_core.plugins.catalog import Catalog, Component, Distribution
 
 __all__ = ["plugin"]
 
@@ -56,7 +56,7 @@ def list_(shell: Shell, kind: str | None, problems: bool, refresh: bool) -> None
 
 
 def _check_kind(catalog: Catalog, kind: str | None) -> None:
-    from llmspell_core.catalog import KINDS
+    from llmspell_core.plugins.catalog import KINDS
 
     known = sorted({*KINDS, *catalog.kinds()})
     if kind is not None and kind not in known:
@@ -106,7 +106,7 @@ def info(shell: Shell, name: str) -> None:
 
 
 def _distributions(catalog: Catalog, name: str) -> list[Distribution]:
-    from llmspell_core.catalog import normalized
+    from llmspell_core.plugins.catalog import normalized
 
     every = {d.name: d for d in catalog.distributions()}
     if normalized(name) in every:

@@ -37,7 +37,7 @@ def _configured(shell: Shell) -> bool:
         return True
     if any(name.startswith("LLMSPELL_PLUGINS__") for name in environment):
         return True
-    return any(os.path.exists(path) for path in places())  # noqa: PTH110 - see llmspell_core.catalog
+    return any(os.path.exists(path) for path in places())  # noqa: PTH110 - see llmspell_core.plugins.catalog
 
 
 def places() -> list[str]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import asyncio
     import logging
 
-    from llmspell_core.catalog import Catalog
     from llmspell_core.config import Config
+    from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.runtime import Runtime
 
 __all__ = ["FORMATS", "LEVELS", "Options", "Shell"]
@@ -138,8 +138,8 @@ class Shell:
 
     def catalog(self, *, refresh: bool = False) -> Catalog:
         """What is installed, without the runtime."""
-        from llmspell_core.catalog import Catalog
         from llmspell_core.cli.plugin_settings import plugin_settings
+        from llmspell_core.plugins.catalog import Catalog
 
         settings = plugin_settings(self)
         return Catalog.load(refresh, block=settings.get("block") or (), prefer=settings.get("prefer") or ())

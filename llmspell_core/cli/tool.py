@@ -16,8 +16,8 @@ from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import aligned, bullets
 
 if TYPE_CHECKING:
-    from llmspell_core.catalog import Catalog, Component
     from llmspell_core.messages import AgentOutput
+    from llmspell_core.plugins.catalog import Catalog, Component
 
 __all__ = ["tool"]
 

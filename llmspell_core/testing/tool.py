@@ -24,7 +24,7 @@ import pytest
 
 from llmspell_core.config import load_config
 from llmspell_core.context import ExecutionContext
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime import Runtime
 from llmspell_core.testing.contract import Contract, Leftovers, cancelled_at
 from llmspell_core.testing.importing import effects_of_importing

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llmspell_core.catalog import Catalog, Component, catalog_file, known_distribution
+from llmspell_core.plugins.catalog import Catalog, Component, catalog_file, known_distribution
 
 Install = Callable[..., Path]
 
@@ -104,7 +104,7 @@ def test_the_second_load_reads_only_the_file(install: Install, monkeypatch: pyte
     def refuse(*_: object) -> None:
         pytest.fail("the metadata was read again")
 
-    monkeypatch.setattr("llmspell_core.discovery.build", refuse)
+    monkeypatch.setattr("llmspell_core.plugins.discovery.build", refuse)
     assert Catalog.load().find("tools", "weather") is not None
 
 
@@ -251,7 +251,7 @@ def test_near_names_are_offered(install: Install) -> None:
 def test_reading_the_catalog_imports_nothing_heavy(install: Install, site: Path) -> None:
     install("sunny-tools", good("weather"))
     code = (
-        "import sys; from llmspell_core.catalog import Catalog; Catalog.load().components('tools');"
+        "import sys; from llmspell_core.plugins.catalog import Catalog; Catalog.load().components('tools');"
         "print(sorted({'pydantic', 'importlib.metadata', 'pathlib', 'subprocess', 'stevedore', 'click'} & set(sys.modules)))"
     )
     run = [sys.executable, "-c", code]

@@ -9,7 +9,7 @@ from pathlib import Path
 import llmspell_core
 
 ROOT = Path(llmspell_core.__file__).parent.parent
-KNOWN = json.loads((ROOT / "llmspell_core" / "known.json").read_text("utf-8"))
+KNOWN = json.loads((ROOT / "llmspell_core" / "plugins" / "known.json").read_text("utf-8"))
 
 
 def declared() -> dict[str, dict[str, str]]:

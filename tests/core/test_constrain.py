@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from llmspell_core import constrain
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentChunk, Message, ToolCall, Usage
-from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, ToolDefinition
+from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, ToolDefinition, constrain
 
 ADD = ToolDefinition(
     "add",

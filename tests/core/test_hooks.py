@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from llmspell_core import hookspecs
 from llmspell_core.errors import CancelledByHookError, PluginError, ValidationError
-from llmspell_core.hook_plugins import hookimpl
 from llmspell_core.hooks import HOOK_POINTS, HookContext, HookResult, Hooks, parse_point
+from llmspell_core.hooks import specs as specs_module
+from llmspell_core.hooks.plugins import hookimpl
 
 POINT = "BeforeToolExecution"
 
@@ -20,7 +20,7 @@ def context(**data: object) -> HookContext:
 
 
 def test_every_point_has_one_documented_spec_and_every_spec_a_point() -> None:
-    specs = {n: f for n, f in vars(hookspecs).items() if n.startswith("llmspell_")}
+    specs = {n: f for n, f in vars(specs_module).items() if n.startswith("llmspell_")}
     assert len(HOOK_POINTS) == 43
     assert {parse_point(n.removeprefix("llmspell_")) for n in specs} == set(HOOK_POINTS)
     assert all(re.search(r"\w", f.__doc__ or "") for f in specs.values())
@@ -175,4 +175,4 @@ def test_a_plugin_whose_signature_does_not_fit_is_refused_at_the_door() -> None:
 
     with pytest.raises(PluginError, match="contxt") as caught:
         Hooks().load_plugin(Wrong(), "wrong")
-    assert "hookspecs" in str(caught.value.hint)
+    assert "hooks.specs" in str(caught.value.hint)

@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from llmspell_core import hookspecs
-from llmspell_core.hooks import HOOK_POINTS, parse_point
+from llmspell_core.hooks import HOOK_POINTS, parse_point, specs
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -37,9 +36,9 @@ def test_the_worker_needs_the_standard_library_only() -> None:
 
 
 def test_every_hook_point_is_documented() -> None:
-    names = [name for name in dir(hookspecs) if name.startswith("llmspell_")]
+    names = [name for name in dir(specs) if name.startswith("llmspell_")]
     assert {parse_point(name.removeprefix("llmspell_")) for name in names} >= set(HOOK_POINTS)
-    assert [name for name in names if not (getattr(hookspecs, name).__doc__ or "").strip()] == []
+    assert [name for name in names if not (getattr(specs, name).__doc__ or "").strip()] == []
 
 
 def test_the_requirement_files_are_current() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmspell_core.catalog import KINDS
+from llmspell_core.plugins.catalog import KINDS
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(

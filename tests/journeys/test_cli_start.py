@@ -172,7 +172,7 @@ def test_a_defect_of_ours_is_one_message_and_a_traceback_only_on_demand(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oh dear")
 
-    monkeypatch.setattr("llmspell_core.catalog.Catalog.components", broken)
+    monkeypatch.setattr("llmspell_core.plugins.catalog.Catalog.components", broken)
     assert main(["tool", "list"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("Error: ZeroDivisionError: oh dear\nHint: This looks like a defect")

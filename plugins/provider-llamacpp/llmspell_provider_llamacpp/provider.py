@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from llmspell_core import constrain
 from llmspell_core.errors import (
     ComponentError,
     ConfigurationError,
@@ -31,6 +30,7 @@ from llmspell_core.provider import (
     ProviderSettings,
     PullProgress,
     ToolDefinition,
+    constrain,
 )
 from llmspell_provider_llamacpp.backend import backend_version, choose_backend, default_threads
 from llmspell_provider_llamacpp.catalog import known_models, source_of

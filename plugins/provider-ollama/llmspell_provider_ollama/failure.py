@@ -6,7 +6,7 @@ import builtins
 from typing import Any
 
 from llmspell_core.errors import LLMSpellError, ModelNotFoundError, NetworkError, ValidationError
-from llmspell_core.failures import ServerFailures
+from llmspell_core.provider.failures import ServerFailures
 
 __all__ = ["Failures"]
 

@@ -11,7 +11,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from llmspell_core import constrain
 from llmspell_core.errors import ModelNotFoundError
 from llmspell_core.messages import AgentChunk, new_id
 from llmspell_core.provider import (
@@ -22,6 +21,7 @@ from llmspell_core.provider import (
     ProviderCapabilities,
     ProviderSettings,
     PullProgress,
+    constrain,
 )
 from llmspell_provider_ollama.failure import Failures
 from llmspell_provider_ollama.wire import (

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from llmspell_core import constrain
 from llmspell_core.errors import ConfigurationError, ValidationError
 from llmspell_core.messages import AgentChunk
 from llmspell_core.provider import (
@@ -19,6 +18,7 @@ from llmspell_core.provider import (
     ProviderCapabilities,
     ProviderSettings,
     ToolDefinition,
+    constrain,
 )
 from llmspell_provider_openai.failure import Failures
 from llmspell_provider_openai.presets import PRESETS, Dialect

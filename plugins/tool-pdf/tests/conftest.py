@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from llmspell_tool_pdf.pdf_processor import PdfProcessor
 
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime import Runtime
 
 

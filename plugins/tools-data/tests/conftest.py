@@ -10,7 +10,7 @@ import pytest
 from llmspell_tools_data.json_processor import JsonProcessor
 
 from llmspell_core.messages import AgentOutput
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime import Runtime
 
 

@@ -11,7 +11,7 @@ from llmspell_tools_filesystem.file_operations import FileOperations
 
 from llmspell_core.errors import NotFoundError, SecurityError, ValidationError
 from llmspell_core.messages import AgentOutput
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime import Runtime
 
 Invoke = Callable[..., Awaitable[AgentOutput]]

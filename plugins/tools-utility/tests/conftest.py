@@ -14,7 +14,7 @@ from llmspell_tools_utility.hash_calculator import HashCalculator
 from llmspell_tools_utility.text_manipulator import TextManipulator
 from llmspell_tools_utility.uuid_generator import UuidGenerator
 
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime import Runtime
 
 TOOLS = (Base64Encoder, Calculator, DatetimeHandler, HashCalculator, TextManipulator, UuidGenerator)

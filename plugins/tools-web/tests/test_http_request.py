@@ -17,7 +17,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from llmspell_core.errors import NetworkError, RateLimitError, SecurityError, ValidationError
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime import Runtime
 
 Invoke = Callable[..., Awaitable[dict[str, Any]]]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from llmspell_core.errors import ConfigurationError, SecurityError
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.policy import Files, Policy, PolicySettings
-from llmspell_core.registry import Registry
 from llmspell_core.runtime import Runtime
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from llmspell_core.catalog import Catalog
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.catalog import Catalog
+from llmspell_core.plugins.registry import Registry
 from llmspell_core.script.declare import Global, Param
 from llmspell_core.testing import say
 

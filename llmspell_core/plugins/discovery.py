@@ -1,6 +1,6 @@
 """Brings the catalog up to date: reads the metadata of what is installed, has what changed described.
 
-Only metadata is read here. Components are imported in a child process (`llmspell_core.describe`), so that a plugin that
+Only metadata is read here. Components are imported in a child process (`llmspell_core.plugins.describe`), so that a plugin that
 ends its process, crashes or hangs costs its own row and nothing else.
 """
 
@@ -19,7 +19,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any, Self
 
-from llmspell_core.catalog import (
+from llmspell_core.plugins.catalog import (
     FORMAT,
     GROUP_PREFIX,
     Component,
@@ -40,7 +40,7 @@ TIMEOUT = 20.0
 
 Key = tuple[str, str, str]
 """Distribution, kind, name."""
-CHILD = "import sys; sys.path[:] = sys.argv[1:]; from llmspell_core.describe import main; main()"
+CHILD = "import sys; sys.path[:] = sys.argv[1:]; from llmspell_core.plugins.describe import main; main()"
 
 
 def build(previous: dict[str, Any] | None, path: str, blocked: list[str]) -> dict[str, Any]:

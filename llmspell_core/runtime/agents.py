@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.plugins.registry import Registry
     from llmspell_core.provider import Provider
-    from llmspell_core.providers import Providers
-    from llmspell_core.registry import Registry
+    from llmspell_core.runtime.providers import Providers
     from llmspell_core.state import StateStore
     from llmspell_core.tool import Tool
 

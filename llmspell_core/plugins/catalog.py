@@ -4,7 +4,7 @@
 Every component that an installed distribution offers (entry-point groups `llmspell.*`) is one row: what it is called,
 what it says about itself, and, if it is broken, why. The rows live in a file in the user's cache directory. While the
 folders of `sys.path` and the components' source files are unchanged, reading that file is all that happens; otherwise
-`llmspell_core.discovery` reads the metadata again and describes what changed in a process of its own.
+`llmspell_core.plugins.discovery` reads the metadata again and describes what changed in a process of its own.
 
 This module is on the way of `llmspell --help`, so it imports nothing heavier than `json`.
 """
@@ -126,7 +126,7 @@ class Catalog:
         path = catalog_file()
         data = None if refresh else read_catalog(path)
         if data is None or not is_fresh(data, blocked):
-            from llmspell_core.discovery import build
+            from llmspell_core.plugins.discovery import build
 
             data = build(data, path, blocked)
         return cls(data, path.removesuffix(".json"), block=blocked, prefer=prefer)

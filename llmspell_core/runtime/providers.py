@@ -13,7 +13,7 @@ from llmspell_core.provider import ModelSpec, Provider, ProviderSettings
 
 if TYPE_CHECKING:
     from llmspell_core.config import Config
-    from llmspell_core.registry import Registry
+    from llmspell_core.plugins.registry import Registry
 
 __all__ = ["DEFAULT_MODEL", "Providers"]
 

@@ -1,9 +1,4 @@
-"""Hooks: functions that see an operation before and after it happens, and may change it.
-
-A hook is a callable that takes a `HookContext` and returns a `HookResult`, None (continue), or what a script may
-return: a word, or a table with `type`. Hooks of one point run in order of priority (lower first, then in order of
-registration). A point nobody listens to costs one look-up.
-"""
+"""The hooks of one runtime, and the chain that runs them."""
 
 from __future__ import annotations
 
@@ -11,260 +6,24 @@ import asyncio
 import inspect
 import itertools
 import logging
-import re
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import CancelledByHookError, LLMSpellError, ValidationError
-from llmspell_core.messages import new_id, plain
+from llmspell_core.errors import CancelledByHookError, ValidationError
+from llmspell_core.hooks.points import parse_point, parse_priority
+from llmspell_core.hooks.result import HookContext, HookOutcome, HookResult
+from llmspell_core.messages import new_id
 
 if TYPE_CHECKING:
     from llmspell_core.component import BaseAgent
     from llmspell_core.context import ExecutionContext
 
-__all__ = [
-    "HOOK_POINTS",
-    "PRIORITIES",
-    "HookContext",
-    "HookHandle",
-    "HookOutcome",
-    "HookResult",
-    "Hooks",
-    "parse_point",
-]
+__all__ = ["HookHandle", "Hooks"]
 
 log = logging.getLogger("llmspell.hooks")
 
-HOOK_POINTS: tuple[str, ...] = (
-    "BeforeAgentInit",
-    "AfterAgentInit",
-    "BeforeAgentExecution",
-    "AfterAgentExecution",
-    "AgentError",
-    "BeforeAgentShutdown",
-    "AfterAgentShutdown",
-    "BeforeToolDiscovery",
-    "AfterToolDiscovery",
-    "BeforeToolExecution",
-    "AfterToolExecution",
-    "ToolValidation",
-    "ToolError",
-    "BeforeWorkflowStart",
-    "WorkflowStageTransition",
-    "BeforeWorkflowStage",
-    "AfterWorkflowStage",
-    "WorkflowCheckpoint",
-    "WorkflowRollback",
-    "AfterWorkflowComplete",
-    "WorkflowError",
-    "BeforeStateRead",
-    "AfterStateRead",
-    "BeforeStateWrite",
-    "AfterStateWrite",
-    "StateConflict",
-    "StateMigration",
-    "SystemStartup",
-    "SystemShutdown",
-    "ConfigurationChange",
-    "ResourceLimitExceeded",
-    "SecurityViolation",
-    "SessionStart",
-    "SessionEnd",
-    "SessionCheckpoint",
-    "SessionRestore",
-    "SessionSave",
-    "BeforeEventEmit",
-    "AfterEventEmit",
-    "EventHandlerError",
-    "PerformanceThresholdExceeded",
-    "MemoryUsageHigh",
-    "CpuUsageHigh",
-)
-
-WORKFLOW_PHASES = frozenset(
-    (
-        "workflow_start",
-        "workflow_complete",
-        "workflow_step_boundary",
-        "workflow_state_change",
-        "workflow_shared_data",
-        "condition_evaluation",
-        "branch_selection",
-        "loop_iteration_start",
-        "loop_iteration_complete",
-        "loop_termination",
-        "parallel_fork",
-        "parallel_join",
-        "parallel_synchronization",
-    )
-)
-CUSTOM_PREFIXES = ("custom:", "kernel_", "artifact:", "agent_")
-PRIORITIES = {"highest": -(2**31), "high": -100, "normal": 0, "low": 100, "lowest": 2**31 - 1}
 DEFAULT_TIMEOUT = 5.0
-
-ResultKind = Literal["continue", "modified", "cancel", "redirect", "replace", "retry", "fork", "cache", "skipped"]
-_BY_SNAKE = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): name for name in HOOK_POINTS}
-
-
-def parse_point(name: str) -> str:
-    """The canonical name of a point: `BeforeToolExecution`, `before_tool_execution`, or a custom one.
-
-    Raises:
-        ValidationError: "Unknown hook point: x", with the nearest names.
-    """
-    if name in _BY_SNAKE.values() or name in WORKFLOW_PHASES:
-        return name
-    if name in _BY_SNAKE:
-        return _BY_SNAKE[name]
-    lowered = name[:7].lower() + name[7:]
-    if lowered.startswith(CUSTOM_PREFIXES) and not lowered.endswith(":"):
-        return lowered
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, HOOK_POINTS, n=3)
-    hint = f"Did you mean {', '.join(near)}?" if near else "Custom points are written 'custom:<name>'."
-    raise ValidationError(f"Unknown hook point: {name}", field="point", hint=hint)
-
-
-def parse_priority(value: str | float | None) -> int:
-    if value is None:
-        return 0
-    if isinstance(value, str):
-        if value not in PRIORITIES:
-            raise ValidationError(
-                f"'{value}' is not a priority",
-                field="priority",
-                hint=f"Use a number or one of {', '.join(PRIORITIES)}.",
-            )
-        return PRIORITIES[value]
-    return int(value)
-
-
-@dataclass(frozen=True, slots=True)
-class HookResult:
-    """What a hook wants to happen. Make one with the class methods below."""
-
-    kind: ResultKind = "continue"
-    data: Any = None
-    reason: str | None = None
-    target: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def proceed(cls) -> HookResult:
-        """Go on as if the hook were not there."""
-        return cls()
-
-    @classmethod
-    def modified(cls, data: Mapping[str, Any]) -> HookResult:
-        """Merge `data` into the operation's data: the input before, the result after."""
-        return cls("modified", data)
-
-    @classmethod
-    def cancel(cls, reason: str = "cancelled by a hook") -> HookResult:
-        """Do not run the operation (before) or discard its result (after); the caller gets an error."""
-        return cls("cancel", reason=reason)
-
-    @classmethod
-    def replace(cls, data: Any) -> HookResult:
-        """Do not run the operation: `data` is its result."""
-        return cls("replace", data)
-
-    @classmethod
-    def skipped(cls, reason: str = "") -> HookResult:
-        return cls("skipped", reason=reason)
-
-    @classmethod
-    def from_value(cls, value: Any) -> HookResult:
-        """Reads what a hook returned. A string other than `continue`, `skip`, `skipped` cancels with that reason."""
-        if value is None or value is True:
-            return _CONTINUE
-        if isinstance(value, HookResult):
-            return value
-        if isinstance(value, str):
-            return cls._from_word(value)
-        if isinstance(value, Mapping):
-            return cls._from_mapping(value)
-        log.warning("a hook returned %s, which means nothing; going on", type(value).__name__)
-        return _CONTINUE
-
-    @classmethod
-    def _from_word(cls, word: str) -> HookResult:
-        if word == "continue":
-            return _CONTINUE
-        return cls("skipped") if word in {"skip", "skipped"} else cls("cancel", reason=word)
-
-    @classmethod
-    def _from_mapping(cls, value: Mapping[str, Any]) -> HookResult:
-        kind = value.get("type", value.get("action", "continue"))
-        data = next((value[k] for k in ("data", "modified_data", "modifiedData") if k in value), None)
-        if kind not in ResultKind.__args__:  # type: ignore[attr-defined]
-            log.warning("a hook returned type '%s', which does not exist; going on", kind)
-            return _CONTINUE
-        rest = {k: v for k, v in value.items() if k not in {"type", "action", "data", "reason", "target"}}
-        return cls(kind, data, value.get("reason"), value.get("target"), rest)
-
-
-_CONTINUE = HookResult()
-
-
-@dataclass(slots=True)
-class HookContext:
-    """What a hook sees. `data` and `metadata` may be changed; everything is plain data and goes to JSON."""
-
-    point: str
-    component_name: str
-    component_type: str
-    data: dict[str, Any]
-    correlation_id: str = ""
-    metadata: dict[str, str] = field(default_factory=dict)
-    operation: dict[str, Any] | None = None
-    language: str = "python"
-    timestamp: float = field(default_factory=time.time)
-
-    def at(self, point: str, *, result: Any = None, error: LLMSpellError | None = None) -> HookContext:
-        """The same operation at a later point, with its result or its error."""
-        operation = None
-        data = dict(self.data)
-        if error is not None:
-            operation = {"error": error.message, "error_type": type(error).__name__}
-            data["error"] = error.message
-        elif result is not None:
-            data["result"] = result
-        return HookContext(
-            point, self.component_name, self.component_type, data, self.correlation_id, self.metadata, operation
-        )
-
-    def is_error(self) -> bool:
-        return self.operation is not None and "error" in self.operation
-
-    def error_message(self) -> str | None:
-        return self.operation["error"] if self.operation and "error" in self.operation else None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "point": self.point,
-            "hook_point": self.point,
-            "component_id": {"type": self.component_type, "name": self.component_name},
-            "correlation_id": self.correlation_id,
-            "language": self.language,
-            "metadata": dict(self.metadata),
-            "data": plain(self.data),
-            "operation": self.operation,
-            "timestamp": self.timestamp,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class HookOutcome:
-    """What the chain decided: `replaced` with `value`, or `modified` data in the context, or nothing."""
-
-    replaced: bool = False
-    modified: bool = False
-    value: Any = None
-
 
 _NOTHING = HookOutcome()
 _MODIFIED = HookOutcome(modified=True)
@@ -444,7 +203,7 @@ class Hooks:
             )
         except Exception as error:  # noqa: BLE001 - a broken hook must not break what it watches
             log.warning("hook %s at %s raised %s: %s; going on", handle.name, handle.point, type(error).__name__, error)
-        return _CONTINUE
+        return HookResult.proceed()
 
     def _warn_once(self, handle: HookHandle, kind: str) -> None:
         if (handle.id, kind) not in self._warned:
@@ -457,7 +216,7 @@ class Hooks:
         Raises:
             PluginError: an implementation's signature or name does not fit a spec.
         """
-        from llmspell_core.hook_plugins import implementations
+        from llmspell_core.hooks.plugins import implementations
 
         return [
             self.register(point, call, priority, name=f"{name}:{point}", tags=("plugin",))

@@ -1,8 +1,4 @@
-"""The contract of a model provider: one request in, one completion or a stream of chunks out.
-
-A provider plugin translates these records to its vendor's wire and back, and maps every foreign exception to the
-error tree. It keeps no conversation; agents do.
-"""
+"""The records that cross between an agent and a provider, and the contract itself."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ __all__ = [
     "INVALID_JSON",
     "Completion",
     "CompletionRequest",
+    "FinishReason",
     "Health",
     "LocalModel",
     "LocalProvider",

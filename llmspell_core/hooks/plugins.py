@@ -7,9 +7,8 @@ from typing import Any
 
 import pluggy
 
-from llmspell_core import hookspecs
 from llmspell_core.errors import PluginError
-from llmspell_core.hooks import PRIORITIES, HookContext
+from llmspell_core.hooks import PRIORITIES, HookContext, specs
 
 __all__ = ["hookimpl", "implementations"]
 
@@ -23,14 +22,14 @@ def implementations(plugin: object, name: str) -> Iterator[tuple[str, Callable[[
         PluginError: what pluggy found wrong, e.g. an argument that the spec does not have.
     """
     manager = pluggy.PluginManager("llmspell")
-    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(specs)
     try:
         manager.register(plugin, f"hooks:{name}")
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise PluginError(
             f"hook plugin '{name}' does not fit the hook specs: {str(error).splitlines()[-1].strip()}",
-            hint="Compare its functions with llmspell_core.hookspecs.",
+            hint="Compare its functions with llmspell_core.hooks.specs.",
             plugin=name,
         ) from error
     for caller in manager.get_hookcallers(plugin) or ():

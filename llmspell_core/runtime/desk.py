@@ -1,11 +1,4 @@
-"""The desk: one object that owns configuration, registry, hooks, events, state, policy, providers and agents.
-
-The command line, script globals, servers and Python callers all use the same few methods of it, so a permission, a
-limit or a hook that is handled here holds for everybody.
-
-    async with Runtime() as runtime:
-        print((await runtime.invoke_tool("calculator", {"expression": "2+2"})).text)
-"""
+"""The desk itself."""
 
 from __future__ import annotations
 
@@ -18,33 +11,33 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from llmspell_core.agents import Agents
 from llmspell_core.context import ContextScope, ExecutionContext, SharedMemory
 from llmspell_core.errors import ComponentError, TimeoutError
 from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.metrics import Metrics
-from llmspell_core.registry import Registry
+from llmspell_core.plugins.registry import Registry
+from llmspell_core.runtime.agents import Agents
 from llmspell_core.state import MemoryState, StateStore
 
 if TYPE_CHECKING:
     from llmspell_core.agent import AgentConfig
-    from llmspell_core.catalog import Catalog
     from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
+    from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.policy import Files, Http, Policy, Process
     from llmspell_core.provider import LocalProvider, Provider
-    from llmspell_core.providers import Providers
+    from llmspell_core.runtime.providers import Providers
+    from llmspell_core.runtime.scripts import Scripts
+    from llmspell_core.runtime.workflows import Workflows
     from llmspell_core.script.host import ScriptSession
     from llmspell_core.script.process import WorkerProcess
     from llmspell_core.script.result import ScriptResult
-    from llmspell_core.scripts import Scripts
     from llmspell_core.template import Template
     from llmspell_core.tool import Tool
     from llmspell_core.trace import Journal, Observer, Tracer
     from llmspell_core.workflow import Workflow
-    from llmspell_core.workflows import Workflows
 
 __all__ = ["Runtime"]
 
@@ -174,7 +167,7 @@ class Runtime(Agents):
                 log.warning("closing failed: %s: %s", type(error).__name__, error)
 
     def _installed(self) -> Catalog:
-        from llmspell_core.catalog import Catalog
+        from llmspell_core.plugins.catalog import Catalog
 
         return Catalog.load(
             prefer=self.config.get("plugins.prefer") or (), block=self.config.get("plugins.block") or ()
@@ -188,7 +181,7 @@ class Runtime(Agents):
         return Policy(settings, secrets=self.config.secrets())
 
     def _make_providers(self) -> Providers:
-        from llmspell_core.providers import Providers
+        from llmspell_core.runtime.providers import Providers
 
         return Providers(self.config, self.registry)
 
@@ -330,7 +323,7 @@ class Runtime(Agents):
     def workflows(self) -> Workflows:
         """Registered workflows, their types, and what running ones share."""
         if self._workflows is None:
-            from llmspell_core.workflows import Workflows
+            from llmspell_core.runtime.workflows import Workflows
 
             self._workflows = Workflows(self)
         return self._workflows
@@ -357,7 +350,7 @@ class Runtime(Agents):
     def scripts(self) -> Scripts:
         """Engines, globals and sessions."""
         if self._scripts is None:
-            from llmspell_core.scripts import Scripts
+            from llmspell_core.runtime.scripts import Scripts
 
             self._scripts = Scripts(self)
         return self._scripts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.errors import LLMSpellError, MissingDependencyError, NotFoundError, PluginError, ValidationError
 
 if TYPE_CHECKING:
-    from llmspell_core.catalog import Catalog, Component
+    from llmspell_core.plugins.catalog import Catalog, Component
 
 __all__ = ["Registry"]
 
@@ -105,7 +105,7 @@ class Registry:
         return NotFoundError(f"{_word(kind)} '{name}' not found", hint=hint, what=kind, name=str(name), near=near)
 
     def _install_hint(self, kind: str, name: str) -> str | None:
-        from llmspell_core.catalog import known_distribution
+        from llmspell_core.plugins.catalog import known_distribution
 
         distribution = known_distribution(kind, name)
         return f"It is not installed: pip install {distribution}" if distribution else None

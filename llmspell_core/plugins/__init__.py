@@ -1,0 +1,1 @@
+"""What is installed: found without importing it (`catalog`, `discovery`, `describe`), imported by name (`registry`)."""
