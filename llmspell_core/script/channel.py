@@ -53,7 +53,7 @@ class Channel:
 
     def send(self, text: str, *, then_reads: bool = False) -> None:
         """One frame, after everything printed before. `then_reads`: the next thing that happens is waiting for it."""
-        data = pack(text.encode(self.encoding))
+        data = pack(_valid(text.encode(self.encoding)))
         with self._lock:
             if self._output:
                 self._flush()
@@ -223,5 +223,11 @@ def _joined(batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _valid(data: bytes) -> bytes:
-    """Output may hold any bytes; frames must be UTF-8."""
-    return data if data.isascii() else data.decode("utf-8", "replace").encode()
+    """Output, and a VM's message that quotes half a character, may hold any bytes; frames must be UTF-8."""
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data

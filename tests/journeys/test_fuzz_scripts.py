@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llmspell_core.errors import LLMSpellError, ScriptError
@@ -77,6 +77,7 @@ async def error_of(run: Awaitable[Any]) -> LLMSpellError | None:
 
 @settings(FUZZ, max_examples=40)
 @given(source=st.text(max_size=60) | st.text("(){}[]=+-*/%#<>~,;:.'\"\\ \n01ae_", max_size=60))
+@example(source="'\\\u00c3'")  # Lua's message quotes half of the character
 async def test_any_text_is_a_cell_or_a_clean_error(session: Any, source: str) -> None:
     error = await error_of(session.run(source, name="cell", mode="cell"))
     assert error is None or (isinstance(error, ScriptError) and error.phase in {"syntax", "runtime", "memory"})
