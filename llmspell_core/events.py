@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import ConfigurationError, ValidationError
 from llmspell_core.messages import new_id, plain
 
 if TYPE_CHECKING:
@@ -221,7 +221,8 @@ class EventStats:
 class EventBus:
     """One per runtime, shared by every component and script."""
 
-    def __init__(self, *, queue_size: int = QUEUE_SIZE, hooks: Hooks | None = None) -> None:
+    def __init__(self, *, queue_size: int = QUEUE_SIZE, hooks: Hooks | None = None, enabled: bool = True) -> None:
+        self.enabled = enabled
         self.stats = EventStats()
         self._hooks = hooks
         self._queue_size = queue_size
@@ -256,7 +257,15 @@ class EventBus:
         return found
 
     def subscribe(self, pattern: str = "*", *, queue_size: int | None = None) -> Subscription:
-        """Events published from now on. Raises: ValidationError for an empty pattern."""
+        """Events published from now on.
+
+        Raises:
+            ValidationError: an empty pattern. ConfigurationError: events are switched off.
+        """
+        if not self.enabled:
+            raise ConfigurationError(
+                "events are switched off", setting="events.enabled", hint="Set events.enabled = true."
+            )
         subscription = Subscription(self, pattern, queue_size or self._queue_size)
         self._subscriptions[subscription.id] = subscription
         self._matching.clear()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
+
+from llmspell_core.errors import ResourceLimitError
 
 __all__ = ["MemoryState", "StateStore"]
 
@@ -40,27 +43,52 @@ class StateStore(ABC):
 
 
 class MemoryState(StateStore):
-    """Gone when the runtime ends. Values are copied on the way in and out, as a real store would do."""
+    """Gone when the runtime ends. Values are copied on the way in and out, as a real store would do.
+
+    Args:
+        max_bytes: for keys and values together, as JSON text. None is unlimited.
+    """
 
     name = "memory"
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int | None = None) -> None:
+        self._max_bytes = max_bytes
         self._values: dict[str, Any] = {}
+        self._sizes: dict[str, int] = {}
+        self._used = 0
 
     async def get(self, key: str) -> Any:
         self.reads += 1
         return copy.deepcopy(self._values.get(key))
 
     async def set(self, key: str, value: Any) -> None:
+        """Raises: ResourceLimitError when there is no room for it; what was there before stays."""
+        if self._max_bytes is not None:
+            self._make_room(key, value, self._max_bytes)
         self.writes += 1
         self._values[key] = copy.deepcopy(value)
 
+    def _make_room(self, key: str, value: Any, limit: int) -> None:
+        size = len(key) + len(json.dumps(value, default=str)) + ENTRY
+        used = self._used - self._sizes.get(key, 0) + size
+        if used > limit:
+            raise ResourceLimitError(
+                f"no room in the state for '{key[:80]}': {used:,} bytes would be kept, {limit:,} are allowed",
+                resource="state",
+                limit=limit,
+                used=used,
+                hint="Delete what is not needed any more, or raise runtime.state_persistence.max_state_size_bytes.",
+            )
+        self._sizes[key], self._used = size, used
+
     async def delete(self, key: str) -> bool:
         self.writes += 1
+        self._used -= self._sizes.pop(key, 0)
         return self._values.pop(key, _ABSENT) is not _ABSENT
 
     async def keys(self, prefix: str = "") -> list[str]:
         return sorted(key for key in self._values if key.startswith(prefix))
 
 
+ENTRY = 100  # bytes that an entry takes besides its texts: a million empty ones are not free
 _ABSENT = object()

@@ -15,6 +15,7 @@ from llmspell_core.errors import ConfigurationError, LLMSpellError
 
 if TYPE_CHECKING:
     from llmspell_core.config import Config
+    from llmspell_core.config.configuration import Row
     from llmspell_core.config.profile import Profile
 
 __all__ = ["config"]
@@ -52,8 +53,23 @@ def show(shell: Shell, section: str | None, named: str | None, layout: str | Non
     if layout:
         click.echo(dumps(tree) if layout == "json" else _toml(tree))
         return
-    data = {"path": _text(loaded.path), "settings": tree, "origins": {row.key: row.origin for row in rows}}
-    shell.emit(data, lambda: aligned([(f"{row.key} = {literal(row.value)}", f"# {row.origin}") for row in rows]))
+    idle = _without_effect(loaded, rows)
+    data = {
+        "path": _text(loaded.path),
+        "settings": tree,
+        "origins": {row.key: row.origin for row in rows},
+        "without_effect": idle,
+    }
+    shell.emit(data, lambda: aligned([_row(row, idle=row.key in idle) for row in rows]))
+
+
+def _row(row: Row, *, idle: bool) -> tuple[str, str]:
+    return f"{row.key} = {literal(row.value)}", f"# {row.origin}{'; no effect' if idle else ''}"
+
+
+def _without_effect(loaded: Config, rows: list[Row]) -> list[str]:
+    tables = loaded.without_effect()
+    return [row.key for row in rows if any(f"{row.key}.".startswith(f"{table}.") for table in tables)]
 
 
 def _tree(loaded: Config, section: str | None) -> dict[str, Any]:

@@ -15,11 +15,11 @@ import click
 
 from llmspell_core.cli.shell import Shell, dumps
 from llmspell_core.errors import LLMSpellError
+from llmspell_core.redaction import Redaction
 
 __all__ = ["guarded", "report"]
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
-SECRET = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 DEFECT = "This looks like a defect of llmspell; run it again with --trace debug to see where it happens."
 
 
@@ -89,23 +89,16 @@ def report(error: BaseException, shell: Shell, **more: Any) -> int:
     Args:
         more: further keys of the JSON document.
     """
+    clean = Redaction().clean  # the last fence: no error repeats a key of the environment, whoever wrote its message
     for line in describe(error):
-        print(without_secrets(line), file=sys.stderr)
+        print(clean(line), file=sys.stderr)
     if shell.level in {"debug", "trace"}:
         import traceback
 
-        traceback.print_exception(error)
+        print(clean("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     if shell.is_json:
-        print(without_secrets(dumps({"status": "error", **more, "error": as_data(error)})))
+        print(clean(dumps({"status": "error", **more, "error": as_data(error)})))
     return error.exit_code if isinstance(error, LLMSpellError) else FAILURE
-
-
-def without_secrets(text: str) -> str:
-    """The last fence: no error repeats a key that the environment holds, whoever wrote its message."""
-    for name, value in os.environ.items():
-        if name.endswith(SECRET) and len(value) >= 8:
-            text = text.replace(value, "********")
-    return text
 
 
 def as_data(error: BaseException) -> dict[str, Any]:

@@ -27,8 +27,6 @@ __all__ = ["FORMATS", "LEVELS", "Options", "Shell"]
 
 FORMATS = ("text", "json", "pretty")
 LEVELS = ("off", "error", "warn", "info", "debug", "trace")
-TRACE = 5
-"""A logging level below DEBUG."""
 T = TypeVar("T")
 
 
@@ -44,7 +42,7 @@ class Options:
     config: str | None = None
     profile: str | None = None
     output: str = field(default_factory=lambda: _choice("LLMSPELL_OUTPUT", FORMATS, "text"))
-    trace: str = field(default_factory=lambda: _choice("LLMSPELL_TRACE", LEVELS, "warn"))
+    trace: str = field(default_factory=lambda: _choice("LLMSPELL_TRACE", LEVELS, ""))
     tree: bool = False
     """Whether to show what a run did."""
     quiet: bool = False
@@ -66,14 +64,17 @@ class Shell:
         return self.options.output == "pretty"
 
     @property
-    def level(self) -> str:
-        """The log level; `LLMSPELL_LOG` replaces `--trace`."""
-        return _choice("LLMSPELL_LOG", LEVELS, "error" if self.options.quiet else self.options.trace)
+    def level(self) -> str | None:
+        """The log level that was asked for; `LLMSPELL_LOG` replaces `--trace`. None: the configuration decides."""
+        return _choice("LLMSPELL_LOG", LEVELS, "error" if self.options.quiet else self.options.trace) or None
 
     def begin(self) -> None:
         """Called once all options are known, before the command."""
-        if self.level not in {"warn", "error", "off"}:
-            self.start_logging()
+        if self.level not in {None, "warn", "error", "off"}:
+            from llmspell_core.cli.logs import start
+            from llmspell_core.redaction import Redaction
+
+            start(self.level, {}, Redaction())
 
     # -- printing -------------------------------------------------------------------------------------------------
 
@@ -131,9 +132,12 @@ class Shell:
         from llmspell_core.runtime import Runtime
 
         gc.enable()
-        log = self.start_logging()
         config = self.config()
+        log = self.start_logging(config)
         log.debug("configuration: %s", ", ".join(map(str, config.files)) or "no file, only defaults")
+        idle = len(config.without_effect()) if config.files else 0
+        if idle:
+            log.warning("%d setting%s without effect; see: llmspell config check", idle, "s" if idle > 1 else "")
         return Runtime(config)
 
     def catalog(self, *, refresh: bool = False) -> Catalog:
@@ -160,18 +164,12 @@ class Shell:
         made: Callable[[], asyncio.AbstractEventLoop] = new_event_loop
         return made
 
-    def start_logging(self) -> logging.Logger:
-        """The program's logger. Logs go to stderr; HTTP libraries are held at warnings unless everything was asked for."""
-        import logging
+    def start_logging(self, config: Config) -> logging.Logger:
+        """The program's logger, which writes where `[logging]` says."""
+        from llmspell_core.cli.logs import start
+        from llmspell_core.redaction import Redaction
 
-        logging.addLevelName(TRACE, "TRACE")
-        numbers = {"off": logging.ERROR, "warn": logging.WARNING, "trace": TRACE}
-        level = numbers.get(self.level) or logging.getLevelNamesMapping()[self.level.upper()]
-        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-        if self.level != "trace":
-            for name in ("httpx", "httpcore", "httpx2", "httpcore2", "openai", "asyncio", "urllib3"):
-                logging.getLogger(name).setLevel(logging.WARNING)
-        return logging.getLogger("llmspell")
+        return start(self.level, config.section("logging"), Redaction(config.secrets()))
 
 
 def _check_folder() -> None:

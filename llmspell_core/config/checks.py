@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from llmspell_core.config.absent import missing_part
 from llmspell_core.config.document import Keys
 from llmspell_core.config.secrecy import MASK, is_secret
 from llmspell_core.config.settings import OPAQUE, ProviderTable, Section, Settings
@@ -108,7 +109,7 @@ def unknown(settings: Settings) -> Iterator[Problem]:
 def _unknown_in(section: Section, path: Keys) -> Iterator[Problem]:
     known = list(type(section).model_fields)
     for key, value in (section.model_extra or {}).items():
-        near = get_close_matches(key, known, n=1, cutoff=0.85)
+        near = get_close_matches(key, known, n=1, cutoff=0.85) or missing_part((*path, key))
         if isinstance(value, ProviderTable) and not near:
             yield from _unknown_in(value, (*path, key))
         elif not section.open or near:
@@ -121,8 +122,9 @@ def _unknown_in(section: Section, path: Keys) -> Iterator[Problem]:
 
 def _unknown(keys: Keys, known: list[str]) -> Problem:
     near = get_close_matches(keys[-1], known, n=1, cutoff=0.6)
-    if keys == ("features",):
-        return Problem("warning", keys, "features: ignored; what is installed decides what is available")
+    absent = missing_part(keys)
+    if absent:
+        return Problem("warning", keys, f"{'.'.join(keys)}: no effect, because this version has {absent}")
     advice = f"did you mean {near[0]}?" if near else "nothing reads this setting"
     return Problem("warning", keys, f"{'.'.join(keys)}: {advice}")
 
@@ -137,7 +139,7 @@ def is_declared(keys: Keys) -> bool:
             if model is None:
                 return False
         else:
-            model = _inner(field.annotation)
+            model = inner_type(field.annotation)
     return True
 
 
@@ -155,7 +157,7 @@ def _extra_type(model: Any) -> Any:
     return {Providers: ProviderTable, Timeouts: float}.get(model)
 
 
-def _inner(annotation: Any) -> Any:
+def inner_type(annotation: Any) -> Any:
     """The type inside `X | None`."""
     if get_origin(annotation) in (Union, types.UnionType):
         return next(part for part in get_args(annotation) if part is not type(None))
@@ -168,7 +170,6 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _providers(settings)
     yield from _large(settings)
     yield from _access(settings)
-    yield from _events(settings)
 
 
 def _engine(settings: Settings) -> Iterator[Problem]:
@@ -239,16 +240,3 @@ def _access(settings: Settings) -> Iterator[Problem]:
             yield Problem("warning", keys, f"{'.'.join(keys)}: {path} belongs to the system")
         elif path != "*" and not Path(path).exists():
             yield Problem("warning", keys, f"{'.'.join(keys)}: {path} does not exist")
-
-
-def _events(settings: Settings) -> Iterator[Problem]:
-    filters = settings.events.filtering
-    for kind in ("types", "components"):
-        both = set(getattr(filters, f"include_{kind}")) & set(getattr(filters, f"exclude_{kind}"))
-        if both:
-            keys = ("events", "filtering", f"exclude_{kind}")
-            yield Problem(
-                "error", keys, f'{".".join(keys)}: "{min(both)}" is included and excluded', "Remove it from one list."
-            )
-    if (settings.events.export.webhook or "").startswith("http://"):
-        yield Problem("warning", ("events", "export", "webhook"), "events.export.webhook: http is not encrypted")

@@ -170,6 +170,13 @@ class Config:
         found = [self._placed(problem) for problem in found] + [Problem("warning", (), note) for note in self._notes]
         return sorted(found, key=lambda problem: problem.severity)
 
+    def without_effect(self) -> list[str]:
+        """The dotted keys of settings that nothing reads; a table stands for what is in it."""
+        from llmspell_core.config.checks import unknown
+
+        settings, _ = self._typed
+        return [".".join(problem.keys) for problem in unknown(settings)] if settings is not None else []
+
     @property
     def warnings(self) -> list[str]:
         return [problem.message for problem in self.problems() if problem.severity == "warning"]

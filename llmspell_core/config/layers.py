@@ -16,13 +16,9 @@ __all__ = ["Layer", "Leaf", "Merged", "leaves", "nested"]
 
 _SECURITY = ("allow_file_access", "allow_network_access", "allow_process_spawn", "max_tool_level", "require_fence", "max_memory_bytes",
              "max_execution_time_ms", "profile")  # fmt: skip
-_STATE = ("enabled", "backend_type", "migration_enabled", "backup_enabled", "schema_directory", "max_state_size_bytes")
-_SESSIONS = ("enabled", "max_sessions", "max_artifacts_per_session", "session_timeout_seconds", "storage_backend")
 _MOVED: dict[Keys, Keys] = {
     **{("security", key): ("runtime", "security", key) for key in _SECURITY},
-    **{("state", key): ("runtime", "state_persistence", key) for key in _STATE},
-    ("state", "storage_backend"): ("runtime", "state_persistence", "backend_type"),
-    **{("sessions", key): ("runtime", "sessions", key) for key in _SESSIONS},
+    ("state", "max_state_size_bytes"): ("runtime", "state_persistence", "max_state_size_bytes"),
 }
 _PROVIDER_KEYS = {"api_base": "base_url", "model": "default_model", "timeout": "timeout_seconds"}
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["MASK", "is_secret", "masked"]
+from llmspell_core.redaction import MASK
 
-MASK = "********"
+__all__ = ["MASK", "is_secret", "masked"]
 
 _SECRET = re.compile(
     r"(^|_)(((api|access|private|secret|hmac|signing|encryption|auth|service)_?)key|token|password|passwd|passphrase|secret"

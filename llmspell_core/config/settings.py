@@ -24,12 +24,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 __all__ = ["OPAQUE", "Section", "Settings"]
 
 OPAQUE = {
-    "app", "applications", "daemon", "kernel", "memory", "metadata", "models", "monitoring", "orchestration", "otel",
-    "parameters",
-    "profile", "profiles", "protocols", "service", "sessions", "signals", "state", "storage", "templates", "tenancy",
-    "workflows",
+    "app", "applications", "metadata", "monitoring", "orchestration", "otel", "parameters", "profile", "profiles",
+    "templates", "workflows",
 }  # fmt: skip
-"""Top-level sections that are kept as they are."""
+"""Top-level sections that are kept as they are: scripts read them with `Config.get`, plugins read their own."""
 
 
 def _listed(value: Any) -> Any:
@@ -136,47 +134,15 @@ class RuntimeSecurity(Section):
     max_execution_time_ms: PositiveInt | None = None
 
 
-class Backup(Section):
-    backup_dir: str = "./backups"
-    compression_enabled: bool = True
-    compression_type: Literal["zstd", "none", "gzip", "lz4"] = "zstd"
-    compression_level: Annotated[int, Field(ge=1, le=9)] = 3
-    incremental_enabled: bool = True
-    max_backups: PositiveInt = 10
-    max_backup_age: PositiveInt = 2592000
-
-
 class StatePersistence(Section):
-    enabled: bool
-    backend_type: str
-    migration_enabled: bool
-    backup_on_migration: bool
-    backup_enabled: bool
-    schema_directory: str | None = None
-    max_state_size_bytes: PositiveInt | None = None
-    backup: Backup | None = None
-
-
-class Sessions(Section):
-    enabled: bool
-    max_sessions: PositiveInt
-    max_artifacts_per_session: PositiveInt
-    artifact_compression_threshold: PositiveInt
-    session_timeout_seconds: PositiveInt
-    storage_backend: str
-    auto_save_interval: PositiveInt | None = None
+    max_state_size_bytes: PositiveInt
 
 
 class RuntimeTable(Section):
     max_concurrent_scripts: PositiveInt
     script_timeout_seconds: PositiveInt
-    enable_streaming: bool
-    strict_validation: bool
-    hot_reload: bool
     security: RuntimeSecurity
     state_persistence: StatePersistence
-    sessions: Sessions
-    memory: dict[str, Any] | None = None
 
 
 class DomainLimit(Section):
@@ -185,23 +151,16 @@ class DomainLimit(Section):
 
 
 class Sandbox(Section):
-    enabled: bool
-    mode: str
     allowed_paths: Strings | None = None
     denied_paths: Strings | None = None
     allowed_domains: Strings | None = None
     allowed_env_vars: Strings
-    allow_stdlib: Strings | None = None
     rate_limit: DomainLimit | None = None
-    working_directory: str | None = None
 
 
 class Security(Section):
     sandbox: Sandbox
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    authentication: dict[str, Any] | None = None
-    rate_limiting: dict[str, Any] | None = None
-    audit: dict[str, Any] | None = None
 
 
 class FileOperations(Section):
@@ -209,10 +168,8 @@ class FileOperations(Section):
     allowed_paths: Strings
     max_file_size: PositiveInt
     atomic_writes: bool
-    max_depth: PositiveInt
     allowed_extensions: Strings
     blocked_extensions: Strings
-    validate_file_types: bool
     read_only_paths: Strings | None = None
     max_dir_entries: PositiveInt | None = None
 
@@ -230,8 +187,6 @@ class HttpRequest(Section):
 
 
 class Network(Section):
-    timeout_seconds: PositiveFloat
-    max_retries: NonNegativeInt
     verify_ssl: bool
 
 
@@ -244,9 +199,7 @@ class System(Section):
 
 
 class ToolSecurity(Section):
-    default_level: ToolLevel
     require_approval: bool
-    sandbox_tools: bool
 
 
 class Approval(Section):
@@ -262,7 +215,6 @@ class Timeouts(Section):
 class Tools(Section):
     open: ClassVar[bool] = True
     enabled: bool
-    rate_limit_per_minute: PositiveInt | None = None
     file_operations: FileOperations
     http_request: HttpRequest
     network: Network
@@ -275,36 +227,12 @@ class Tools(Section):
 
 class Hooks(Section):
     enabled: bool
-    rate_limit_per_minute: PositiveInt
     timeout_ms: PositiveInt
-    circuit_breaker_threshold: PositiveFloat
-    builtin: dict[str, bool] | None = None
-
-
-class EventFilter(Section):
-    include_types: Strings
-    include_components: Strings
-    exclude_types: Strings
-    exclude_components: Strings
-
-
-class EventExport(Section):
-    stdout: bool
-    pretty_json: bool
-    file: str | None = None
-    webhook: Annotated[str, Field(pattern=r"^https?://")] | None = None
 
 
 class Events(Section):
     enabled: bool
     buffer_size: PositiveInt
-    emit_timing_events: bool
-    emit_state_events: bool
-    emit_debug_events: bool
-    max_events_per_second: PositiveInt | None = None
-    filtering: EventFilter
-    export: EventExport
-    correlation: dict[str, Any] | None = None
 
 
 class Logging(Section):
@@ -318,10 +246,6 @@ class Logging(Section):
     console_enabled: bool
     console_level: Level
     console_color: bool
-    rotation: dict[str, Any] | None = None
-    syslog_enabled: bool | None = None
-    syslog_facility: str | None = None
-    syslog_tag: str | None = None
 
 
 class Tracing(Section):
@@ -329,56 +253,15 @@ class Tracing(Section):
     keep: PositiveInt
 
 
-class DebugOutput(Section):
-    stdout: bool
-    colored: bool
-    format: Literal["text", "json"]
-    file: str | dict[str, Any] | None = None
-    buffer: dict[str, Any] | None = None
+class ModuleFilters(Section):
+    enabled: Strings
+    disabled: Strings
 
 
 class Debug(Section):
-    open: ClassVar[bool] = True
     enabled: bool
     level: Level
-    output: DebugOutput
-
-
-class VectorStorage(Section):
-    dimensions: PositiveInt
-    backend: str
-    max_memory_mb: PositiveInt
-    persistence_path: str | None = None
-    hnsw: dict[str, Any] | None = None
-
-
-class Embedding(Section):
-    default_provider: str
-    cache_enabled: bool
-    cache_size: PositiveInt
-    cache_ttl_seconds: PositiveInt
-    batch_size: PositiveInt
-    timeout_seconds: PositiveFloat
-    max_retries: NonNegativeInt
-
-
-class Chunking(Section):
-    strategy: Literal["sliding_window", "semantic", "sentence"]
-    chunk_size: PositiveInt
-    overlap: NonNegativeInt
-    max_chunk_size: PositiveInt
-    min_chunk_size: PositiveInt
-
-
-class Rag(Section):
-    enabled: bool
-    multi_tenant: bool
-    vector_storage: VectorStorage
-    embedding: Embedding
-    chunking: Chunking
-    cache: dict[str, Any] | None = None
-    sessions: dict[str, Any] | None = None
-    multi_tenant_settings: dict[str, Any] | None = None
+    module_filters: ModuleFilters
 
 
 class Plugins(Section):
@@ -403,7 +286,6 @@ class Settings(BaseSettings):
     logging: Logging
     tracing: Tracing
     debug: Debug
-    rag: Rag
     prompts: dict[str, Any]
     plugins: Plugins
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["policy_settings", "provider_settings", "script_limits"]
 
 _POLICY = {
-    "allow_file_access": "runtime.security.allow_file_access",
+    "allow_tools": "tools.enabled",
     "allow_network_access": "runtime.security.allow_network_access",
     "max_tool_level": "runtime.security.max_tool_level",
     "tool_levels": "tools.permissions",
@@ -50,6 +50,9 @@ def policy_settings(config: Config) -> dict[str, Any]:
     values = {field: config.get(key, secrets=True) for field, key in _POLICY.items()}
     system, sandbox = config.section("tools.system"), config.section("security.sandbox")
     values["profile"] = _base_profile(config)
+    values["allow_file_access"] = bool(
+        config.get("runtime.security.allow_file_access") and config.get("tools.file_operations.enabled")
+    )
     values["allowed_paths"] = sandbox.get("allowed_paths") or _allowed_paths(config)
     values["allowed_hosts"] = sandbox.get("allowed_domains") or config.get("tools.http_request.allowed_hosts")
     values["allow_process_spawn"] = bool(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import CancelledByHookError, ValidationError
+from llmspell_core.errors import CancelledByHookError, ConfigurationError, ValidationError
 from llmspell_core.hooks.points import parse_point, parse_priority
 from llmspell_core.hooks.result import HookContext, HookOutcome, HookResult
 from llmspell_core.messages import new_id
@@ -65,7 +65,8 @@ class HookHandle:
 class Hooks:
     """The hooks of one runtime, and the chain that runs them."""
 
-    def __init__(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(self, *, timeout: float = DEFAULT_TIMEOUT, enabled: bool = True) -> None:
+        self.enabled = enabled
         self.active: dict[str, tuple[HookHandle, ...]] = {}
         self.timeout = timeout
         self.executions = 0
@@ -93,7 +94,12 @@ class Hooks:
 
         Raises:
             ValidationError: unknown point or priority, or a name that is taken at this point.
+            ConfigurationError: hooks are switched off.
         """
+        if not self.enabled:
+            raise ConfigurationError(
+                "hooks are switched off", setting="hooks.enabled", hint="Set hooks.enabled = true."
+            )
         point = parse_point(point)
         id_ = new_id("hook")
         handle = HookHandle(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ from llmspell_core.errors import LLMSpellError, SecurityError
 from llmspell_core.policy.host import HostRules, Resolver
 from llmspell_core.policy.path import PathRules
 from llmspell_core.policy.settings import PolicySettings
+from llmspell_core.redaction import Redaction
 
 if TYPE_CHECKING:
     from llmspell_core.context import Desk, ExecutionContext
@@ -26,9 +26,7 @@ __all__ = ["Policy"]
 log = logging.getLogger("llmspell.policy")
 
 LEVELS = ("safe", "restricted", "privileged")
-SECRET_NAME = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _reporting: ContextVar[bool] = ContextVar("reporting", default=False)
-SHORTEST_SECRET = 8  # masking shorter values would blacken ordinary text
 
 
 class LevelledTool(Protocol):
@@ -62,7 +60,7 @@ class Policy:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.paths = PathRules(self.settings)
         self.hosts = HostRules(self.settings, resolver)
-        self._secrets = {value for value in secrets if len(value) >= SHORTEST_SECRET}
+        self._redaction = Redaction(secrets, self.environ)
         self._desk: Desk | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: set[asyncio.Task[None]] = set()
@@ -91,16 +89,23 @@ class Policy:
             await asyncio.gather(*self._reports)
 
     def check_tool(self, tool: LevelledTool) -> None:
-        """Raises: SecurityError when the tool's level is above what the policy grants."""
+        """Raises: SecurityError when tools are switched off, or its level is above what the policy grants."""
         needed = self.settings.tool_levels.get(tool.name, str(tool.security_level))
         granted = self.settings.max_tool_level
-        if LEVELS.index(needed) <= LEVELS.index(granted):
+        if not self.settings.allow_tools:
+            denial = SecurityError(
+                f"tool '{tool.name}' may not run: tools are switched off",
+                violation_type="tools_disabled",
+                hint="Set tools.enabled = true.",
+            )
+        elif LEVELS.index(needed) > LEVELS.index(granted):
+            denial = SecurityError(
+                f"tool '{tool.name}' is {needed}; the security profile '{self.settings.profile}' allows {granted} tools",
+                violation_type="tool_level_denied",
+                hint=f'Set runtime.security.max_tool_level = "{needed}", or allow this one: [tools.permissions] {tool.name} = "{granted}".',
+            )
+        else:
             return
-        denial = SecurityError(
-            f"tool '{tool.name}' is {needed}; the security profile '{self.settings.profile}' allows {granted} tools",
-            violation_type="tool_level_denied",
-            hint=f'Set runtime.security.max_tool_level = "{needed}", or allow this one: [tools.permissions] {tool.name} = "{granted}".',
-        )
         self.report_soon(denial)
         raise denial
 
@@ -123,15 +128,11 @@ class Policy:
 
     def add_secret(self, value: str) -> None:
         """Mask this value from now on."""
-        if len(value) >= SHORTEST_SECRET:
-            self._secrets.add(value)
+        self._redaction.add(value)
 
     def redact(self, text: str) -> str:
-        """`text` with every known secret, and every value of a variable named like one, replaced by ***."""
-        named = {v for k, v in self.environ.items() if len(v) >= SHORTEST_SECRET and SECRET_NAME.search(k)}
-        for secret in sorted(self._secrets | named, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        """`text` with every known secret, and every value of a variable named like one, replaced."""
+        return self._redaction.clean(text)
 
     async def report(self, error: SecurityError, context: ExecutionContext | None = None) -> None:
         """Log a denial, publish `security.violation`, and run the SecurityViolation hooks. Never raises for a hook."""

@@ -57,7 +57,7 @@ class PolicySettings:
 
     Args:
         profile: the name shown in messages.
-        allow_file_access, allow_network_access, allow_process_spawn: the main switches.
+        allow_tools, allow_file_access, allow_network_access, allow_process_spawn: the main switches.
         max_tool_level: safe, restricted or privileged; tools above it do not run.
         tool_levels: tool name -> the level it counts as here, instead of its own.
         working_directory: what relative paths start from; None is the process's.
@@ -83,6 +83,7 @@ class PolicySettings:
     """
 
     profile: str = "medium"
+    allow_tools: bool = True
     allow_file_access: bool = True
     allow_network_access: bool = True
     allow_process_spawn: bool = False

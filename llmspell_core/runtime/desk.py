@@ -90,9 +90,16 @@ class Runtime(Agents):
         self._opened = True
         self.config = _load_config(self._given_config, self.cwd)
         self.registry = self._registry if self._registry is not None else Registry(self._installed())
-        self.hooks = Hooks(timeout=float(self.config.get("hooks.timeout_ms") or 5000) / 1000)
-        self.events = EventBus(queue_size=int(self.config.get("events.buffer_size") or 10_000), hooks=self.hooks)
-        self.state: StateStore = MemoryState()
+        get = self.config.get
+        self.hooks = Hooks(
+            timeout=float(get("hooks.timeout_ms") or 5000) / 1000, enabled=bool(get("hooks.enabled", True))
+        )
+        self.events = EventBus(
+            queue_size=int(get("events.buffer_size") or 10_000),
+            hooks=self.hooks,
+            enabled=bool(get("events.enabled", True)),
+        )
+        self.state: StateStore = MemoryState(int(get("runtime.state_persistence.max_state_size_bytes") or 10_000_000))
         self.metrics = Metrics(self._counted())
         self.policy = self._make_policy()
         self.providers = self._make_providers()
@@ -102,7 +109,7 @@ class Runtime(Agents):
     async def start(self) -> None:
         """Attach to the running event loop and let hook plugins in; `async with` does it after `open`."""
         self.policy.attach(self)
-        for name in self.registry.names("hooks"):
+        for name in self.registry.names("hooks") if self.hooks.enabled else ():
             self.hooks.load_plugin(self.registry.get("hooks", name), name)
         if self.tracer is None:
             self._start_tracing()

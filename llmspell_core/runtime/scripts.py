@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scripts"]
 
+_running: ContextVar[bool] = ContextVar("llmspell_script_runs", default=False)
 Sink = Callable[[str, str], None]
 Stdin = Callable[[], str | Awaitable[str | None] | None]
 
@@ -33,6 +36,7 @@ class Scripts:
         self._runtime = runtime
         self._api: ScriptApi | None = None
         self._sessions: set[ScriptSession] = set()
+        self._places = asyncio.Semaphore(int(runtime.config.get("runtime.max_concurrent_scripts") or 10))
         self.broken_globals: dict[str, LLMSpellError] = {}
 
     def engine(self, name: str | None = None, *, path: Path | None = None, source: str | bytes = "") -> ScriptEngine:
@@ -162,7 +166,8 @@ class Scripts:
             raise ValidationError("run_script needs a path or a source", field="source")
         chosen = self.engine(engine, path=file, source=text)
         name = name or (str(path) if path is not None else f"<{chosen.name}>")
-        async with self._surroundings(text, context) as (scripts, own), self._traced(name, chosen):
+        surroundings = self._surroundings(text, context)
+        async with self._place(), surroundings as (scripts, own), self._traced(name, chosen):
             session = await scripts.open(chosen, context=own, timeout=timeout, output=output, worker=worker)
             session.scope.stdin = stdin
             try:
@@ -170,6 +175,19 @@ class Scripts:
                 return await session.run(text, name=name, args=args, directory=folder)
             finally:
                 await scripts.close_session(session)
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of `runtime.max_concurrent_scripts`. What a script itself brings about needs no place: it could wait forever."""
+        if _running.get():
+            yield
+            return
+        async with self._places:
+            token = _running.set(True)
+            try:
+                yield
+            finally:
+                _running.reset(token)
 
     @contextlib.asynccontextmanager
     async def _traced(self, name: str, engine: ScriptEngine) -> AsyncIterator[None]:

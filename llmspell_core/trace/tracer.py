@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -13,13 +12,12 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from llmspell_core.provider import Completion, CompletionRequest
+from llmspell_core.redaction import Redaction
 from llmspell_core.trace.span import Kind, Span
 
 __all__ = ["Observer", "Tracer"]
 
 log = logging.getLogger("llmspell.trace")
-MASK = "********"
-SECRET_VARIABLE = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 Ask = Callable[[CompletionRequest], Awaitable[Completion]]
 
@@ -48,8 +46,7 @@ class Tracer:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._observers: tuple[Observer, ...] = ()
-        environment = (value for name, value in os.environ.items() if name.endswith(SECRET_VARIABLE))
-        self._secrets = sorted({s for s in (*secrets, *environment) if len(s) >= 8}, key=len, reverse=True)
+        self._clean = Redaction(secrets).clean
 
     def add(self, observer: Observer) -> None:
         self._observers = (*self._observers, observer)
@@ -95,11 +92,6 @@ class Tracer:
                 return completion
 
         return traced
-
-    def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
 
     def _tell(self, what: str, span: Span) -> None:
         for observer in self._observers:

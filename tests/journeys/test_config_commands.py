@@ -61,9 +61,20 @@ def test_show_says_where_each_value_comes_from(llmspell: Llmspell, monkeypatch: 
     assert "# profile:security/high" in llmspell("--security-profile", "high", "config", "show", "runtime").out
 
 
+def test_a_setting_without_effect_is_never_shown_as_if_it_had_one(llmspell: Llmspell) -> None:
+    Path("llmspell.toml").write_text("[rag]\nenabled = true\n[hooks]\nenabled = true\n", encoding="utf-8")
+    rows = {row.split(" = ")[0]: row for row in llmspell("config", "show").out.splitlines()}
+    assert rows["rag.enabled"].endswith("llmspell.toml:2; no effect")
+    assert not rows["hooks.enabled"].endswith("no effect")
+    assert not [key for key in rows if key.startswith("rag.") and key != "rag.enabled"]
+    assert llmspell("config", "show", "--output", "json").data["without_effect"] == ["rag.enabled"]
+    assert "rag: no effect, because this version has no retrieval" in llmspell("config", "check").out
+    assert "1 setting without effect; see: llmspell config check" in llmspell("exec", "print(1)").err
+
+
 def test_show_of_one_section_is_plain_data_on_request(llmspell: Llmspell) -> None:
     shown = llmspell("config", "show", "tools.network", "--output", "json").data
-    assert shown["settings"] == {"tools": {"network": {"timeout_seconds": 30, "max_retries": 3, "verify_ssl": True}}}
+    assert shown["settings"] == {"tools": {"network": {"verify_ssl": True}}}
     assert shown["origins"]["tools.network.verify_ssl"] == "default"
     assert tomllib.loads(llmspell("config", "show", "tools", "--format", "toml").out)["tools"]["enabled"] is True
     assert llmspell("config", "show", "--section", "hooks", "--format", "json").data["hooks"]["enabled"] is True

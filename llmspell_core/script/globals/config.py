@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KEPT = 10
 log = logging.getLogger("llmspell.script")
 
-KEY = Param("path", "string", doc="A dotted path, e.g. `rag.enabled`.")
+KEY = Param("path", "string", doc="A dotted path, e.g. `hooks.timeout_ms`.")
 PATH = Param("path", "string", required=False, doc="A dotted path, e.g. `tools.timeouts.default`.")
 NAME = Param("name", "string")
 
@@ -90,7 +90,9 @@ async def _change(scope: ScriptScope, what: str, config: Config) -> None:
 async def set_value(scope: ScriptScope, path: str, value: Any) -> None:
     parts = path.split(".")
     if not all(parts):
-        raise ValidationError(f"'{path}' is not the path of a setting", field="path", hint="Write e.g. 'rag.enabled'.")
+        raise ValidationError(
+            f"'{path}' is not the path of a setting", field="path", hint="Write e.g. 'hooks.timeout_ms'."
+        )
     tree: Any = value
     for part in reversed(parts):
         tree = {part: tree}

@@ -1,9 +1,12 @@
 // The part of Debug that is the VM's: levels are checked before anything crosses, values are formatted where they live.
 const rank = { __proto__: null, off: 0, error: 1, warn: 2, info: 3, debug: 4, trace: 5 };
-let threshold = rank.info, enabled = true;
-const { log: send, setLevel, setEnabled, memoryStats } = G;
+let threshold, enabled;
+const { log: send, setLevel, setEnabled, getLevel, isEnabled, memoryStats } = G;
+// What the configuration begins with is asked for once, when something is logged.
 const wanted = (level) => {
   const own = typeof level === "string" ? rank[level.toLowerCase()] : undefined;
+  threshold ??= rank[getLevel().toLowerCase()];
+  enabled ??= isEnabled();
   return enabled && own > 0 && own <= threshold;
 };
 

@@ -7,11 +7,14 @@ local mathtype, floor, tonumber = math.type, math.floor, tonumber
 -- Logging -------------------------------------------------------------------------------------------------------------
 
 local rank = { off = 0, error = 1, warn = 2, info = 3, debug = 4, trace = 5 }
-local threshold, enabled = rank.info, true
-local send, set_level, set_enabled = G.log, G.setLevel, G.setEnabled
+local threshold, enabled
+local send, set_level, set_enabled, get_level, is_enabled = G.log, G.setLevel, G.setEnabled, G.getLevel, G.isEnabled
 
+-- What the configuration begins with is asked for once, when something is logged.
 local function wanted(level)
   local own = type(level) == "string" and rank[lower(level)]
+  if threshold == nil then threshold = rank[lower(get_level())] end
+  if enabled == nil then enabled = is_enabled() end
   return enabled and own and own > 0 and own <= threshold
 end
 
@@ -21,7 +24,7 @@ end
 
 for _, level in ipairs({ "trace", "debug", "info", "warn", "error" }) do
   G[level] = function(message, module)
-    if enabled and rank[level] <= threshold then send(level, tostring(message), module) end
+    if wanted(level) then send(level, tostring(message), module) end
   end
 end
 

@@ -52,6 +52,10 @@ _MATCHERS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
+def _rule(pattern: str, enabled: bool) -> Rule:
+    return Rule(pattern, "wildcard" if any(c in pattern for c in "*?[") else "hierarchical", enabled)
+
+
 @dataclass(slots=True)
 class Timer:
     """One stopwatch; times in milliseconds."""
@@ -69,13 +73,16 @@ class Timer:
 
 
 class Desk:
-    """What `Debug` keeps for one script."""
+    """What `Debug` keeps for one script; it begins as the table `[debug]` says."""
 
-    def __init__(self) -> None:
-        self.level = "info"
-        self.enabled = True
+    def __init__(self, settings: dict[str, Any]) -> None:
+        level = str(settings.get("level") or "info")
+        self.level = "warn" if level == "warning" else level
+        self.enabled = bool(settings.get("enabled", True))
         self.default_enabled = True
-        self.rules: list[Rule] = []
+        modules = settings.get("module_filters") or {}
+        self.rules = [_rule(pattern, True) for pattern in modules.get("enabled") or ()]
+        self.rules += [_rule(pattern, False) for pattern in modules.get("disabled") or ()]
         self.captured: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self.timers: dict[str, Timer] = {}
 
@@ -91,7 +98,9 @@ class Desk:
 
 
 def _desk(scope: ScriptScope) -> Desk:
-    desk: Desk = scope.data.setdefault("Debug", Desk())
+    desk: Desk | None = scope.data.get("Debug")
+    if desk is None:
+        desk = scope.data["Debug"] = Desk(scope.runtime.config.section("debug"))
     return desk
 
 
@@ -124,8 +133,7 @@ def _set_default(scope: ScriptScope, enabled: bool) -> None:
 
 
 def _add_filter(scope: ScriptScope, pattern: str, enabled: bool) -> None:
-    kind = "wildcard" if any(c in pattern for c in "*?[") else "hierarchical"
-    _desk(scope).rules.append(Rule(pattern, kind, enabled))
+    _desk(scope).rules.append(_rule(pattern, enabled))
 
 
 def _add_advanced(scope: ScriptScope, pattern: str, kind: str, enabled: bool) -> bool:

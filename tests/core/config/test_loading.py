@@ -217,11 +217,12 @@ def test_a_tilde_becomes_the_home_folder(tmp_path: Path) -> None:
 
 
 def test_tables_merge_and_a_provider_table_replaces_the_whole(tmp_path: Path) -> None:
-    text = '[providers.openai]\ndefault_model = "mine"\n[tools.network]\nmax_retries = 1\n'
+    text = '[providers.openai]\ndefault_model = "mine"\n[tools.network]\nverify_ssl = false\n'
     config = load(tmp_path, text, profile="features/llm", path="llmspell.toml")
     assert config.section("providers.openai") == {"default_model": "mine"}
     assert config.get("providers.default_provider") == "openai"
-    assert config.section("tools.network") == {"timeout_seconds": 30, "max_retries": 1, "verify_ssl": True}
+    assert config.section("tools.network") == {"verify_ssl": False}
+    assert config.get("tools.http_request.max_redirects") == 5
 
 
 @pytest.mark.parametrize(
@@ -232,8 +233,7 @@ def test_tables_merge_and_a_provider_table_replaces_the_whole(tmp_path: Path) ->
         ('[providers.providers.x]\napi_base = "http://x"\n', "providers.x.base_url", "http://x"),
         ("[providers.x]\ntimeout = 5\n", "providers.x.timeout_seconds", 5.0),
         ("[providers.x.defaults]\ntemperature = 1\n", "providers.x.temperature", 1.0),
-        ('[state]\nstorage_backend = "sqlite"\n', "runtime.state_persistence.backend_type", "sqlite"),
-        ("[sessions]\nmax_sessions = 3\n", "runtime.sessions.max_sessions", 3),
+        ("[state]\nmax_state_size_bytes = 9\n", "runtime.state_persistence.max_state_size_bytes", 9),
     ],
 )
 def test_other_spellings_mean_the_same(tmp_path: Path, text: str, key: str, value: Any) -> None:

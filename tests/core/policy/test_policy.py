@@ -81,12 +81,12 @@ def test_secrets_are_masked_wherever_they_stand() -> None:
     policy = Policy(secrets=["sk-configured"], environ={"GROQ_API_KEY": "gsk-12345678", "EDITOR": "vim-editor"})
     policy.add_secret("added-later")
     text = policy.redact("sk-configured gsk-12345678 added-later vim-editor")
-    assert text == "*** *** *** vim-editor"
+    assert text == "******** ******** ******** vim-editor"
 
 
 def test_a_secret_that_is_part_of_another_leaves_no_rest() -> None:
     policy = Policy(secrets=["password", "password-and-more"], environ={})
-    assert policy.redact("password-and-more") == "***"
+    assert policy.redact("password-and-more") == "********"
 
 
 async def test_a_denial_is_published_and_seen_by_hooks(tmp_path: Path) -> None:
