@@ -18,10 +18,17 @@ function K.keep(fn)
   return id
 end
 
+-- The last line of a callback's traceback: a callback that ends in `return f()` leaves no other.
+local function defined_at(fn)
+  local info = getinfo(fn, "S")
+  return "\n\t" .. info.short_src .. ":" .. info.linedefined .. ": in a callback"
+end
+
 function K.dispatch(id, args, count)
   local fn = callbacks[id]
   if not fn then return false, "there is no callback " .. tostring(id), "" end
   local ok, value, trace = K.protected(fn, unpack(args, 1, count))
+  if not ok then trace = trace .. defined_at(fn) end
   return ok, value, trace -- always three: a function may return nothing
 end
 

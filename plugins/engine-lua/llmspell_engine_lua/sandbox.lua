@@ -62,17 +62,16 @@ local function short_name(name)
   return getinfo(load("", "@" .. name), "S").short_src
 end
 
+-- `return f()` at the end of a chunk replaces the chunk by f, and nobody could say any more in which line f was called.
+-- In the scope of a variable that has to be closed Lua makes no such tail call.
+local ONLY_CALLS = "local __chunk <close> = nil "
+if not load(ONLY_CALLS, "=", "t") then ONLY_CALLS = "" end
+
 function K.compile(source, name, environment)
-  if sub(source, 1, 1) == "#" then source = "--" .. source end
-  local chunk, problem = load(source, "@" .. name, "t", environment or env)
-  if not chunk then
-    host.remember(name, source)
-    K.chunks[short_name(name)] = name
-    return nil, problem
-  end
+  local text = sub(source, 1, 1) == "#" and "--" .. source or source
   host.remember(name, source)
-  K.chunks[getinfo(chunk, "S").short_src] = name
-  return chunk
+  K.chunks[short_name(name)] = name
+  return load(ONLY_CALLS .. text, "@" .. name, "t", environment or env)
 end
 
 if profile ~= "high" then
@@ -174,6 +173,7 @@ end
 
 -- Interrupts (interactive sessions only: the hook costs) --------------------------------------------------------------
 
+K.arm = function() sethook() end
 if K.interactive then
   local interval = 10000
   local function hook()
@@ -196,8 +196,30 @@ if K.interactive then
   end
   function env.pcall(...) return rethrow(pcall(...)) end
   function env.xpcall(...) return rethrow(xpcall(...)) end
-else
-  K.arm = function() end
+end
+
+-- Recursion without an end --------------------------------------------------------------------------------------------
+-- Lua's own limit, a million slots, may need more memory than a script has, and running out of memory leaves neither line
+-- nor traceback. Before the stack grows Lua looks whether there is garbage; an object that is garbage in every cycle then
+-- looks how deep the calls are. That costs nothing as long as nothing is collected.
+
+if K.max_depth and ONLY_CALLS ~= "" then
+  local meta = {}
+  local function tidy()
+    K.arm()
+    collectgarbage()
+  end
+  local function overflow()
+    -- The collector now takes so much memory for normal and would come too late the next time.
+    sethook(tidy, "", 1000)
+    error("stack overflow", 2)
+  end
+  function meta.__gc()
+    -- A finalizer cannot raise into the code that it interrupts; a hook that runs next can.
+    if getinfo(K.max_depth, "l") then sethook(overflow, "", 1) end
+    real_setmetatable({}, meta)
+  end
+  real_setmetatable({}, meta)
 end
 
 -- Errors ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ Rules that keep it safe (each was learnt the hard way):
 from __future__ import annotations
 
 import binascii
+import sys
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
@@ -22,13 +23,16 @@ from llmspell_engine_lua.values import BadValue, Values, dump
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmspell_core.script.wire import load
-from llmspell_core.script.worker import Host
+    from llmspell_core.script.worker import Host
 
 __all__ = ["LuaVM"]
 
 CHUNKS = ("sandbox", "prelude", "async", "files", "session")
 HIGH_MEMORY = 32 * 1024 * 1024
+MAX_DEPTH = 60_000
+"""Nested calls that are never too many. It is looked at each time the stack has grown to four times its size."""
+BYTES_PER_CALL = 800
+"""With little memory fewer calls are allowed: so many bytes for each, so that the check comes before the memory is used up."""
 
 _library: Any = None
 _sources: dict[str, str] = {}
@@ -66,6 +70,7 @@ class LuaVM:
                 "host": self._runtime.table_from(self._host_functions()),
                 "profile": boot["profile"],
                 "interactive": bool(boot["interactive"]),
+                "max_depth": min(MAX_DEPTH, (_memory(boot) or sys.maxsize) // BYTES_PER_CALL),
             }
         )
         self._k["vm"] = self._runtime.table_from({"json_encode": self._json_encode, "json_decode": self._json_decode})
@@ -77,9 +82,7 @@ class LuaVM:
 
     def _new_runtime(self, boot: dict[str, Any]) -> Any:
         options: dict[str, Any] = {}
-        memory = boot["memory"]
-        if boot["profile"] == "high":
-            memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
+        memory = _memory(boot)
         if memory and "jit" not in _library.__name__:
             options["max_memory"] = memory
         return _library.LuaRuntime(
@@ -155,9 +158,12 @@ class LuaVM:
         if trace is not None and "not enough memory" in message:
             phase = "memory"
         file, line = self._position(message, trace or "")
-        return VMError(
+        error = VMError(
             phase, message, file=file, line=line, source_line=self._line_of(file, line), traceback=trace or None
         )
+        if message.endswith("stack overflow"):
+            error.error["hint"] = "Look for a function that calls itself without an end."
+        return error
 
     def _position(self, message: str, trace: str) -> tuple[str | None, int | None]:
         """Where the message says it happened; else the innermost line of the script in the traceback."""
@@ -286,6 +292,12 @@ class LuaVM:
             return True, self._values.decode(text)
         except (ValueError, RecursionError) as error:
             return False, f"JSON parse error: {error}"
+
+
+def _memory(boot: dict[str, Any]) -> int | None:
+    """Bytes that the VM may use."""
+    given: int | None = boot["memory"]
+    return min(given or HIGH_MEMORY, HIGH_MEMORY) if boot["profile"] == "high" else given
 
 
 Parameter = tuple[str, "Callable[[str], bool] | None"]
