@@ -58,9 +58,21 @@ class Providers:
         return self._resolve_one(chain[0] if chain else None, provider)
 
     def _resolve_one(self, model: str | None, provider: str | None) -> ModelSpec:
-        spec = self._complete(ModelSpec.parse(model) if model else None, provider)
-        if spec.provider not in self.configured() and not self._registry.has("providers", str(spec.provider)):
+        spec = self._complete(self._parse(model) if model else None, provider)
+        if not self._is_known(spec.provider):
             raise self._unknown(str(spec.provider))
+        return spec
+
+    def _is_known(self, provider: str | None) -> bool:
+        return provider in self.configured() or self._registry.has("providers", str(provider))
+
+    def _parse(self, text: str) -> ModelSpec:
+        """Models may have slashes in their names, and tables too: the longest known provider in front is meant."""
+        spec = ModelSpec.parse(text)
+        parts = str(spec.provider or "").split("/")
+        for length in range(len(parts), 0, -1):
+            if self._is_known(name := "/".join(parts[:length])):
+                return ModelSpec("/".join([*parts[length:], spec.model]), name, spec.backend)
         return spec
 
     def _complete(self, spec: ModelSpec | None, provider: str | None) -> ModelSpec:

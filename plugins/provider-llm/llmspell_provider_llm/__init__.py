@@ -1,0 +1,1 @@
+"""Model plugins of the `llm` ecosystem as a provider for llmspell."""
