@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from llmspell_core.errors import ResourceLimitError, ToolError
+from llmspell_core.errors import ResourceLimitError, ScriptError, ToolError
 
 
 @pytest.mark.parametrize(
     ("source", "line", "message"),
     [
         ("let a = 1;\nlet b = ;\n", 2, "SyntaxError"),
-        ("let a = 1;\nif (a) {\n", 3, "SyntaxError"),
+        ("let a = 1;\nif (a) {\n", 2, "SyntaxError"),
         ("let a = 1;\nlet a = 2;", 2, "SyntaxError"),
         ("const s = `\n\n`;\nundefinedThing()", 4, "undefinedThing"),
         ("function f() {\n  null.x\n}\n\nf()", 2, "TypeError"),
@@ -37,6 +37,43 @@ async def test_an_error_names_its_line(js: Any, source: str, line: int, message:
     assert (error.source_line or "") == (source.split("\n")[line - 1]).strip() or error.source_line == source.split(
         "\n"
     )[line - 1]
+
+
+MISTAKES = [
+    ("print(1", 1, "unexpected end of input"),
+    ("const x = [1,\n2\n\n", 2, "unexpected end of input"),
+    ("function f() {\n  f()\n", 2, "unexpected end of input"),
+    ("if (1) {\n  f()\n} else {\n// }\n", 4, "unexpected end of input"),
+    ("print(1)\n}", 2, "Unexpected token '}'"),
+    ("print(1)\n}\nprint(2)\n{}", 2, "Unexpected token '}'"),
+    ("print(1)\n// }\nif (", 3, "unexpected end of input"),
+    ("const s = `\n}", 1, "unexpected end of"),
+]
+
+
+@pytest.mark.parametrize(("source", "line", "message"), MISTAKES)
+async def test_a_mistake_in_the_syntax_is_one_of_the_script_not_of_what_is_around_it(
+    js: Any, source: str, line: int, message: str
+) -> None:
+    error = await js.error(source)
+    assert (error.phase, error.line) == ("syntax", line)
+    assert message in error.message
+    assert error.source_line == source.split("\n")[line - 1]
+
+
+async def test_a_mistake_in_a_module_names_the_module(js: Any) -> None:
+    (js.folder / "unclosed.js").write_text("const a = 1;\nexports.f = () => {\n", encoding="utf-8")
+    error = await js.error("\nrequire('./unclosed')")
+    assert (Path(error.file).name, error.line) == ("unclosed.js", 2)
+    assert "unexpected end of input" in error.message
+    assert "script.js:2" in error.traceback
+
+
+async def test_a_mistake_in_a_cell_is_placed_in_that_cell(cell: Any) -> None:
+    await cell("1")
+    with pytest.raises(ScriptError) as caught:
+        await cell("const a = 1;\n\nlet b = ;\n")
+    assert (caught.value.line, caught.value.source_line) == (3, "let b = ;")
 
 
 async def test_syntax_and_runtime_errors_are_told_apart(js: Any) -> None:

@@ -9,14 +9,7 @@ for (const word of (
   "public return static super switch this throw true try typeof undefined var void while with yield"
 ).split(" ")) reserved[word] = true;
 
-function compiles(body) {
-  try {
-    compile(body, 0, "");
-    return true;
-  } catch {
-    return false;
-  }
-}
+const compiles = (body) => isBody(body, "async function()");
 
 function declaredNames(source) {
   if (!matches(/\b(?:let|const|var|class|function)\b/, source)) return [];
@@ -32,8 +25,8 @@ function declaredAmong(names, source) {
   return [...declaredAmong(names.slice(0, half), source), ...declaredAmong(names.slice(half), source)];
 }
 
-function rewriteCell(source) {
-  compile(source.trim() === "" ? "" : isExpression(source) ? `return (${source}\n)` : source, 0, "");
+function rewriteCell(source, line) {
+  compile(source.trim() === "" ? "" : isExpression(source) ? `return (${source}\n)` : source, line, "");
   const names = declaredNames(source);
   const accessors = names.map((name) => `$cell(${stringify(name)},()=>${name},($v)=>{${name}=$v});`).join("");
   return accessors + returnLast(source);

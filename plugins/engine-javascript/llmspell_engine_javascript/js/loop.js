@@ -65,7 +65,7 @@ function run(text) {
   const request = parse(text);
   let started;
   try {
-    const source = request.cell ? rewriteCell(request.source) : request.source;
+    const source = request.cell ? rewriteCell(request.source, request.line) : request.source;
     started = compile(source, request.line, request.cell ? "$cell" : "")(defineFromCell);
   } catch (error) {
     bridge("failed", "syntax", describe(error));
@@ -75,7 +75,64 @@ function run(text) {
 }
 
 function compile(source, line, parameters) {
-  return indirectEval(`${repeat("\n", line)}(async function(${parameters}){${source}\n})`);
+  return compileBody(`async function(${parameters})`, source, line);
+}
+
+// The function with the body `source`. A mistake is one of that text: it knows nothing of the braces around it.
+function compileBody(head, source, line) {
+  try {
+    return indirectEval(`${repeat("\n", line)}(${head}{${source}\n})`);
+  } catch (error) {
+    throw explained(error, source, line, head);
+  }
+}
+
+function explained(error, source, line, head) {
+  const at = exec(/<input>:(\d+)(?::(\d+))?/, stackOf(error));
+  if (!(error instanceof SyntaxErrorOf) || at === null) return error;
+  const lines = split(source, "\n");
+  const wrong = at[1] - line - 1; // counted from 0
+  const before = wrong < lines.length ? textBefore(lines, wrong, at[2]) : source;
+  const brace = surplusBrace(before, head);
+  if (brace >= 0) return mistake("Unexpected token '}'", line + split(slice(source, 0, brace), "\n").length);
+  if (wrong < lines.length) return error;
+  let last = lines.length;
+  while (last > 1 && matches(/^\s*$/, lines[last - 1])) last--;
+  return mistake("unexpected end of input", line + last);
+}
+
+function textBefore(lines, count, column) {
+  let text = "";
+  for (let i = 0; i < count; i++) text += `${lines[i]}\n`;
+  return text + (column === undefined ? lines[count] : slice(lines[count], 0, column));
+}
+
+// A brace that closes more than was opened closes the function around the text: what stands before it is then whole.
+function surplusBrace(text, head) {
+  let at = text.length;
+  for (let tries = 0; tries < 4; tries++) {
+    at = lastIndexOf(text, "}", at - 1);
+    if (at < 0) return -1;
+    const whole = slice(text, 0, at);
+    if (isBody(whole, head) && !isBody(`${whole}@`, head)) return at; // the latter is one inside a comment
+    if (at === 0) return -1;
+  }
+  return -1;
+}
+
+function isBody(text, head) {
+  try {
+    indirectEval(`(${head}{${text}\n})`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function mistake(message, line) {
+  const error = new SyntaxErrorOf(message);
+  hide(error, "stack", `    at <input>:${line}\n`);
+  return error;
 }
 
 function finish(value, cell) {
@@ -244,8 +301,17 @@ function loadModule(module, found) {
     return;
   }
   const line = bridge("place", stringify([found.name, found.source]));
-  const body = `${repeat("\n", line)}(function(module, exports, require, __filename){${found.source}\n})`;
-  ReflectApply(indirectEval(body), module.exports, [module, module.exports, globalThis.require, found.name]);
+  const body = compileModule(found.source, line);
+  ReflectApply(body, module.exports, [module, module.exports, globalThis.require, found.name]);
+}
+
+function compileModule(source, line) {
+  try {
+    return compileBody("function(module, exports, require, __filename)", source, line);
+  } catch (error) {
+    hide(error, "stack", replace(stackOf(error), /at (<input>:[\d:]+)/, "at module ($1)") + ownFrames(site(0)));
+    throw error;
+  }
 }
 
 function setArguments(text) {
