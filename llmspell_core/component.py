@@ -189,8 +189,6 @@ class BaseAgent(ABC):
         except LLMSpellError:
             counts[errors] += 1
             raise
-        if self.component_type == "agent" and "input_tokens" in output.metadata.extra:
-            counts["provider.tokens"] += output.metadata.token_count or 0
         return output
 
     async def _execute_traced(

@@ -1,29 +1,17 @@
-"""Consent to tool calls: who is asked, what may be answered, and runs that wait for an answer as records.
-
-A record holds the conversation, the calls that wait, and the agent's configuration without secrets. It lies in the
-state store, and also in a file of its own while that store forgets everything when the process ends.
-"""
+"""Consent to tool calls: who is asked, what may be answered, and agents that wait for an answer."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import json
-import os
-import re
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from llmspell_core.errors import NotFoundError, StorageError, ValidationError
-from llmspell_core.messages import Message, Record, ToolCall, Usage, new_id
+from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, ValidationError
+from llmspell_core.messages import Message, Record, ToolCall, Usage
+from llmspell_core.patience import standing_still
 
-if TYPE_CHECKING:
-    from llmspell_core.state import StateStore
-
-__all__ = ["ApprovalRequest", "Approver", "Decision", "Records", "RunRecord"]
+__all__ = ["ApprovalRequest", "Approver", "Decision", "WaitingAgent", "asked", "settle", "waits"]
 
 WORDS = {"approve": True, "approved": True, "yes": True, "deny": False, "denied": False, "no": False}
 
@@ -73,19 +61,20 @@ Approver = Callable[[ApprovalRequest], "Awaitable[Any] | Any"]
 """Answers a request with what `Decision.of` reads; None leaves it open, and the run stops with a record."""
 
 
-async def asked(approver: Approver, request: ApprovalRequest, deadline: asyncio.Timeout | None) -> Decision | None:
-    """The approver's answer. The time it takes does not count for the run's deadline."""
-    loop = asyncio.get_running_loop()
-    when = deadline.when() if deadline is not None else None
-    left = None if when is None else when - loop.time()
-    if deadline is not None:
-        deadline.reschedule(None)
-    try:
+async def asked(approver: Approver, request: ApprovalRequest) -> Decision | None:
+    """The approver's answer. The time it takes does not count for any time limit of the run."""
+    with standing_still():
         answer = approver(request)
         return Decision.of(await answer if inspect.isawaitable(answer) else answer)
-    finally:
-        if deadline is not None and left is not None:
-            deadline.reschedule(loop.time() + left)
+
+
+def waits(error: BaseException | None) -> bool:
+    """Whether a run ended because something in it waits for consent."""
+    while error is not None:
+        if isinstance(error, ApprovalRequiredError):
+            return error.record is None
+        error = error.__cause__ if isinstance(error, LLMSpellError) else None
+    return False
 
 
 def settle(call: ToolCall, decision: Decision) -> None:
@@ -100,14 +89,14 @@ def settle(call: ToolCall, decision: Decision) -> None:
 
 
 @dataclass(slots=True)
-class RunRecord(Record):
-    """A run that waits. `messages` without the system prompt; `start` is where this run's turns begin in them.
+class WaitingAgent(Record):
+    """An agent that stopped in the middle of a turn.
 
-    `waiting` holds the calls of the last turn, `ask` the ids of those that need a decision.
+    `messages` without the system prompt; `start` is where this execution's turns begin in them. `waiting` holds the calls
+    of the last turn, `ask` the ids of those that need a decision. Without any, one of them is an agent that waits.
     """
 
     agent: str
-    config: dict[str, Any]
     messages: list[Message]
     start: int
     waiting: list[ToolCall]
@@ -116,94 +105,16 @@ class RunRecord(Record):
     calls: list[ToolCall] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     model_calls: int = 0
-    parameters: dict[str, Any] = field(default_factory=dict)
-    context: dict[str, Any] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: new_id("run"))
-    created_at: float = field(default_factory=time.time)
-    version: int = 1
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunRecord:
-        """Raises: ValidationError when this is not a record that this version reads."""
-        try:
-            if data["version"] != 1:
-                raise ValidationError(f"this record has version {data['version']}, which is not known here")
-            given = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
-            given["messages"] = [Message.from_dict(m) for m in data["messages"]]
-            given["waiting"] = [ToolCall.from_dict(c) for c in data["waiting"]]
-            given["calls"] = [ToolCall.from_dict(c) for c in data["calls"]]
-            given["usage"] = Usage.from_dict(data["usage"])
-            return cls(**given)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValidationError(f"this is not the record of a run: {error} is missing or wrong") from None
+    def from_dict(cls, data: Mapping[str, Any]) -> WaitingAgent:
+        given = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
+        given["messages"] = [Message.from_dict(m) for m in data["messages"]]
+        given["waiting"] = [ToolCall.from_dict(c) for c in data["waiting"]]
+        given["calls"] = [ToolCall.from_dict(c) for c in data["calls"]]
+        given["usage"] = Usage.from_dict(data["usage"])
+        return cls(**given)
 
-    def requests(self) -> list[ApprovalRequest]:
-        return [
-            ApprovalRequest(self.agent, c.tool_name, c.parameters, c.tool_id)
-            for c in self.waiting
-            if c.tool_id in self.ask
-        ]
-
-
-class Records:
-    """The waiting runs of a runtime: in its state store, and in `folder` while that store is not durable."""
-
-    def __init__(self, state: StateStore, folder: Path) -> None:
-        self._state = state
-        self._folder = folder
-
-    async def save(self, record: RunRecord) -> None:
-        data = record.to_dict()
-        await self._state.set(f"approval:{record.id}", data)
-        if not self._state.durable:
-            write_record(self._path(record.id), data)
-
-    async def load(self, id_: str) -> RunRecord:
-        """Raises: NotFoundError."""
-        data = await self._state.get(f"approval:{id_}")
-        if data is None and self._path(id_).is_file():
-            data = read_record(self._path(id_))
-        if data is None:
-            raise NotFoundError(
-                f"there is no waiting run '{id_}'", hint="See: llmspell agent pending", what="runs", name=id_
-            )
-        return RunRecord.from_dict(data)
-
-    async def remove(self, id_: str) -> None:
-        await self._state.delete(f"approval:{id_}")
-        self._path(id_).unlink(missing_ok=True)
-
-    async def all(self) -> list[RunRecord]:
-        """The waiting runs, oldest first."""
-        found = {key.split(":", 1)[1] for key in await self._state.keys("approval:")}
-        found |= {path.stem for path in self._folder.glob("run_*.json")}
-        return sorted([await self.load(id_) for id_ in found], key=lambda r: r.created_at)
-
-    def _path(self, id_: str) -> Path:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", id_):
-            raise ValidationError(f"'{id_}' is not the id of a run", field="record")
-        return self._folder / f"{id_}.json"
-
-
-def write_record(path: Path, data: dict[str, Any]) -> None:
-    """As JSON that only the owner may read: it holds a conversation. Raises: StorageError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(data, file, ensure_ascii=False, indent=1)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", operation="write") from error
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Raises: StorageError, ValidationError."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", operation="read") from error
-    except ValueError as error:
-        raise ValidationError(f"{path} is not the record of a run: {error}") from None
-    if not isinstance(data, dict):
-        raise ValidationError(f"{path} is not the record of a run")
-    return data
+    def asking(self) -> list[ToolCall]:
+        """The calls that need a decision."""
+        return [call for call in self.waiting if call.tool_id in self.ask]

@@ -21,9 +21,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llmspell_core.agent.config import AgentConfig, AgentDesk
 from llmspell_core.agent.lifecycle import Lifecycle, State
+from llmspell_core.agent.place import Ledger, Place, current
 from llmspell_core.component import BaseAgent, HookPoints, stream_once
-from llmspell_core.errors import CancelledByHookError, LLMSpellError, ResourceLimitError, TimeoutError
+from llmspell_core.errors import (
+    ApprovalRequiredError,
+    CancelledByHookError,
+    LLMSpellError,
+    ResourceLimitError,
+    TimeoutError,
+)
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
+from llmspell_core.patience import time_limit
 
 if TYPE_CHECKING:
     from llmspell_core.agent.alerts import Alerts
@@ -80,33 +88,70 @@ class Agent(BaseAgent):
         """The agent's own work, inside its limits."""
 
     async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
-        return await self.limited(lambda _: self.respond(input, context), context)
+        return await self.limited(lambda: self.respond(input, context), input, context)
 
     def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
         """Text chunks as they come, then `end` with the whole output. Closing the iterator stops the run."""
         return stream_once(self, AgentInput.of(input), context)
 
     async def limited(
-        self, work: Callable[[asyncio.Timeout], Awaitable[AgentOutput]], context: ExecutionContext
+        self, work: Callable[[], Awaitable[AgentOutput]], input: AgentInput, context: ExecutionContext
     ) -> AgentOutput:
-        """Do `work` as one execution: in the state Running, counted, within the time limit, which it gets to see."""
+        """Do `work` as one execution: at a place in the run, in the state Running, counted, within its limits."""
+        place = current()
+        if place is None or place.agent is not self or place.is_taken:
+            return await self._placed(place, work, input, context)
+        place.is_taken = True
         self._check_depth(context)
         limit = self.config.limits.max_execution_time_secs
+        if place.seconds is not None:
+            limit = min(limit, place.seconds)
         await self._begin()
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(limit) as deadline:
-                return await work(deadline)
+            async with time_limit(limit) as deadline:
+                return await work()
         except (LLMSpellError, OSError) as error:
-            self.failures += 1
-            self._error = str(getattr(error, "message", error))
+            place.note()
+            self._note(error)
             if type(error) is builtins.TimeoutError:
                 raise self._timed_out(limit) from None
             raise
         finally:
+            place.seconds = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
             await self._finish(started)
 
+    async def _placed(
+        self,
+        above: Place | None,
+        work: Callable[[], Awaitable[AgentOutput]],
+        input: AgentInput,
+        context: ExecutionContext,
+    ) -> AgentOutput:
+        """An execution that did not come through `run_agent`: below what is under way, or a run of its own."""
+        place = Place(Ledger(), self.name, self) if above is None else above.below(self.name, self)
+        with place.entered():
+            if above is not None:
+                return await self.limited(work, input, context)
+            from llmspell_core.agent.resuming import agent_root, whole_run
+
+            return await whole_run(
+                self._desk,
+                place,
+                lambda: agent_root(self, input, self._desk),
+                context,
+                lambda: self.limited(work, input, context),
+            )
+
+    def _note(self, error: BaseException) -> None:
+        if not isinstance(error, ApprovalRequiredError):
+            self.failures += 1
+            self._error = str(getattr(error, "message", error))
+
     def _check_depth(self, context: ExecutionContext) -> None:
+        place = current()
+        if place is not None and place.budget is not None:
+            place.budget.check_depth()
         limit = self.config.limits.max_recursion_depth
         if context.agent_depth > limit:
             raise ResourceLimitError(

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from llmspell_core.agent.base import Agent
 from llmspell_core.agent.config import AgentConfig
 from llmspell_core.agent.handoff import child_context
+from llmspell_core.agent.place import current
 from llmspell_core.errors import LLMSpellError, TimeoutError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput, OutputMetadata, as_list
+from llmspell_core.patience import time_limit
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
@@ -106,11 +108,15 @@ class CompositeAgent(Agent):
             "route": self._route,
         }[self.routing.strategy]
         try:
-            return await work(input, child_context(context))
+            output = await work(input, child_context(context))
         except LLMSpellError as error:
             if self.routing.fallback_agent is None or _is_final(error):
                 raise
-            return await self._fall_back(input, context, error)
+            output = await self._fall_back(input, context, error)
+        place = current()
+        if place is not None and place.budget is not None:
+            place.budget.tell(output.metadata)
+        return output
 
     async def _fall_back(self, input: AgentInput, context: ExecutionContext, error: LLMSpellError) -> AgentOutput:
         output = await self._ask(str(self.routing.fallback_agent), input, child_context(context))
@@ -120,7 +126,7 @@ class CompositeAgent(Agent):
     async def _ask(self, name: str, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         limit = self.routing.timeout_ms
         try:
-            async with asyncio.timeout(None if limit is None else limit / 1000):
+            async with time_limit(None if limit is None else limit / 1000):
                 output: AgentOutput = await self._desk.run_agent(name, input, context)  # type: ignore[attr-defined]
         except builtins.TimeoutError:
             raise TimeoutError(
@@ -209,12 +215,14 @@ class CompositeAgent(Agent):
 
 
 def _is_final(error: BaseException) -> bool:
-    """A run that waits for consent, or went too deep, is not replaced by another agent's answer."""
+    """A run that waits for consent, or used up what it may, is not replaced by another agent's answer."""
     from llmspell_core.errors import ApprovalRequiredError, ResourceLimitError
 
-    return isinstance(error, ApprovalRequiredError) or (
-        isinstance(error, ResourceLimitError) and error.resource == "recursion depth"
-    )
+    if isinstance(error, ResourceLimitError):
+        place = current()
+        is_ours = place is not None and place.budget is not None and place.budget.refused(error)
+        return is_ours or error.resource == "recursion depth"
+    return isinstance(error, ApprovalRequiredError)
 
 
 def _ballot(text: str) -> str:
@@ -231,8 +239,5 @@ def _combined(
     extra: dict[str, Any] = {"strategy": strategy, "agent_outputs": {n: o.text for n, o in outputs.items()}}
     if errors:
         extra["errors"] = {name: error.message for name, error in errors.items()}
-    for key in ("input_tokens", "output_tokens"):
-        extra[key] = sum(o.metadata.extra.get(key) or 0 for o in outputs.values())
-    tokens = sum(o.metadata.token_count or 0 for o in outputs.values())
     calls = [call for output in outputs.values() for call in output.tool_calls]
-    return AgentOutput(text, tool_calls=calls, metadata=OutputMetadata(token_count=tokens, extra=extra))
+    return AgentOutput(text, tool_calls=calls, metadata=OutputMetadata(extra=extra))

@@ -10,10 +10,11 @@ from llmspell_core.provider import ToolDefinition
 
 if TYPE_CHECKING:
     from llmspell_core.agent.llm import LLMAgent
+    from llmspell_core.agent.place import Place
     from llmspell_core.component import BaseAgent
     from llmspell_core.context import ExecutionContext
 
-__all__ = ["TRANSFER", "Chain", "back_to_model", "follow", "read_transfer", "transfer_tool"]
+__all__ = ["TRANSFER", "Chain", "back_to_model", "follow", "read_transfer", "run_at", "transfer_tool"]
 
 TRANSFER = "transfer_to_agent"
 DEFAULT_DEPTH = 10
@@ -55,10 +56,15 @@ def read_transfer(call: ToolCall, targets: tuple[str, ...]) -> HandoffRequest:
 
 
 class Chain:
-    """The agents that a request went through, and what stops it from going in circles."""
+    """The agents that a request went through, and what stops it from going in circles.
 
-    def __init__(self, first: BaseAgent, input: AgentInput, context: ExecutionContext) -> None:
+    They work at places below that of the first one, whose budget and time they share.
+    """
+
+    def __init__(self, first: BaseAgent, input: AgentInput, context: ExecutionContext, place: Place) -> None:
         self.names = [*context.handoffs, first.name]
+        self._place = place
+        self._seconds = place.seconds
         self.original = input
         self.hops = 0
         self._seen: set[tuple[str, str, str]] = set()
@@ -90,8 +96,32 @@ class Chain:
         self.hops += 1
         return target, input, child
 
+    def place_of(self, agent: BaseAgent) -> Place:
+        """Where the next agent works."""
+        made = self._place.below(f"> {agent.name}", agent)
+        made.seconds = self._seconds
+        return made
+
+    def has_left(self, place: Place, output: AgentOutput) -> None:
+        """An agent has finished, whose time counts."""
+        place.ledger.outputs[place.path] = output
+        self._seconds = place.seconds
+
+    async def hop(self, agent: BaseAgent, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        """Execute the next agent, unless the run has its output."""
+        place = self.place_of(agent)
+        if place.path in place.ledger.outputs:
+            return place.ledger.outputs[place.path]
+        with place.entered():
+            output = await agent.execute(input, context)
+        self.has_left(place, output)
+        return output
+
     def mark(self, output: AgentOutput) -> AgentOutput:
+        """Write the chain and what all of it used into the last output."""
         output.metadata.extra["handoff_chain"] = list(self.names)
+        if self._place.budget is not None:
+            self._place.budget.tell(output.metadata)
         return output
 
 
@@ -117,15 +147,34 @@ def announce(context: ExecutionContext, what: str, source: str, request: Handoff
         context.desk.events.emit(f"agent.handoff.{what}", data, context)
 
 
-async def follow(agent: BaseAgent, input: AgentInput, output: AgentOutput, context: ExecutionContext) -> AgentOutput:
+async def run_at(place: Place, agent: BaseAgent, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+    """Execute an agent, and whom its output names, at a place of a run; what was finished there is not done again."""
+    ledger = place.ledger
+    if place.path in ledger.outputs:
+        return ledger.outputs[place.path]
+    with place.entered():
+        first = f"{place.path}/"
+        output = ledger.outputs.get(first)
+        if output is None:
+            output = await agent.execute(input, context)
+        if output.handoff_request is not None:
+            ledger.outputs[first] = output
+            output = await follow(place, agent, input, output, context)
+    ledger.outputs[place.path] = output
+    return output
+
+
+async def follow(
+    place: Place, agent: BaseAgent, input: AgentInput, output: AgentOutput, context: ExecutionContext
+) -> AgentOutput:
     """Go on with whom an output names, until somebody answers; its metadata then has the `handoff_chain`."""
-    chain = Chain(agent, input, context)
+    chain = Chain(agent, input, context, place)
     while output.handoff_request is not None:
         request, source = output.handoff_request, agent
         announce(context, "requested", source.name, request)
         try:
             agent, next_input, context = chain.next(source, request, context)
-            output = await agent.execute(next_input, context)
+            output = await chain.hop(agent, next_input, context)
         except LLMSpellError as error:
             announce(context, "failed", source.name, request, error=error.message)
             raise
@@ -141,7 +190,7 @@ async def _returned(
     """Give the answer back to the custom agent that asked for it."""
     chain.names.append(source.name)
     parameters = {"handoff_from": request.target, "handoff_result": answer.text}
-    return await source.execute(AgentInput(answer.text, parameters=parameters), child_context(context))
+    return await chain.hop(source, AgentInput(answer.text, parameters=parameters), child_context(context))
 
 
 async def back_to_model(agent: LLMAgent, request: HandoffRequest, context: ExecutionContext) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -54,16 +53,11 @@ class LLMAgent(Agent):
             )
 
     async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
-        return await self.limited(lambda deadline: self._answer(input, context, deadline), context)
+        return await self.limited(lambda: self.respond(input, context), input, context)
 
     async def respond(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
-        return await self._answer(input, context, None)
-
-    async def _answer(
-        self, input: AgentInput, context: ExecutionContext, deadline: asyncio.Timeout | None
-    ) -> AgentOutput:
         provider, model = await self.desk.provider_for(self.config)
-        return await Run(self, input, context, provider.complete, deadline=deadline).answer(provider, model)
+        return await Run(self, input, context, provider.complete).answer(provider, model)
 
     def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
         """Text and tool chunks as they come, then `end` with the whole output. Closing the iterator stops the run."""

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.handoff import TRANSFER, back_to_model, read_transfer
+from llmspell_core.agent.place import Ledger, Place, current
 from llmspell_core.agent.requests import check_budget, make_request
 from llmspell_core.errors import (
     ApprovalRequiredError,
@@ -34,7 +35,8 @@ from llmspell_core.messages import (
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, Provider
 
 if TYPE_CHECKING:
-    from llmspell_core.agent.approval import RunRecord
+    from llmspell_core.agent.approval import WaitingAgent
+    from llmspell_core.agent.budget import Budget
     from llmspell_core.agent.llm import LLMAgent
     from llmspell_core.context import ExecutionContext
 
@@ -50,7 +52,6 @@ class Run:
     Args:
         ask: makes one model call.
         emit: gets the chunks of a streamed execution.
-        deadline: of the execution; put off while a person is asked.
     """
 
     def __init__(
@@ -61,7 +62,6 @@ class Run:
         ask: Ask,
         *,
         emit: Emit | None = None,
-        deadline: asyncio.Timeout | None = None,
     ) -> None:
         self.agent = agent
         self.input = input
@@ -69,8 +69,11 @@ class Run:
         self.calls: list[ToolCall] = []
         self.usage = Usage()
         self.model_calls = 0
-        self.deadline = deadline
         self.parsed: Any = None
+        self.place = current() or Place(Ledger(), agent.name, agent)
+        assert self.place.budget is not None
+        self.budget: Budget = self.place.budget
+        self._counts = None if context.desk is None else context.desk.metrics.counts
         tracer = None if context.desk is None else context.desk.tracer
         self._ask = ask if tracer is None else tracer.model_calls(str(agent.config.provider), ask)
         self._emit = emit
@@ -78,17 +81,21 @@ class Run:
         self._started = time.perf_counter()
         self._transfer: HandoffRequest | None = None
         self._repair_from: int | None = None
+        self._waits: ApprovalRequiredError | None = None
 
     async def answer(self, provider: Provider, model: str) -> AgentOutput:
-        """Answer the input."""
+        """Answer the input; or go on from where this agent waited in the run."""
+        waited = await self.place.ledger.take(self.place.path) if self.place.ledger.waiting else None
+        if waited is not None:
+            return await self._go_on(provider, model, waited)
         input = self.input
         user = Message("user", input.text, media=input.media)
         self.request = make_request(self.agent, provider, model, user, input)
         self.start = len(self.request.messages) - 1
         return await self._turns()
 
-    async def go_on(self, provider: Provider, model: str, record: RunRecord) -> AgentOutput:
-        """Take up a run that waited; its decided calls carry their decisions."""
+    async def _go_on(self, provider: Provider, model: str, record: WaitingAgent) -> AgentOutput:
+        """Take up a turn that waited; its decided calls carry their decisions."""
         agent = self.agent
         system = agent.system_messages()
         self.request = make_request(agent, provider, model, record.messages[record.start], self.input)
@@ -103,15 +110,14 @@ class Run:
         agent, request = self.agent, self.request
         limits = agent.config.limits
         most = int(self.input.parameters.get("max_iterations") or limits.max_iterations)
-        is_limited = limits.max_total_tokens is not None or limits.max_cost_usd is not None
         while self.model_calls < most:
             if agent.lifecycle.state != "Running" or self._epoch != agent.lifecycle.epoch:
                 await agent.lifecycle.checkpoint(self._epoch)
-            if is_limited:
-                check_budget(agent, request, self.usage)
+            if self.budget.is_limited:
+                check_budget(agent, request, self.budget)
             completion = await self._ask(request)
             self.model_calls += 1
-            self.usage = self.usage + completion.usage
+            self._use(completion.usage)
             if completion.tool_calls:
                 await self._tool_turn(completion)
                 if self._transfer is not None:
@@ -119,6 +125,12 @@ class Run:
             elif request.response_schema is None or self._fits(completion, request.response_schema):
                 return self._answered(completion)
         raise self._too_many(most)
+
+    def _use(self, usage: Usage) -> None:
+        self.usage = self.usage + usage
+        self.budget.use(self.agent.name, usage)
+        if self._counts is not None:
+            self._counts["provider.tokens"] += usage.total_tokens
 
     def _too_many(self, most: int) -> ResourceLimitError:
         return ResourceLimitError(
@@ -163,30 +175,19 @@ class Run:
         return output
 
     def _output(self, completion: Completion) -> AgentOutput:
-        usage = self.usage
         metadata = OutputMetadata(
             model=completion.model or self.request.model,
-            token_count=usage.total_tokens,
             execution_time_ms=round((time.perf_counter() - self._started) * 1000),
-            extra={
-                "finish_reason": completion.finish_reason,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "cost_usd": usage.cost_usd,
-            },
+            extra={"finish_reason": completion.finish_reason},
         )
+        self.budget.tell(metadata)
         return AgentOutput(completion.text, tool_calls=self.calls, metadata=metadata)
 
     # -- tools ---------------------------------------------------------------------------------------------------------
 
     async def _tool_turn(self, completion: Completion) -> None:
         agent = self.agent
-        limit = agent.config.limits.max_tool_calls
-        used = len(self.calls) + len(completion.tool_calls)
-        if used > limit:
-            raise ResourceLimitError(
-                f"agent '{agent.name}' wants more tool calls", resource="tool calls", limit=limit, used=used
-            )
+        self.budget.take_calls(agent.name, len(completion.tool_calls))
         waiting = [call for call in completion.tool_calls if agent.needs_consent(call.tool_name)]
         if waiting:
             await self._ask_consent(completion, waiting)
@@ -197,9 +198,12 @@ class Run:
         calls, request = completion.tool_calls, self.request
         self.agent.tool_invocations += len(calls)
         if len(calls) == 1:
-            await self._call(calls[0])
+            await self._call(calls[0], self._place_of(0))
         else:
             await self._call_together(calls)
+        if self._waits is not None:
+            self._wait(completion, [])
+            raise self._waits
         self.calls.extend(calls)
         request.messages.append(Message("assistant", completion.text, tool_calls=calls))
         request.messages.extend(_tool_message(call) for call in calls)
@@ -209,18 +213,26 @@ class Run:
     async def _call_together(self, calls: list[ToolCall]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for call in calls:
-                    group.create_task(self._call(call))
+                for index, call in enumerate(calls):
+                    group.create_task(self._call(call, self._place_of(index)))
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
 
-    async def _call(self, call: ToolCall) -> None:
+    def _place_of(self, index: int) -> Place:
+        """Of a call of the present turn: its id may be that of an earlier one."""
+        return self.place.below(f"call {len(self.calls) + index + 1}")
+
+    async def _call(self, call: ToolCall, place: Place) -> None:
         started = time.perf_counter()
         try:
             if call.result is None:
-                await self._make_call(call)
+                with place.entered():
+                    await self._make_call(call)
         except LLMSpellError as error:
-            if _is_for_the_caller(error):
+            if isinstance(error, ApprovalRequiredError) and error.record is None:
+                self._waits = error  # once the other calls of the turn have ended
+                return
+            if self._is_for_the_caller(error):
                 raise
             call.result = ToolOutput(False, None, f"{error.message} {error.hint or ''}".strip())
         assert call.result is not None
@@ -266,40 +278,27 @@ class Run:
         undecided: list[ToolCall] = []
         for call in waiting:
             request = ApprovalRequest(agent.name, call.tool_name, call.parameters, call.tool_id)
-            decision = await asked(approver, request, self.deadline) if approver is not None else None
+            decision = await asked(approver, request) if approver is not None else None
             if decision is None:
                 undecided.append(call)
             else:
                 settle(call, decision)
         if undecided:
-            raise await self._waiting(completion, undecided)
+            self._wait(completion, undecided)
+            tools = [call.tool_name for call in undecided]
+            raise ApprovalRequiredError(
+                f"agent '{agent.name}' wants to call {', '.join(tools)}, which needs consent, and nobody answered",
+                agent=agent.name,
+                tools=tools,
+            )
 
-    async def _waiting(self, completion: Completion, undecided: list[ToolCall]) -> ApprovalRequiredError:
-        records = getattr(self.agent.desk, "records", None)
-        tools = [call.tool_name for call in undecided]
-        id_ = None
-        if records is not None:
-            record = self._record(completion, undecided)
-            await records.save(record)
-            id_ = record.id
-        way = f"llmspell agent resume {id_} --approve (or --deny)" if id_ else "Set an approver, or on_approval."
-        return ApprovalRequiredError(
-            f"agent '{self.agent.name}' wants to call {', '.join(tools)}, which needs consent, and nobody answered"
-            + (f"; the run is saved as {id_}" if id_ else ""),
-            hint=f"Decide with: {way}" if id_ else way,
-            record=id_,
-            agent=self.agent.name,
-            tools=tools,
-        )
-
-    def _record(self, completion: Completion, undecided: list[ToolCall]) -> RunRecord:
-        from llmspell_core.agent.approval import RunRecord
+    def _wait(self, completion: Completion, undecided: list[ToolCall]) -> None:
+        """Note how far this agent has come; the run is saved where it was begun."""
+        from llmspell_core.agent.approval import WaitingAgent
 
         system = sum(1 for _ in self.agent.system_messages())
-        context = self.context
-        return RunRecord(
+        self.place.ledger.waiting[self.place.path] = WaitingAgent(
             agent=self.agent.name,
-            config=self.agent.config.public(),
             messages=self.request.messages[system:],
             start=self.start - system,
             text=completion.text,
@@ -308,16 +307,13 @@ class Run:
             calls=self.calls,
             usage=self.usage,
             model_calls=self.model_calls,
-            parameters=self.input.parameters,
-            context={"conversation_id": context.conversation_id, "user_id": context.user_id},
         )
 
-
-def _is_for_the_caller(error: LLMSpellError) -> bool:
-    """What the model cannot do anything about ends the run instead of going back to it."""
-    return isinstance(error, ApprovalRequiredError) or (
-        isinstance(error, ResourceLimitError) and error.resource == "recursion depth"
-    )
+    def _is_for_the_caller(self, error: LLMSpellError) -> bool:
+        """What the model cannot do anything about ends the run instead of going back to it."""
+        if isinstance(error, ResourceLimitError):
+            return error.resource == "recursion depth" or self.budget.refused(error)
+        return isinstance(error, ApprovalRequiredError)
 
 
 def _result_of(output: AgentOutput) -> ToolOutput:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmspell_core.agent.history import estimate_tokens, trimmed
-from llmspell_core.errors import ResourceLimitError, ValidationError
-from llmspell_core.messages import AgentInput, Message, Usage
+from llmspell_core.errors import ValidationError
+from llmspell_core.messages import AgentInput, Message
 from llmspell_core.provider import CompletionRequest, Provider
 
 if TYPE_CHECKING:
+    from llmspell_core.agent.budget import Budget
     from llmspell_core.agent.llm import LLMAgent
 
 __all__ = ["check_budget", "make_request"]
@@ -74,25 +75,9 @@ def _messages(agent: LLMAgent, provider: Provider, user: Message, request: Compl
     return [*system, *trimmed(history, agent.config.max_conversation_length, max(left, 0)), user]
 
 
-def check_budget(agent: LLMAgent, request: CompletionRequest, usage: Usage) -> None:
+def check_budget(agent: LLMAgent, request: CompletionRequest, budget: Budget) -> None:
     """Before a model call: what is left of the tokens caps the answer. Raises: ResourceLimitError when nothing is left."""
-    limits = agent.config.limits
-    if limits.max_cost_usd is not None and (usage.cost_usd or 0.0) >= limits.max_cost_usd:
-        raise _spent(agent.name, "cost in USD", limits.max_cost_usd, usage.cost_usd)
-    if limits.max_total_tokens is None:
-        return
-    prompt = sum(map(estimate_tokens, request.messages))
-    left = limits.max_total_tokens - usage.total_tokens - prompt
-    if left <= 0:
-        raise _spent(agent.name, "tokens", limits.max_total_tokens, usage.total_tokens + prompt)
-    request.max_tokens = left if request.max_tokens is None else min(request.max_tokens, left)
-
-
-def _spent(name: str, resource: str, limit: float, used: float | None) -> ResourceLimitError:
-    return ResourceLimitError(
-        f"agent '{name}' may not make another model call",
-        hint="Raise the limit of the agent, or give it less to do.",
-        resource=resource,
-        limit=limit,
-        used=used,
-    )
+    budget.check_money(agent.name)
+    left = budget.tokens_left(agent.name, sum(map(estimate_tokens, request.messages)))
+    if left is not None:
+        request.max_tokens = left if request.max_tokens is None else min(request.max_tokens, left)

@@ -1,81 +1,192 @@
-"""Going on with runs that waited for consent."""
+"""Runs that stop because something in them needs consent, and go on when somebody has decided."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.agent.approval import Decision, RunRecord, settle
-from llmspell_core.agent.config import AgentConfig
-from llmspell_core.agent.handoff import follow
-from llmspell_core.agent.llm import LLMAgent
-from llmspell_core.agent.loop import Run
-from llmspell_core.agent.streaming import Execution
-from llmspell_core.errors import ApprovalRequiredError, ComponentError, ValidationError
-from llmspell_core.messages import AgentInput, AgentOutput, ToolCall
+from llmspell_core.agent.approval import Decision, settle, waits
+from llmspell_core.agent.place import Ledger, Place
+from llmspell_core.errors import ApprovalRequiredError, ComponentError, LLMSpellError, ValidationError
+from llmspell_core.messages import AgentInput, AgentOutput, ToolCall, plain
 
 if TYPE_CHECKING:
+    from llmspell_core.agent.records import RunRecord
     from llmspell_core.context import ExecutionContext
-    from llmspell_core.runtime.agents import Agents
+    from llmspell_core.runtime import Runtime
 
-__all__ = ["resume_run"]
+__all__ = ["agent_root", "resume_run", "saved", "whole_run", "workflow_root"]
+
+Work = Callable[[], Awaitable[AgentOutput]]
 
 
-async def resume_run(runtime: Agents, id_: str, decisions: Any, context: ExecutionContext) -> AgentOutput:
+async def whole_run(
+    desk: Any, place: Place, root: Callable[[], dict[str, Any]], context: Any, work: Work
+) -> AgentOutput:
+    """Do `work` as a run of its own: when something in it waits, all of it is saved.
+
+    Args:
+        place: the first place of the run.
+        root: says what was begun; only asked when the run has to be saved.
+
+    Raises:
+        ApprovalRequiredError: with the id of the record.
+    """
+    try:
+        return await work()
+    except LLMSpellError as error:
+        raise await saved(desk, place, root, context, error) from error.__cause__
+    finally:
+        place.ledger.is_closed = True
+
+
+async def saved(
+    desk: Any, place: Place, root: Callable[[], dict[str, Any]], context: ExecutionContext, error: LLMSpellError
+) -> LLMSpellError:
+    """The error that a run ends with. If it waits, it is saved, and the error names the record."""
+    if place.ledger.waiting and waits(error):
+        return await _kept(desk, place.ledger, root(), context)
+    return error
+
+
+async def _kept(desk: Any, ledger: Ledger, root: dict[str, Any], context: ExecutionContext) -> ApprovalRequiredError:
+    from llmspell_core.agent.records import RunRecord
+
+    about = {"conversation_id": context.conversation_id, "user_id": context.user_id, "session_id": context.session_id}
+    team = root.pop("team")()
+    record = RunRecord.of(ledger, root, team, about)
+    records = getattr(desk, "records", None)
+    if records is not None:
+        await records.save(record)
+    return _unanswered(record, is_saved=records is not None)
+
+
+def _unanswered(record: RunRecord, *, is_saved: bool) -> ApprovalRequiredError:
+    requests = record.requests()
+    wishes = dict.fromkeys(f"agent '{r.agent}' wants to call {r.tool}" for r in requests)
+    way = f"llmspell agent resume {record.id} --approve (or --deny)" if is_saved else ""
+    return ApprovalRequiredError(
+        f"{' and '.join(wishes)}, which needs consent, and nobody answered"
+        + (f"; the run is saved as {record.id}" if is_saved else ""),
+        hint=f"Decide with: {way}" if way else "Set an approver, or on_approval.",
+        record=record.id if is_saved else None,
+        agent=requests[0].agent if requests else None,
+        tools=[r.tool for r in requests],
+    )
+
+
+# -- what was begun --------------------------------------------------------------------------------------------------
+
+
+def agent_root(agent: Any, input: AgentInput, desk: Any) -> dict[str, Any]:
+    """How a run of an agent is begun again."""
+    from llmspell_core.agent.team import described
+
+    return {
+        "kind": "agent",
+        "name": agent.name,
+        "input": input.to_dict(),
+        "team": lambda: described(desk, [agent]),
+    }
+
+
+def workflow_root(workflow: Any, input: AgentInput, desk: Any) -> dict[str, Any]:
+    """How a run of a workflow is begun again; its table is left out when it holds functions."""
+    from llmspell_core.agent.team import described, names_in
+
+    root = {
+        "kind": "workflow",
+        "name": workflow.name,
+        "id": workflow.id,
+        "type": workflow.type,
+        "input": plain(input.to_dict()),
+        "shared": plain(workflow.shared),
+    }
+    try:
+        root["definition"] = _table(workflow.definition.options)
+    except ValidationError as error:
+        root["definition"], root["why"] = None, error.message
+    root["team"] = lambda: described(desk, names_in(root["definition"], desk.agents))
+    return root
+
+
+def _table(value: Any) -> Any:
+    """A workflow's table with nothing but plain data. Raises: ValidationError naming what is none."""
+    from llmspell_core.component import BaseAgent
+
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _table(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_table(item) for item in value]
+    if isinstance(value, BaseAgent):
+        definition = getattr(value, "definition", None)
+        return value.name if definition is None else {**_table(definition.options), "type": definition.type}
+    if callable(value) or not hasattr(value, "to_dict"):
+        raise ValidationError(f"it holds a {type(value).__name__}")
+    return _table(value.to_dict())
+
+
+# -- going on ---------------------------------------------------------------------------------------------------------
+
+
+async def resume_run(runtime: Runtime, id_: str, decisions: Any, context: ExecutionContext) -> AgentOutput:
     """Decide the calls that wait, and run on; see `Runtime.resume_run`."""
+    from llmspell_core.agent.team import bring_back
+
     record = await runtime.records.load(id_)
     for call, decision in _decided(record, decisions):
         settle(call, decision)
-    agent = _agent_of(runtime, record)
-    agent.tool_definitions()  # a tool that is not here is found out before the record is used up
-    context.conversation_id = context.conversation_id or record.context.get("conversation_id")
-    input = AgentInput(record.messages[record.start].content, parameters=record.parameters)
+    bring_back(runtime, record.team)
+    for name in ("conversation_id", "user_id", "session_id"):
+        setattr(context, name, getattr(context, name) or record.context.get(name))
+    ledger = record.ledger()
 
-    async def work(input: AgentInput, context: ExecutionContext) -> AgentOutput:
-        provider, model = await agent.desk.provider_for(agent.config)
+    async def use() -> None:
         # From here on the calls are made. A record that stayed could make them a second time.
         await runtime.records.remove(id_)
 
-        async def run(deadline: asyncio.Timeout) -> AgentOutput:
-            return await Run(agent, input, context, provider.complete, deadline=deadline).go_on(provider, model, record)
+    ledger.on_use = use
+    input = AgentInput.of(record.root["input"])
+    if record.root["kind"] == "workflow":
+        return await runtime.run_workflow(_workflow(runtime, record.root), input, context, ledger=ledger)
+    return await runtime.run_agent(str(record.root["name"]), input, context, ledger=ledger)
 
-        return await agent.limited(run, context)
 
-    output = await Execution(agent, work).execute(input, context)
-    return output if output.handoff_request is None else await follow(agent, input, output, context)
+def _workflow(runtime: Runtime, root: Mapping[str, Any]) -> Any:
+    """The workflow if it is here, else one made of its table."""
+    workflows = runtime.workflows
+    here = next((w for w in workflows.values() if root["name"] == w.name and root["type"] == w.type), None)
+    found = workflows.get(root["id"]) or here
+    if found is None and root["definition"] is None:
+        raise ComponentError(
+            f"workflow '{root['name']}' cannot go on here: {root['why']}, which only the program that made it has",
+            hint="Make the workflow under the same name first, then resume the run in that program.",
+        )
+    if found is None:
+        found = workflows.make(root["type"], root["definition"], register=False)
+        found.shared.update(root["shared"])
+    return found
 
 
 def _decided(record: RunRecord, decisions: Any) -> list[tuple[ToolCall, Decision]]:
     """One decision for all that wait, or one for each call id. Raises: ApprovalRequiredError when one is missing."""
-    waiting = [call for call in record.waiting if call.tool_id in record.ask]
+    waiting = {id_: call for id_, _, call in record.calls()}
     by_call = decisions if isinstance(decisions, Mapping) and "approved" not in decisions else None
-    if by_call is not None and set(by_call) - set(record.ask):
+    if by_call is not None and set(by_call) - set(waiting):
         raise ValidationError(
-            f"no call {min(set(by_call) - set(record.ask))} waits in {record.id}",
+            f"no call {min(set(by_call) - set(waiting))} waits in {record.id}",
             field="decisions",
-            hint=f"Waiting: {', '.join(record.ask)}.",
+            hint=f"Waiting: {', '.join(waiting)}.",
         )
-    made = [(call, Decision.of(decisions if by_call is None else by_call.get(call.tool_id))) for call in waiting]
+    made = [(c, Decision.of(decisions if by_call is None else by_call.get(id_))) for id_, c in waiting.items()]
     undecided = [call.tool_name for call, decision in made if decision is None]
     if undecided:
         raise ApprovalRequiredError(
             f"{record.id} still waits for a decision about {', '.join(undecided)}",
             hint="Decide every call of the turn.",
             record=record.id,
-            agent=record.agent,
             tools=undecided,
         )
     return [(call, decision) for call, decision in made if decision is not None]
-
-
-def _agent_of(runtime: Agents, record: RunRecord) -> LLMAgent:
-    """The agent if it is here, else one of the same configuration with the conversation of the record."""
-    found = runtime.agents.get(record.agent)
-    if found is None:
-        made = runtime.create_agent(AgentConfig.from_dict(record.config))
-        made.history[:] = record.messages[: record.start]
-        return made
-    if not isinstance(found, LLMAgent):
-        raise ComponentError(f"'{record.agent}' is another kind of agent now", hint="Remove it first.")
-    return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from llmspell_core.agent.base import Agent
 from llmspell_core.agent.handoff import Chain, announce
 from llmspell_core.agent.loop import Run
+from llmspell_core.agent.place import Ledger, Place, current
 from llmspell_core.component import BaseAgent, HookPoints
 from llmspell_core.errors import LLMSpellError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, HandoffRequest, Usage, new_id
@@ -54,9 +56,11 @@ class StreamingRun:
         self._stream_id = new_id()
         self._index = 0
         self._is_left = False
+        self._surroundings: Context = copy_context()  # of whoever made it, not of whoever draws from it
 
     async def chunks(self) -> AsyncIterator[AgentChunk]:
-        task = asyncio.get_running_loop().create_task(self._drive(Execution(self._agent, self._work)))
+        work = self._drive(Execution(self._agent, self._work))
+        task = asyncio.get_running_loop().create_task(work, context=self._surroundings)
         try:
             while (chunk := await self._queue.get()) is not None:
                 yield chunk
@@ -81,10 +85,10 @@ class StreamingRun:
         async def ask(request: CompletionRequest) -> Completion:
             return await self._completion(provider, request)
 
-        async def run(deadline: asyncio.Timeout) -> AgentOutput:
-            return await Run(agent, input, context, ask, emit=self.emit, deadline=deadline).answer(provider, model)
+        async def run() -> AgentOutput:
+            return await Run(agent, input, context, ask, emit=self.emit).answer(provider, model)
 
-        return await agent.limited(run, context)
+        return await agent.limited(run, input, context)
 
     async def emit(self, chunk: AgentChunk) -> None:
         chunk.stream_id = self._stream_id
@@ -119,24 +123,53 @@ def _finish(completion: Completion, end: AgentChunk) -> None:
 
 async def follow_stream(agent: BaseAgent, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
     """The chunks of an execution and of everybody it is handed over to, numbered through, with one `end`."""
-    chain = Chain(agent, input, context)
-    numbered = _Numbered()
+    above = current()
+    place = Place(Ledger(), agent.name, agent) if above is None else above.below(agent.name, agent)
+    try:
+        async with aclosing(_chain(place, agent, input, context)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    except LLMSpellError as error:
+        place.note()
+        if above is not None:
+            raise
+        from llmspell_core.agent.resuming import agent_root, saved
+
+        desk = context.desk
+        raise await saved(desk, place, lambda: agent_root(agent, input, desk), context, error) from error.__cause__
+    finally:
+        if above is None:
+            place.ledger.is_closed = True
+
+
+async def _chain(
+    place: Place, agent: BaseAgent, input: AgentInput, context: ExecutionContext
+) -> AsyncGenerator[AgentChunk, None]:
+    chain: Chain | None = None
+    numbered, here = _Numbered(), place
     while True:
         output: AgentOutput | None = None
-        async with aclosing(agent.stream_execute(input, context)) as chunks:  # type: ignore[type-var]
+        with here.entered():
+            stream = agent.stream_execute(input, context)
+        async with aclosing(stream) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
                 output = chunk.output
                 if output is not None and output.handoff_request is not None:
                     break
-                if output is not None and chain.hops:
+                if output is not None and chain is not None:
                     chain.mark(output)
                 yield numbered(chunk)
         if output is None or output.handoff_request is None:
             return
+        if chain is None:
+            chain = Chain(agent, input, context, place)
+            place.ledger.outputs[f"{place.path}/"] = output
+        else:
+            chain.has_left(here, output)
         request, source = output.handoff_request, agent
         agent, input, context = _handed_over(chain, source, request, context)
-        data = {"from": source.name, "to": agent.name, "reason": request.reason}
-        yield numbered(AgentChunk("handoff", data=data))
+        here = chain.place_of(agent)
+        yield numbered(AgentChunk("handoff", data={"from": source.name, "to": agent.name, "reason": request.reason}))
 
 
 def _handed_over(

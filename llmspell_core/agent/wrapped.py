@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llmspell_core.agent.handoff import child_context
 from llmspell_core.errors import ValidationError
-from llmspell_core.messages import AgentInput
+from llmspell_core.messages import AgentInput, Record
 from llmspell_core.tool import SecurityLevel, Tool, ToolResult, ToolSchema
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _field(value: Any, name: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterConfig:
+class ParameterConfig(Record):
     """How a call's parameters become the agent's input.
 
     Attributes:
@@ -77,6 +77,11 @@ class ParameterConfig:
     transforms: Mapping[str, Transform] = field(default_factory=dict)
     include_tool_context: bool = True
     input_template: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ParameterConfig:
+        transforms = {name: Transform(**given) for name, given in data["transforms"].items()}
+        return cls(**{**data, "transforms": transforms})
 
 
 class AgentWrappedTool(Tool[_Free]):
@@ -113,6 +118,19 @@ class AgentWrappedTool(Tool[_Free]):
             n: {"type": "string", "description": about.get(n, f"Fills {{{n}}} of the prompt.")} for n in names
         }
         return {"type": "object", "properties": properties, "required": names}
+
+    def described(self) -> dict[str, Any]:
+        """What `Runtime.wrap_agent` needs to make it again, as plain data; a transform that is a function is none."""
+        config = self._parameter_config
+        is_plain = all(transform.function is None for transform in config.transforms.values())
+        return {
+            "agent": self.agent.name,
+            "description": self.description,
+            "category": self.category,
+            "security_level": str(self.security_level),
+            "schema": self._schema.to_json_schema() if self._schema is not None else None,
+            "parameter_config": config.to_dict() if is_plain else None,
+        }
 
     async def run(self, params: _Free, ctx: ExecutionContext) -> ToolResult:
         assert ctx.desk is not None

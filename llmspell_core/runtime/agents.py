@@ -12,7 +12,9 @@ from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
 
 if TYPE_CHECKING:
     from llmspell_core.agent import Agent, AgentBuilder, AgentConfig, CompositeAgent, LLMAgent
-    from llmspell_core.agent.approval import Approver, Records
+    from llmspell_core.agent.approval import Approver
+    from llmspell_core.agent.place import Ledger
+    from llmspell_core.agent.records import Records
     from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
     from llmspell_core.context import ExecutionContext
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from llmspell_core.runtime.providers import Providers
     from llmspell_core.state import StateStore
     from llmspell_core.tool import Tool
+    from llmspell_core.workflow import Workflow
 
 __all__ = ["Agents"]
 
@@ -164,8 +167,13 @@ class Agents:
         agent: BaseAgent | str,
         input: AgentInput | str | Mapping[str, Any],
         context: ExecutionContext | None = None,
+        *,
+        ledger: Ledger | None = None,
     ) -> AgentOutput:
         """Execute an agent, given as such or by name, and whoever it hands the conversation over to.
+
+        Args:
+            ledger: what a run that goes on knows already; see `resume_run`.
 
         Raises:
             NotFoundError: no such agent. ResourceLimitError, TimeoutError: a limit was reached.
@@ -174,12 +182,38 @@ class Agents:
         """
         found = self.agent_for(agent) if isinstance(agent, str) else agent
         given, context = AgentInput.of(input), context or self.context()
-        output = await found.execute(given, context)
-        if output.handoff_request is None:
-            return output
-        from llmspell_core.agent.handoff import follow
+        from llmspell_core.agent.handoff import run_at
+        from llmspell_core.agent.place import Ledger, Place, current
 
-        return await follow(found, given, output, context)
+        above = current() if ledger is None else None
+        if above is not None:
+            return await run_at(above.below(found.name, found), found, given, context)
+        from llmspell_core.agent.resuming import agent_root, whole_run
+
+        place = Place(ledger or Ledger(), found.name, found)
+        root, asked = lambda: agent_root(found, given, self), context
+        return await whole_run(self, place, root, asked, lambda: run_at(place, found, given, asked))
+
+    async def run_in_place(
+        self, workflow: Workflow, input: AgentInput, context: ExecutionContext, ledger: Ledger | None = None
+    ) -> AgentOutput:
+        """Execute a workflow as a run of its own, or as a part of the run that is under way here."""
+        from llmspell_core.agent.place import Ledger, Place, current
+
+        above = current() if ledger is None else None
+        if above is not None:
+            with above.below(workflow.name).entered():
+                return await workflow.execute(input, context)
+        from llmspell_core.agent.resuming import whole_run, workflow_root
+
+        with Place(ledger or Ledger(), workflow.name).entered() as place:
+            return await whole_run(
+                self,
+                place,
+                lambda: workflow_root(workflow, input, self),
+                context,
+                lambda: workflow.execute(input, context),
+            )
 
     def stream_agent(
         self,
@@ -199,7 +233,7 @@ class Agents:
     def records(self) -> Records:
         """The runs that wait: `save`, `load`, `remove`, `all`."""
         if self._records is None:
-            from llmspell_core.agent.approval import Records
+            from llmspell_core.agent.records import Records
             from llmspell_core.config.discovery import home
 
             self._records = Records(self.state, home(os.environ) / "approvals")
@@ -209,6 +243,9 @@ class Agents:
         self, record: str | os.PathLike[str], decisions: Any, context: ExecutionContext | None = None
     ) -> AgentOutput:
         """Go on with a run that waits for consent; also one that another process began.
+
+        The run is begun again, and what it had finished is not done a second time: agents, tool calls of models, and
+        steps of workflows. Code of a program around them (a custom agent's `respond`) does run again.
 
         Args:
             record: its id, or the path of a file that `save_record` wrote.
@@ -220,17 +257,17 @@ class Agents:
         from llmspell_core.agent.resuming import resume_run
 
         id_ = str(record) if not os.fspath(record).endswith(".json") else await self.load_record(record)
-        return await resume_run(self, id_, decisions, context or self.context())
+        return await resume_run(self, id_, decisions, context or self.context())  # type: ignore[arg-type]
 
     async def save_record(self, record: str, path: str | os.PathLike[str]) -> None:
         """Write a waiting run into a file that another process can resume. Raises: NotFoundError, StorageError."""
-        from llmspell_core.agent.approval import write_record
+        from llmspell_core.agent.records import write_record
 
         write_record(Path(path), (await self.records.load(record)).to_dict())
 
     async def load_record(self, path: str | os.PathLike[str]) -> str:
         """Take in a waiting run from a file; returns its id. Raises: StorageError, ValidationError."""
-        from llmspell_core.agent.approval import RunRecord, read_record
+        from llmspell_core.agent.records import RunRecord, read_record
 
         record = RunRecord.from_dict(read_record(Path(path)))
         await self.records.save(record)

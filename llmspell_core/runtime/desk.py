@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import logging
 import os
@@ -17,12 +16,14 @@ from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.metrics import Metrics
+from llmspell_core.patience import time_limit
 from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime.agents import Agents
 from llmspell_core.state import MemoryState, StateStore
 
 if TYPE_CHECKING:
     from llmspell_core.agent import AgentConfig
+    from llmspell_core.agent.place import Ledger
     from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
     from llmspell_core.plugins.catalog import Catalog
@@ -261,7 +262,7 @@ class Runtime(Agents):
         limit = self._tool_timeout(tool.name, tool.default_timeout)
         input = AgentInput(parameters={"parameters": {} if parameters is None else parameters})
         try:
-            async with asyncio.timeout(limit):
+            async with time_limit(limit):
                 return await tool.execute(input, context or self.context())
         except builtins.TimeoutError as error:
             self.metrics.counts["tool.errors"] += 1
@@ -340,6 +341,8 @@ class Runtime(Agents):
         workflow: Workflow | str,
         input: AgentInput | str | Mapping[str, Any] | None = None,
         context: ExecutionContext | None = None,
+        *,
+        ledger: Ledger | None = None,
     ) -> AgentOutput:
         """Execute a workflow, given as such, by id or by name; `metadata.extra` has outputs, status and counts.
 
@@ -349,7 +352,7 @@ class Runtime(Agents):
         from llmspell_core.workflow import workflow_input
 
         found = self.workflows.find(workflow) if isinstance(workflow, str) else workflow
-        return await found.execute(workflow_input(input), context or self.context())
+        return await self.run_in_place(found, workflow_input(input), context or self.context(), ledger)
 
     # -- scripts --------------------------------------------------------------------------------------------------
 

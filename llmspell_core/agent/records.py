@@ -1,0 +1,154 @@
+"""Runs that wait for a decision, as records.
+
+A record holds how the run was begun, the conversations and calls that wait, what was finished, and the agents that take
+part, without secrets. It lies in the state store, and also in a file of its own while that store forgets everything when
+the process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.agent.approval import ApprovalRequest, WaitingAgent
+from llmspell_core.agent.budget import Spent
+from llmspell_core.agent.place import Ledger
+from llmspell_core.errors import NotFoundError, StorageError, ValidationError
+from llmspell_core.messages import AgentOutput, Record, ToolCall, new_id
+
+if TYPE_CHECKING:
+    from llmspell_core.state import StateStore
+
+__all__ = ["Records", "RunRecord", "read_record", "write_record"]
+
+VERSION = 2
+
+
+@dataclass(slots=True)
+class RunRecord(Record):
+    """A run that waits.
+
+    Attributes:
+        root: what was begun: `kind` (agent or workflow), `name`, `input`, and the definition of a workflow.
+        waiting, outputs, steps, spent: what its `Ledger` knew, by place.
+        team: the agents that may take part, and the tools that they are.
+        context: for whom it was done.
+        created_at: Unix seconds.
+    """
+
+    root: dict[str, Any]
+    waiting: dict[str, WaitingAgent]
+    outputs: dict[str, AgentOutput] = field(default_factory=dict)
+    steps: dict[str, Any] = field(default_factory=dict)
+    spent: dict[str, Spent] = field(default_factory=dict)
+    team: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: new_id("run"))
+    created_at: float = field(default_factory=time.time)
+    version: int = VERSION
+
+    @classmethod
+    def of(cls, ledger: Ledger, root: dict[str, Any], team: dict[str, Any], context: dict[str, Any]) -> RunRecord:
+        return cls(root, ledger.waiting, ledger.outputs, ledger.steps, ledger.spent, team, context)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunRecord:
+        """Raises: ValidationError when this is not a record that this version reads."""
+        try:
+            if data["version"] != VERSION:
+                raise ValidationError(f"this record has version {data['version']}, which is not known here")
+            given = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
+            given["waiting"] = {path: WaitingAgent.from_dict(agent) for path, agent in data["waiting"].items()}
+            given["outputs"] = {path: AgentOutput.from_dict(output) for path, output in data["outputs"].items()}
+            given["spent"] = {path: Spent.from_dict(spent) for path, spent in data["spent"].items()}
+            return cls(**given)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValidationError(f"this is not the record of a run: {error} is missing or wrong") from None
+
+    def ledger(self) -> Ledger:
+        """What the run knows when it goes on."""
+        made = Ledger()
+        made.waiting, made.outputs = dict(self.waiting), dict(self.outputs)
+        made.steps, made.spent = dict(self.steps), dict(self.spent)
+        return made
+
+    def calls(self) -> Iterator[tuple[str, WaitingAgent, ToolCall]]:
+        """Each call that needs a decision, with the id it is decided by: its own, unless another agent's has the same."""
+        found = [(agent, call) for agent in self.waiting.values() for call in agent.asking()]
+        count = Counter(call.tool_id for _, call in found)
+        for agent, call in found:
+            yield call.tool_id if count[call.tool_id] == 1 else f"{agent.agent}.{call.tool_id}", agent, call
+
+    def requests(self) -> list[ApprovalRequest]:
+        return [ApprovalRequest(agent.agent, c.tool_name, c.parameters, id_) for id_, agent, c in self.calls()]
+
+
+class Records:
+    """The waiting runs of a runtime: in its state store, and in `folder` while that store is not durable."""
+
+    def __init__(self, state: StateStore, folder: Path) -> None:
+        self._state = state
+        self._folder = folder
+
+    async def save(self, record: RunRecord) -> None:
+        data = record.to_dict()
+        await self._state.set(f"approval:{record.id}", data)
+        if not self._state.durable:
+            write_record(self._path(record.id), data)
+
+    async def load(self, id_: str) -> RunRecord:
+        """Raises: NotFoundError."""
+        data = await self._state.get(f"approval:{id_}")
+        if data is None and self._path(id_).is_file():
+            data = read_record(self._path(id_))
+        if data is None:
+            raise NotFoundError(
+                f"there is no waiting run '{id_}'", hint="See: llmspell agent pending", what="runs", name=id_
+            )
+        return RunRecord.from_dict(data)
+
+    async def remove(self, id_: str) -> None:
+        await self._state.delete(f"approval:{id_}")
+        self._path(id_).unlink(missing_ok=True)
+
+    async def all(self) -> list[RunRecord]:
+        """The waiting runs, oldest first."""
+        found = {key.split(":", 1)[1] for key in await self._state.keys("approval:")}
+        found |= {path.stem for path in self._folder.glob("run_*.json")}
+        return sorted([await self.load(id_) for id_ in found], key=lambda r: r.created_at)
+
+    def _path(self, id_: str) -> Path:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", id_):
+            raise ValidationError(f"'{id_}' is not the id of a run", field="record")
+        return self._folder / f"{id_}.json"
+
+
+def write_record(path: Path, data: dict[str, Any]) -> None:
+    """As JSON that only the owner may read: it holds a conversation. Raises: StorageError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(data, file, ensure_ascii=False, indent=1)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", operation="write") from error
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Raises: StorageError, ValidationError."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", operation="read") from error
+    except ValueError as error:
+        raise ValidationError(f"{path} is not the record of a run: {error}") from None
+    if not isinstance(data, dict):
+        raise ValidationError(f"{path} is not the record of a run")
+    return data

@@ -1,0 +1,68 @@
+"""Time limits that stand still while a person is asked: whoever reads a question takes as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from types import TracebackType
+
+__all__ = ["standing_still", "time_limit"]
+
+
+class time_limit:  # noqa: N801 - used like asyncio.timeout
+    """Like `asyncio.timeout`, but it does not pass inside of `standing_still`. Raises: builtin TimeoutError.
+
+    Args:
+        seconds: None for no limit.
+    """
+
+    __slots__ = ("_asking", "_left", "_token", "deadline")
+
+    def __init__(self, seconds: float | None) -> None:
+        self.deadline = asyncio.timeout(seconds)
+        self._asking = 0
+        self._left = 0.0
+        self._token: Token[tuple[time_limit, ...]] | None = None
+
+    async def __aenter__(self) -> asyncio.Timeout:
+        await self.deadline.__aenter__()
+        if self.deadline.when() is not None:
+            self._token = _limits.set((*_limits.get(), self))
+        return self.deadline
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _limits.reset(self._token)
+        await self.deadline.__aexit__(kind, error, trace)
+
+    def stop(self) -> None:
+        when = self.deadline.when()
+        if not self._asking and when is not None:
+            self._left = when - asyncio.get_running_loop().time()
+            self.deadline.reschedule(None)
+        self._asking += 1
+
+    def go_on(self) -> None:
+        self._asking -= 1
+        if not self._asking and not self.deadline.expired():
+            self.deadline.reschedule(asyncio.get_running_loop().time() + self._left)
+
+
+_limits: ContextVar[tuple[time_limit, ...]] = ContextVar("llmspell_time_limits", default=())
+
+
+@contextmanager
+def standing_still() -> Iterator[None]:
+    """No time limit around this work passes meanwhile; several questions at once may overlap."""
+    limits = _limits.get()
+    for limit in limits:
+        limit.stop()
+    try:
+        yield
+    finally:
+        for limit in limits:
+            limit.go_on()
