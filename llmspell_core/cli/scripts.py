@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,10 @@ __all__ = ["Writer", "exec_", "run"]
 TREE = "tree"
 
 
+OPTION = re.compile(r"-{1,2}[A-Za-z][\w-]*(=.*)?|-[\d.]+", re.DOTALL)
+"""What an option, known or mistyped, or its value looks like. `-- a comment` and `-1 + 2` do not."""
+
+
 class ScriptCommand(click.Command):
     """`--trace` alone means `--trace tree`; what follows it may be the script."""
 
@@ -34,6 +39,34 @@ class ScriptCommand(click.Command):
             if at + 1 >= end or args[at + 1].lower() not in (*LEVELS, TREE):
                 given.insert(at + 1, TREE)
         return super().parse_args(ctx, given)
+
+
+class CodeCommand(ScriptCommand):
+    """Code that begins with a dash is not taken for an option, as long as it does not look like one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        marked = [Code.mark(word) for word in args[:end]]
+        try:
+            return super().parse_args(ctx, [*marked, *args[end:]])
+        except click.NoSuchOption as error:
+            message = f"No such option {error.option_name!r} (code that begins with a dash: llmspell exec -- '-x')."
+            raise click.NoSuchOption(error.option_name, message, error.possibilities, error.ctx) from None
+
+
+class Code(click.types.StringParamType):
+    """The text of a script; a mark in front kept the parser from reading it as an option."""
+
+    name = "code"
+    MARK = "\0"
+
+    @classmethod
+    def mark(cls, word: str) -> str:
+        is_code = len(word) > 1 and word[0] == "-" and OPTION.fullmatch(word) is None
+        return cls.MARK + word if is_code else word
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value.removeprefix(self.MARK)
 
 
 class Seconds(click.FloatRange):
@@ -83,7 +116,7 @@ def run(
 ) -> int:
     """Run a script file.
 
-    Everything after -- belongs to the script and is found in ARGS.
+    SCRIPT is its path, or - for standard input. Everything after -- belongs to the script and is found in ARGS.
 
     \b
     Examples:
@@ -92,14 +125,18 @@ def run(
       llmspell run report.js --timeout 60 -- --format short input.txt
     """
     words = [*args, *(["--input", input] if input is not None else [])]
-    result, elapsed = _timed(shell, path=script, engine=engine, args=words, timeout=options["timeout"])
-    about = {"status": "success", "mode": "embedded", "script_length": _size(script), "args_count": len(words)}
+    piped = sys.stdin.buffer.read() if script == "-" else None
+    request: dict[str, Any] = {"path": script} if piped is None else _from_stdin(piped)
+    engine = engine or (default_engine(piped) if piped is not None else None)
+    result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"])
+    length = _size(script) if piped is None else len(piped)
+    about = {"status": "success", "mode": "embedded", "script_length": length, "args_count": len(words)}
     more = {"streaming": True} if options["stream"] else {}
     return _finish(shell, about | more, result, elapsed)
 
 
-@click.command("exec", cls=ScriptCommand)
-@click.argument("code")
+@click.command("exec", cls=CodeCommand)
+@click.argument("code", type=Code())
 @script_options
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
@@ -114,21 +151,25 @@ def exec_(shell: Shell, /, code: str, args: tuple[str, ...], engine: str | None,
       llmspell exec --engine js 'console.log(Tool.list().length)'
       cat hello.lua | llmspell exec -
     """
-    source = sys.stdin.read() if code == "-" else code
-    result, elapsed = _timed(
-        shell, source=source, engine=engine or default_engine(), args=list(args), timeout=options["timeout"]
-    )
-    about = {"status": "executed", "mode": "embedded", "code_length": len(source)}
+    request: dict[str, Any] = _from_stdin(sys.stdin.buffer.read()) if code == "-" else {"source": code}
+    words = [word.removeprefix(Code.MARK) for word in args]
+    engine = engine or default_engine(request["source"])
+    result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"])
+    about = {"status": "executed", "mode": "embedded", "code_length": len(request["source"])}
     if result.value is not None and shell.options.output == "text":
         print(_shown(result.value))
     return _finish(shell, about, result, elapsed)
 
 
-def default_engine() -> str | None:
-    """The language of code that has no file name."""
+def _from_stdin(piped: bytes) -> dict[str, Any]:
+    return {"source": piped, "name": "<stdin>"}
+
+
+def default_engine(source: str | bytes = "") -> str | None:
+    """The language of code that has no file name, unless its first line tells."""
     import os
 
-    return os.environ.get("LLMSPELL_ENGINE") or None
+    return None if source[:2] in ("#!", b"#!") else os.environ.get("LLMSPELL_ENGINE") or None
 
 
 def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:

@@ -98,10 +98,14 @@ class Registry:
     def not_found(self, kind: str, name: str) -> NotFoundError:
         from difflib import get_close_matches
 
-        near = get_close_matches(str(name), self.names(kind), n=3, cutoff=0.6)
+        names = self.names(kind)
+        near = get_close_matches(str(name), names, n=3, cutoff=0.6)
         hint = self._install_hint(kind, str(name))
-        if hint is None:
-            hint = f"Did you mean {', '.join(near)}?" if near else f"See: llmspell {_command(kind)} list"
+        if hint is None and near:
+            hint = f"Did you mean {', '.join(near)}?"
+        elif hint is None:
+            few = 0 < len(names) <= 6
+            hint = f"There is: {', '.join(names)}" if few else f"See: llmspell {_command(kind)} list"
         return NotFoundError(f"{_word(kind)} '{name}' not found", hint=hint, what=kind, name=str(name), near=near)
 
     def _install_hint(self, kind: str, name: str) -> str | None:

@@ -59,6 +59,36 @@ def test_exec_runs_code_or_stdin_and_prints_a_returned_value(invoke_cli: Cli) ->
     assert invoke_cli("exec", "console.log(2)", env={"LLMSPELL_ENGINE": "js"}).assert_success().stdout == "2\n"
 
 
+def test_code_may_begin_with_a_dash(invoke_cli: Cli) -> None:
+    assert invoke_cli("exec", "-- a comment\nprint(1)", "--engine", "lua").assert_success().stdout == "1\n"
+    assert invoke_cli("exec", "--[[ x ]] print(ARGS[1])", "--", "-a").assert_success().stdout == "-a\n"
+    assert invoke_cli("exec", "--engine", "js", "-1 + 2; print(3)").assert_success().stdout == "3\n"
+    assert invoke_cli("exec", "--engine", "js", "--", "-x").exit_code == 1
+
+
+def test_what_looks_like_an_option_is_one_and_the_error_says_how_to_pass_code(invoke_cli: Cli) -> None:
+    done = invoke_cli("exec", "--engin", "lua")
+    assert done.exit_code == 2
+    assert "'--engine'" in done.stderr
+    assert "llmspell exec -- '-x'" in done.stderr
+    assert "-1" in invoke_cli("exec", "--timeout", "-1", "print(1)").stderr
+
+
+def test_run_reads_standard_input(invoke_cli: Cli) -> None:
+    assert invoke_cli("run", "-", "--", "a", input="print(ARGS[1])").assert_success().stdout == "a\n"
+    assert invoke_cli("run", "--engine", "js", "-", input="console.log([1])").assert_success().stdout == "[ 1 ]\n"
+    shebang, elsewhere = "#!/usr/bin/env -S llmspell run --engine js\nconsole.log(2)", {"LLMSPELL_ENGINE": "lua"}
+    assert invoke_cli("run", "-", input=shebang, env=elsewhere).assert_success().stdout == "2\n"
+    assert "<stdin>:1: no" in invoke_cli("run", "-", input="error('no')").stderr
+    data = json.loads(invoke_cli("run", "-", "--output", "json", input="return 5").assert_success().stdout)
+    assert (data["result"], data["script_length"]) == (5, 8)
+
+
+def test_an_unknown_engine_is_named_with_those_that_there_are(invoke_cli: Cli) -> None:
+    assert "There is: javascript, lua" in invoke_cli("exec", "--engine", "pthon", "x").stderr
+    assert "Did you mean javascript?" in invoke_cli("exec", "--engine", "javascrpt", "x").stderr
+
+
 def test_the_scripts_exit_code_is_the_programs(invoke_cli: Cli) -> None:
     assert invoke_cli("exec", "os.exit(7)").exit_code == 7
     assert invoke_cli("exec", "error('no')").exit_code == 1
