@@ -139,11 +139,14 @@ class ConfigurationError(LLMSpellError):
 
 
 class ValidationError(LLMSpellError):
+    """`field` names what is wrong; `problems` are the single messages when there is more than one."""
+
     kind = "Validation"
     category_ = "Logic"
     severity_ = "Warning"
-    fields: ClassVar[tuple[str, ...]] = ("field",)
+    fields: ClassVar[tuple[str, ...]] = ("field", "problems")
     field: str | None
+    problems: list[str] | None
 
 
 class UsageError(ValidationError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from llmspell_core.errors import ResourceLimitError
@@ -22,6 +23,8 @@ class StateStore(ABC):
     durable: ClassVar[bool] = False
     reads = 0
     writes = 0
+    on_full: Callable[[], Awaitable[bool]] | None = None
+    """Awaited by a store that has no more room: frees something and says whether it could."""
 
     @abstractmethod
     async def get(self, key: str) -> Any:
@@ -64,14 +67,15 @@ class MemoryState(StateStore):
     async def set(self, key: str, value: Any) -> None:
         """Raises: ResourceLimitError when there is no room for it; what was there before stays."""
         if self._max_bytes is not None:
-            self._make_room(key, value, self._max_bytes)
+            await self._make_room(key, value, self._max_bytes)
         self.writes += 1
         self._values[key] = copy.deepcopy(value)
 
-    def _make_room(self, key: str, value: Any, limit: int) -> None:
+    async def _make_room(self, key: str, value: Any, limit: int) -> None:
         size = len(key) + len(json.dumps(value, default=str)) + ENTRY
-        used = self._used - self._sizes.get(key, 0) + size
-        if used > limit:
+        while (used := self._used - self._sizes.get(key, 0) + size) > limit:
+            if size <= limit and self.on_full is not None and await self.on_full():
+                continue
             raise ResourceLimitError(
                 f"no room in the state for '{key[:80]}': {used:,} bytes would be kept, {limit:,} are allowed",
                 resource="state",

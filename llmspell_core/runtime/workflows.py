@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import NotFoundError, PluginError, ValidationError
 from llmspell_core.messages import new_id
+from llmspell_core.workflow.kind import WorkflowType
+from llmspell_core.workflow.problems import FOUND, all_problems, each, located
 from llmspell_core.workflow.record import Definition
-from llmspell_core.workflow.strategy import Breaker, BreakerSettings
-from llmspell_core.workflow.workflow import Workflow, WorkflowType
+from llmspell_core.workflow.results import Finished
+from llmspell_core.workflow.strategy import Circuits
+from llmspell_core.workflow.workflow import MAX_DEPTH, Workflow
 
 if TYPE_CHECKING:
     from llmspell_core.component import BaseAgent
@@ -30,7 +33,9 @@ class Workflows(Mapping[str, Workflow]):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._instances: dict[str, Workflow] = {}
-        self._breakers: dict[tuple[str, str, BreakerSettings], Breaker] = {}
+        self.circuits = Circuits()
+        """Of the tools, agents and workflows that steps name; shared by all workflows that watch them in one way."""
+        self.finished = Finished(runtime.state)
         self._executor: Executor | None = None
 
     def __getitem__(self, key: str) -> Workflow:
@@ -62,10 +67,29 @@ class Workflows(Mapping[str, Workflow]):
         Raises:
             NotFoundError: no such type. ValidationError: a step, a strategy or an option is wrong.
         """
-        made = Workflow(Definition.read(type_, table), self.type(type_))
+        made = self._make(type_, table, 0)
         if register:
             self.add(made)
         return made
+
+    def _make(self, type_: str, table: Mapping[str, Any] | list[Any], depth: int) -> Workflow:
+        if depth > MAX_DEPTH:
+            raise ValidationError(f"workflows are nested deeper than {MAX_DEPTH}", field="steps")
+        kind = self.type(type_)
+        definition = Definition.read(type_, table)
+        with all_problems(f"workflow '{definition.name}'"):
+            made = Workflow(definition, kind)
+            each(lambda step, _: self._make_inner(made, step, depth), made.get_steps())
+        return made
+
+    def _make_inner(self, outer: Workflow, step: Step, depth: int) -> None:
+        """Make the workflow that stands in place of a step; in what it does not say it is like the one around it."""
+        if isinstance(step.target, Mapping):
+            table = {"config": outer.config, **step.target}
+            try:
+                outer.inner[step.id] = self._make(str(table.get("type") or "sequential"), table, depth + 1)
+            except FOUND as error:
+                raise located(f"step '{step.name}'", [error]) from None
 
     def add(self, workflow: Workflow) -> None:
         self._instances[workflow.id] = workflow
@@ -99,16 +123,18 @@ class Workflows(Mapping[str, Workflow]):
 
     # -- what running workflows ask for ---------------------------------------------------------------------------------
 
-    def nested(self, target: Any, parent: Workflow) -> Workflow:
+    def nested(self, step: Step, parent: Workflow) -> Workflow:
         """The workflow of a step: an instance, a name, or a table written in place."""
+        target = step.target
         if isinstance(target, Workflow):
             return target
         if isinstance(target, str):
             return self.find(target)
         if isinstance(target, Mapping):
-            made = self.make(str(target.get("type") or "sequential"), target, register=False)
-            made.default_error_handler = parent.default_error_handler
-            return made
+            if step.id not in parent.inner:  # the step was added later
+                self._make_inner(parent, step, 0)
+            parent.inner[step.id].default_error_handler = parent.default_error_handler
+            return parent.inner[step.id]
         raise ValidationError(
             f"a workflow is an instance, a name or a table, got {type(target).__name__}", field="workflow"
         )
@@ -147,13 +173,6 @@ class Workflows(Mapping[str, Workflow]):
             self._runtime.tool_for(tool)
         allowed = (*agent.config.allowed_tools, *tools)
         return LLMAgent(replace(agent.config, name=agent.name, allowed_tools=allowed), self._runtime)
-
-    def breaker(self, kind: str, name: str, settings: BreakerSettings) -> Breaker:
-        """The circuit of a step target, shared by all workflows of the runtime that watch it in the same way."""
-        key = (kind, name, settings)
-        if key not in self._breakers:
-            self._breakers[key] = Breaker(settings)
-        return self._breakers[key]
 
     def executor(self) -> Executor:
         """The configured executor (`workflows.executor`, by default `local`). Raises: NotFoundError, PluginError."""

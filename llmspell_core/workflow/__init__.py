@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from llmspell_core.workflow.condition import Condition as Condition
     from llmspell_core.workflow.frame import Frame as Frame
     from llmspell_core.workflow.job import perform_job as perform_job
+    from llmspell_core.workflow.kind import Outcome as Outcome
+    from llmspell_core.workflow.kind import WorkflowType as WorkflowType
+    from llmspell_core.workflow.problems import each as each
     from llmspell_core.workflow.record import Definition as Definition
     from llmspell_core.workflow.record import StepResult as StepResult
     from llmspell_core.workflow.record import WorkflowConfig as WorkflowConfig
@@ -18,16 +21,14 @@ if TYPE_CHECKING:
     from llmspell_core.workflow.step import Step as Step
     from llmspell_core.workflow.step import read_steps as read_steps
     from llmspell_core.workflow.strategy import ErrorStrategy as ErrorStrategy
-    from llmspell_core.workflow.workflow import Outcome as Outcome
     from llmspell_core.workflow.workflow import Workflow as Workflow
-    from llmspell_core.workflow.workflow import WorkflowType as WorkflowType
 
 _HOMES = {
     "Condition": "condition",
     "Definition": "record",
     "ErrorStrategy": "strategy",
     "Frame": "frame",
-    "Outcome": "workflow",
+    "Outcome": "kind",
     "Progress": "run",
     "Step": "step",
     "StepResult": "record",
@@ -35,7 +36,8 @@ _HOMES = {
     "WorkflowConfig": "record",
     "WorkflowResult": "record",
     "WorkflowRun": "run",
-    "WorkflowType": "workflow",
+    "WorkflowType": "kind",
+    "each": "problems",
     "perform_job": "job",
     "read_steps": "step",
     "workflow_input": "record",
@@ -55,6 +57,7 @@ __all__ = [
     "WorkflowResult",
     "WorkflowRun",
     "WorkflowType",
+    "each",
     "perform_job",
     "read_steps",
     "workflow_input",

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import ComponentError, LLMSpellError, ToolError, ValidationError, WorkflowError
+from llmspell_core.errors import LLMSpellError, ToolError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.record import workflow_input
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from llmspell_core.workflow.frame import Frame
     from llmspell_core.workflow.step import Step
 
-__all__ = ["Answer", "act"]
+__all__ = ["Answer", "act", "as_workflow_error", "call"]
+
+OUTER = "workflow_outer"
+"""Key of a context: the frame of the step that an inline workflow stands in, for that workflow alone."""
+UNDO = "workflow_undo"
+"""Key of a context: where a nested workflow leaves what would undo it."""
 
 
 @dataclass(slots=True)
@@ -118,26 +123,30 @@ def _lines(table: Mapping[str, Any]) -> str:
 
 async def _workflow(step: Step, given: Any, frame: Frame) -> Answer:
     run = frame.run
-    workflow = run.desk.workflows.nested(step.target, run.workflow)
+    workflow = run.desk.workflows.nested(step, run.workflow)
     fields = {**run.fields, **({"text": run.input.text} if run.input.text else {})} if given is None else given
-    context = run.context
+    if not isinstance(fields, (str, Mapping, AgentInput)):
+        fields = {"text": text_of(fields), "input": fields}
+    context = run.context.create_child()
+    undo: list[Any] = []
+    context.set(UNDO, undo)
     if isinstance(step.target, Mapping):  # written in place: its steps see what this step sees
-        context = run.context.create_child()
-        context.set("workflow_outer", frame)
-    output = await run.desk.run_workflow(workflow, workflow_input(fields), context)
+        context.set(OUTER, frame)
+    try:
+        output = await run.desk.run_workflow(workflow, workflow_input(fields), context)
+        if step.compensate is not None:
+            undo.clear()
+    finally:  # what it did is undone with this run, unless it was undone already, or the step itself says how
+        run.undo.extend(undo)
     extra = output.metadata.extra
     return Answer(extra.get("output", output.text), {"text": output.text, **extra})
 
 
 async def _template(step: Step, given: Any, frame: Frame) -> Answer:
-    runner = getattr(frame.run.desk, "run_template", None)
-    if runner is None:
-        raise ComponentError(
-            f"step '{step.name}': templates are not available here",
-            hint="Install a version of llmspell that has templates, or use an agent or workflow step.",
-        )
-    output = await runner(_name(step), dict(given or {}), frame.run.context)
-    return Answer(getattr(output, "text", output), getattr(output, "metadata", None))
+    if given is not None and not isinstance(given, Mapping):
+        raise ValidationError(f"the params of template '{_name(step)}' are a table", field="params")
+    output = await frame.run.desk.run_template(_name(step), dict(given or {}), frame.run.context)
+    return Answer(output.text, {"text": output.text, **output.metadata.extra})
 
 
 async def _function(step: Step, given: Any, frame: Frame) -> Answer:
@@ -161,7 +170,14 @@ async def call(function: Callable[..., Any], *arguments: Any) -> Any:
     except LLMSpellError:
         raise
     except Exception as error:
-        raise WorkflowError(f"{type(error).__name__}: {error}") from error
+        raise as_workflow_error(error) from error
+
+
+def as_workflow_error(error: Exception, step: str | None = None) -> WorkflowError:
+    """A foreign exception as an error that the caller of a workflow understands."""
+    made = WorkflowError(f"{type(error).__name__}: {error}", step=step)
+    made.__cause__ = error
+    return made
 
 
 _ACTIONS: dict[str, Callable[[Step, Any, Frame], Awaitable[Answer]]] = {

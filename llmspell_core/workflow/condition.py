@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llmspell_core.errors import LLMSpellError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
 from llmspell_core.workflow.expression import Expression, Names, truth
-from llmspell_core.workflow.spelling import snake_keys
+from llmspell_core.workflow.options import snake_keys
 
 __all__ = ["Condition", "Facts"]
+
+MAX_DEPTH = 50
 
 
 class Facts(Names, Protocol):
@@ -38,13 +40,15 @@ class Condition:
     parts: tuple[Condition, ...] = ()
 
     @classmethod
-    def read(cls, value: Any) -> Condition:
+    def read(cls, value: Any, depth: int = 0) -> Condition:
         """A condition in any of its forms.
 
         Raises:
             ValidationError: "Unknown condition type: x", or a field is missing.
             WorkflowError: an expression that cannot be read.
         """
+        if depth > MAX_DEPTH:
+            raise ValidationError(f"conditions are nested deeper than {MAX_DEPTH}", field="condition")
         if isinstance(value, Condition):
             return value
         if isinstance(value, bool):
@@ -54,7 +58,7 @@ class Condition:
         if isinstance(value, str):
             return cls._from_text(value)
         if isinstance(value, Mapping):
-            return cls._from_table(value)
+            return cls._from_table(value, depth)
         raise ValidationError(f"a condition is a table, a word or a function, got {value!r}", field="condition")
 
     @classmethod
@@ -67,7 +71,7 @@ class Condition:
         return cls("custom", {"expression": text}, expression=Expression(text))
 
     @classmethod
-    def _from_table(cls, table: Mapping[str, Any]) -> Condition:
+    def _from_table(cls, table: Mapping[str, Any], depth: int) -> Condition:
         table = snake_keys(table)
         word = str(table.get("type") or _guess(table))
         kind = ALIASES.get(_snake(word), _snake(word))
@@ -81,7 +85,7 @@ class Condition:
         if kind == "custom":
             return cls._custom(table)
         inner = as_list(table.get("conditions")) if kind != "not" else [table["condition"]]
-        return cls(kind, table, parts=tuple(cls.read(item) for item in inner))
+        return cls(kind, table, parts=tuple(cls.read(item, depth + 1) for item in inner))
 
     @classmethod
     def _custom(cls, table: Mapping[str, Any]) -> Condition:
@@ -107,6 +111,18 @@ class Condition:
             return {"type": "not", "condition": self.parts[0].to_dict()}
         made: dict[str, Any] = {**self.data, "type": self.kind}
         return made | ({"evaluate": self.function} if self.function is not None else {})
+
+    def steps(self) -> Iterator[str]:
+        """The steps that it asks about."""
+        for part in self.parts:
+            yield from part.steps()
+        if self.expression is not None:
+            yield from self.expression.steps
+        name = (
+            self.first(*STEP) if STEP in REQUIRED.get(self.kind, ()) and self.kind != "agent_classification" else None
+        )
+        if name is not None:
+            yield str(name)
 
     def first(self, *names: str) -> Any:
         return next((self.data[name] for name in names if self.data.get(name) is not None), None)

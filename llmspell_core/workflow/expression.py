@@ -67,12 +67,15 @@ class _Token:
 class Expression:
     """A parsed expression; `evaluate` may be called any number of times."""
 
-    __slots__ = ("_value", "text")
+    __slots__ = ("_value", "steps", "text")
 
     def __init__(self, text: str) -> None:
         """Raises: WorkflowError that quotes the expression and says what is not understood."""
         self.text = text
-        self._value = _Parser(text).parse()
+        parser = _Parser(text)
+        self._value = parser.parse()
+        self.steps = tuple(parser.steps)
+        """The names of steps in it."""
 
     def evaluate(self, names: Names) -> Any:
         """Raises: WorkflowError for values that cannot be compared and steps that do not exist."""
@@ -90,6 +93,7 @@ class _Parser:
         self._tokens = self._split()
         self._next = 0
         self._depth = 0
+        self.steps: list[str] = []
 
     def parse(self) -> Value:
         if not self._tokens:
@@ -227,6 +231,7 @@ class _Parser:
         if at is None:
             raise self._wrong(f"step_result.{path[0]} is followed by success, output or error")
         step, part = ".".join(path[:at]), "output" if path[at] == "result" else path[at]
+        self.steps.append(step)
         return lambda names: dig(names.step_state(step)[part], path[at + 1 :])
 
 

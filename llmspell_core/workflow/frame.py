@@ -18,7 +18,7 @@ __all__ = ["Frame"]
 class Frame:
     """One level of a run: the whole of it, a branch, or an iteration. Inner levels see the outer ones."""
 
-    __slots__ = ("label", "parent", "results", "run", "variables")
+    __slots__ = ("before", "label", "parent", "results", "run", "variables")
 
     def __init__(
         self,
@@ -34,9 +34,16 @@ class Frame:
         """`branch_<name>` or `iteration_<n>`: part of the state keys of its steps."""
         self.variables: dict[str, Any] = {**(parent.variables if parent else {}), **(variables or {})}
         self.results: dict[str, StepResult] = {}
+        self.before: Mapping[str, StepResult] | None = None
 
     def child(self, variables: Mapping[str, Any] | None = None, *, label: str | None = None) -> Frame:
         return Frame(self.run, variables, parent=self, label=label or self.label)
+
+    def apart(self, before: Mapping[str, StepResult]) -> Frame:
+        """The same level for one of many steps that run beside each other: it sees `before`, and none of the others."""
+        made = self.child()
+        made.before = before
+        return made
 
     def result(self, name: str) -> StepResult | None:
         """The newest result of a step, of this level first."""
@@ -44,6 +51,8 @@ class Frame:
         while frame is not None:
             if name in frame.results:
                 return frame.results[name]
+            if frame.before is not None:
+                return frame.before.get(name)
             frame = frame.parent
         found = self.run.results.get(name)
         return found if found is not None or self.run.outer is None else self.run.outer.result(name)
@@ -96,12 +105,12 @@ class Frame:
         found = self.result(step) or self._by_id(step)
         if found is not None:
             return {"success": found.success, "output": found.output, "error": found.error}
-        if not self.is_step(step):
+        if not self.is_step(step) and step not in self.run.step_ids:
             raise WorkflowError(f"there is no step '{step}' in this workflow", step=step)
         return {"success": False, "output": None, "error": None}
 
     def _by_id(self, step: str) -> StepResult | None:
-        return next((r for r in self.run.results.values() if r.step_id == step), None)
+        return next((r for r in self.all_results().values() if r.step_id == step), None)
 
     def function_context(self) -> dict[str, Any]:
         """The table that custom steps and condition functions get."""
@@ -119,6 +128,10 @@ class Frame:
 
     def all_results(self) -> dict[str, StepResult]:
         """The newest result of every step that this level can see."""
+        if self.before is not None:
+            return {**self.before, **self.results}
         if self.parent is not None:
             return {**self.parent.all_results(), **self.results}
-        return {**(self.run.outer.all_results() if self.run.outer else {}), **self.run.results, **self.results}
+        if self.run.outer is None:
+            return dict(self.run.results)  # what this level has is there, too
+        return {**self.run.outer.all_results(), **self.run.results}

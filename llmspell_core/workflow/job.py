@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.executor import Job
+from llmspell_core.workflow.kind import Outcome, WorkflowType
 from llmspell_core.workflow.record import Definition, StepResult, WorkflowConfig, workflow_input
 from llmspell_core.workflow.run import WorkflowRun
 from llmspell_core.workflow.step import Step
-from llmspell_core.workflow.workflow import Outcome, Workflow, WorkflowType
+from llmspell_core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from llmspell_core.runtime import Runtime

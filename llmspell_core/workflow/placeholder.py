@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from llmspell_core.errors import WorkflowError
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.expression import dig
 
-__all__ = ["MISSING", "Source", "substitute"]
+__all__ = ["MISSING", "Source", "steps_named", "substitute"]
 
-PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}|\$([^\W\d][\w-]*)\.output\b")
+PLACEHOLDER = re.compile(r"\{\{([^{}]+)\}\}|\$([^\W\d][\w-]*)\.output\b")
 
 
 class _Missing:
@@ -63,6 +63,22 @@ def substitute(value: Any, source: Source) -> Any:
     return value
 
 
+def steps_named(value: Any) -> Iterator[tuple[str, list[str]]]:
+    """The placeholders in `value` that must name a step: the text, and the names it may mean."""
+    if isinstance(value, str):
+        for match in PLACEHOLDER.finditer(value):
+            head, *rest = re.split(r"[.:]", (match[1] or "").strip())
+            if head == "step" and rest:
+                body = match[1].strip()[5:]
+                yield match[0], [body[:at] for at, c in enumerate(f"{body}.") if c in ".:"]
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from steps_named(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from steps_named(item)
+
+
 def _substitute_text(text: str, source: Source) -> Any:
     whole = PLACEHOLDER.fullmatch(text.strip())
     if whole is not None:
@@ -77,9 +93,12 @@ def _substitute_text(text: str, source: Source) -> Any:
 
 
 def _resolve(match: re.Match[str], source: Source) -> Any:
-    name, dollar = match[1], match[2]
+    dollar = match[2]
     if dollar is not None:
         return _step_output(dollar, [], source) if source.is_step(dollar) else MISSING
+    name = match[1].strip()
+    if not name:
+        return MISSING
     if ":" in name:
         head, *parts = [part.strip() for part in name.split(":")]
         reader = _COLON_FORMS.get(head)
@@ -151,9 +170,13 @@ def _step_dotted(path: list[str], source: Source) -> Any:
 
 
 def _step_colons(parts: list[str], source: Source) -> Any:
-    name, what = parts[0], parts[1] if len(parts) > 1 else "output"
-    head, *path = what.split(".")
-    return _step_output(name, path if head in {"output", "result"} else [head, *path], source)
+    """`step:NAME:output.PATH`; the name itself may contain colons."""
+    for at in range(len(parts), 0, -1):
+        name, rest = ":".join(parts[:at]), parts[at:]
+        if source.is_step(name):
+            head, *path = ":".join(rest).split(".") if rest else ["output"]
+            return _step_output(name, path if head in {"output", "result"} else [head, *path], source)
+    return _step_output(parts[0], [], source)
 
 
 def _loop(parts: list[str], source: Source) -> Any:

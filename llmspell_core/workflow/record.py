@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import AgentInput, Media, Record, as_list, new_id, plain
-from llmspell_core.workflow.spelling import snake_keys
+from llmspell_core.workflow.options import flag, milliseconds, number, snake_keys, whole
 from llmspell_core.workflow.strategy import CONTINUE, FAIL_FAST, ErrorStrategy
 
 __all__ = ["Definition", "StepResult", "WorkflowConfig", "WorkflowResult", "WorkflowStatus", "workflow_input"]
 
-WorkflowStatus = Literal["pending", "running", "completed", "failed", "cancelled", "partially_completed"]
+WorkflowStatus = Literal["pending", "running", "completed", "failed", "cancelled", "partially_completed", "paused"]
 TEXT_KEYS = ("text", "input", "prompt", "message", "content")
 
 
@@ -41,23 +41,24 @@ class WorkflowConfig(Record):
 
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> WorkflowConfig:
-        """From a workflow's table: `config` (a word or a table), `timeout_ms`, `error_strategy`, `max_retries`."""
+        """From a workflow's table: `config` (a word or a table), `timeout_ms`, `error_strategy`, `max_retries`.
+
+        Raises: ValidationError.
+        """
         given = table.get("config")
         if isinstance(given, WorkflowConfig):
             base = given
-        elif given in ("fast", "robust"):
-            base = cls.fast() if given == "fast" else cls.robust()
+        elif isinstance(given, str):
+            base = _preset(given)
         else:
-            base = cls.from_dict(given) if isinstance(given, Mapping) else cls()
+            base = cls.from_dict(given if isinstance(given, Mapping) else {})
         changes = _config_changes(table, base)
         return cls(**{name: changes.get(name, getattr(base, name)) for name in cls.__slots__})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WorkflowConfig:
-        known = {k: v for k, v in snake_keys(data).items() if k in cls.__slots__}
-        if "default_error_strategy" in known:
-            known["default_error_strategy"] = ErrorStrategy.read(known["default_error_strategy"])
-        return cls(**known)
+        given = snake_keys(data)
+        return cls(**{name: read(given[name], name) for name, read in _SETTINGS.items() if name in given})
 
     @property
     def strategy(self) -> ErrorStrategy:
@@ -67,18 +68,42 @@ class WorkflowConfig(Record):
         return self.default_error_strategy
 
 
+def _preset(word: str) -> WorkflowConfig:
+    presets = {"default": WorkflowConfig, "fast": WorkflowConfig.fast, "robust": WorkflowConfig.robust}
+    if word not in presets:
+        raise ValidationError(
+            f"Unknown config: {word}", field="config", hint="Use fast, robust, or a table of settings."
+        )
+    return presets[word]()
+
+
+def _limit(value: Any, name: str) -> float | None:
+    return None if value is None else number(value, name, above=True)
+
+
+_SETTINGS: dict[str, Callable[[Any, str], Any]] = {
+    "max_execution_time": _limit,
+    "default_step_timeout": _limit,
+    "max_retry_attempts": whole,
+    "retry_delay_ms": number,
+    "exponential_backoff": flag,
+    "continue_on_error": flag,
+    "default_error_strategy": lambda value, _: ErrorStrategy.read(value),
+    "retry_only_retryable": flag,
+}
+
+
 def _config_changes(table: Mapping[str, Any], base: WorkflowConfig) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    limit = table.get("timeout_ms")
+    limit = milliseconds(table)
     if limit is not None:
-        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit <= 0:
-            raise ValidationError("'timeout_ms' must be more than 0", field="timeout_ms")
-        changes["max_execution_time"] = limit / 1000
-    retries, strategy = table.get("max_retries"), table.get("error_strategy", table.get("on_error"))
+        changes["max_execution_time"] = limit
+    strategy = table.get("error_strategy", table.get("on_error"))
     if strategy is not None:
         changes["default_error_strategy"] = ErrorStrategy.read(strategy, "workflow")
-    if isinstance(retries, (int, float)) and retries > 0:
-        changes["default_error_strategy"] = ErrorStrategy("retry", int(retries) + 1, base.retry_delay_ms)
+    retries = 0 if table.get("max_retries") is None else whole(table["max_retries"], "max_retries")
+    if retries:
+        changes["default_error_strategy"] = ErrorStrategy("retry", retries + 1, base.retry_delay_ms)
     return changes
 
 
@@ -107,16 +132,11 @@ class Definition:
 
     def number(self, *names: str, default: int, least: int = 1) -> int:
         """A whole number. Raises: ValidationError naming the option."""
-        value = self.option(*names, default=default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < least:
-            raise ValidationError(f"'{names[0]}' must be a whole number, at least {least}", field=names[0])
-        return int(value)
+        return whole(self.option(*names, default=default), names[0], least=least)
 
     def flag(self, name: str, *, default: bool) -> bool:
-        value = self.option(name, default=default)
-        if not isinstance(value, bool):
-            raise ValidationError(f"'{name}' must be true or false", field=name)
-        return value
+        """True or false. Raises: ValidationError naming the option."""
+        return flag(self.option(name, default=default), name)
 
 
 @dataclass(slots=True)

@@ -12,16 +12,17 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from llmspell_core.errors import LLMSpellError, WorkflowError
-from llmspell_core.executor import Done, Job
+from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, PluginError, WorkflowError
+from llmspell_core.executor import Done, Executor, Job
 from llmspell_core.messages import AgentInput, new_id, plain
 from llmspell_core.workflow.attempt import StepRunner
 from llmspell_core.workflow.condition import Condition
 from llmspell_core.workflow.frame import Frame
 from llmspell_core.workflow.order import in_order
 from llmspell_core.workflow.record import StepResult
+from llmspell_core.workflow.results import Results
 from llmspell_core.workflow.step import Step
 
 if TYPE_CHECKING:
@@ -64,31 +65,40 @@ class WorkflowRun:
         context: ExecutionContext,
         steps: Iterable[Step],
         outer: Frame | None = None,
+        undo: list[tuple[Step, Frame]] | None = None,
     ) -> None:
         self.id = new_id()
         self.workflow = workflow
         self.input = input
         self.fields: dict[str, Any] = {k: v for k, v in input.parameters.items() if k != "parameters"}
         self.context = context
-        self.desk: Any = context.desk
+        self.desk = cast(Any, context.desk)
         self.outer = outer
         """Of a workflow written in place of a step: what the step sees; its shared data is this run's, too."""
         self.shared: dict[str, Any] = outer.run.shared if outer is not None else dict(workflow.shared)
-        self.step_names = frozenset(step.name for step in steps)
+        known = tuple(steps)
+        self.step_names = frozenset(step.name for step in known)
+        self.step_ids = frozenset(step.id for step in known)
         self.results: dict[str, StepResult] = {}
         self.history: list[StepResult] = []
         self.branches: dict[str, dict[str, StepResult]] = {}
         self.agent_outputs: dict[str, Any] = {}
-        self.state_keys: list[str] = []
+        self.kept = Results(self.desk.state, self.id)
         self.started = time.perf_counter()
         self.root = Frame(self, outer.variables if outer is not None else None)
-        self.undo: list[tuple[Step, Frame]] = []
+        self.undo: list[tuple[Step, Frame]] = [] if undo is None else undo
+        """What would undo the steps that succeeded, in their order."""
         self._runner = StepRunner(self)
         self._index = 0
 
     @property
     def elapsed_ms(self) -> int:
         return round((time.perf_counter() - self.started) * 1000)
+
+    @property
+    def state_keys(self) -> list[str]:
+        """What this run has written, in order."""
+        return list(self.kept.keys)
 
     # -- what types use -----------------------------------------------------------------------------------------------
 
@@ -126,29 +136,43 @@ class WorkflowRun:
         """Run many independent steps through the runtime's executor, at most `limit` at once.
 
         Yields position and result as they are ready; `work` is drawn from lazily. Close it early to cancel the rest.
+        The steps see what was there before, not each other, wherever they run.
+
+        Raises: PluginError when the executor answers what nobody asked, or does not answer. ApprovalRequiredError.
         """
         open_: dict[int, tuple[Step, Frame]] = {}
+        question: ApprovalRequiredError | None = None
 
         async def here(job: Job) -> StepResult:
             return await self.attempt(*open_[job.index])
 
-        answers = self.desk.workflows.executor().run(self._jobs(work, open_), here, limit=limit)
-        async with aclosing(answers):
+        executor = self.desk.workflows.executor()
+        async with aclosing(executor.run(self._jobs(work, open_), here, limit=limit)) as answers:
             async for done in answers:
+                if done.index not in open_:
+                    raise _broken(executor, f"answered job {done.index}, which does not wait for an answer")
                 step, frame = open_.pop(done.index)
+                if isinstance(done.error, ApprovalRequiredError):
+                    question = done.error  # the others can still be asked, or end
+                    continue
                 result = _result_of(step, done)
                 await self.record(step, result, frame)
                 yield done.index, result
+        if open_:
+            raise _broken(executor, f"left {len(open_)} jobs without an answer")
+        if question is not None:
+            raise question
 
     def _jobs(self, work: Iterable[tuple[Step, Frame]], open_: dict[int, tuple[Step, Frame]]) -> Iterator[Job]:
         config = self.workflow.config.to_dict()
+        fields = {**self.fields, "text": self.input.text}
+        before = self.root.all_results()
+        outputs = {name: r.output for name, r in before.items() if r.success}
+        tables: dict[int, dict[str, Any]] = {}
         for index, (step, frame) in enumerate(work):
-            open_[index] = (step, frame)
-            outputs = {name: r.output for name, r in frame.all_results().items() if r.success}
-            fields = {**self.fields, "text": self.input.text}
-            yield Job(
-                index, step.to_dict(), fields, frame.variables, self.shared, outputs, config, portable=step.portable
-            )
+            open_[index] = (step, frame.apart(before))
+            table = tables[id(step)] = tables.get(id(step)) or step.to_dict()
+            yield Job(index, table, fields, frame.variables, self.shared, outputs, config, portable=step.portable)
 
     async def record(self, step: Step, result: StepResult, frame: Frame) -> None:
         """Make a result known to later steps, and to the state."""
@@ -158,7 +182,7 @@ class WorkflowRun:
             self.undo.append((step.compensate, frame))
         if result.success and step.kind == "agent":
             self.agent_outputs[result.target] = result.output
-        await self._save(step, result, frame)
+        await self.kept.save(step, result, frame)
 
     async def holds(
         self, condition: Condition, frame: Frame | None = None, *, name: str = "", limit: float = 1.0
@@ -218,55 +242,29 @@ class WorkflowRun:
             "execution_id": self.id,
         }
 
-    # -- the state ----------------------------------------------------------------------------------------------------
-
     async def put(self, key: str, value: Any) -> None:
-        """Write `workflow:<execution>:<key>`. Raises: WorkflowError when the store refuses."""
-        full = f"workflow:{self.id}:{key}"
-        try:
-            await self.desk.state.set(full, plain(value))
-        except LLMSpellError as error:
-            raise WorkflowError(f"the state could not be written: {error.message}", hint=error.hint) from error
-        if full not in self.state_keys:
-            self.state_keys.append(full)
-
-    async def _save(self, step: Step, result: StepResult, frame: Frame) -> None:
-        metadata = {k: v for k, v in result.to_dict().items() if k not in {"output", "skipped", "tolerated"}}
-        await self.put(f"step:{step.name}:metadata", metadata)
-        if not result.success:
-            return
-        record = {
-            "step_name": step.name,
-            "step_id": step.id,
-            "output": result.output,
-            "duration_ms": result.duration_ms,
-            "retry_count": result.retry_count,
-        }
-        await self.put(step.name, record)
-        await self.put(f"step:{step.name}:output", result.output)
-        if frame.label:
-            await self.put(f"{frame.label}:{step.name}", record)
-        if step.kind in {"agent", "workflow"}:
-            place = f"{'agent' if step.kind == 'agent' else 'nested'}:{result.target}"
-            await self.put(f"{place}:output", result.output)
-            await self.put(f"{place}:metadata", metadata)
+        """Write `workflow:<execution>:<key>` to the state. Raises: WorkflowError when the store refuses."""
+        await self.kept.put(key, value)
 
     async def roll_back(self, error: LLMSpellError) -> list[dict[str, Any]]:
         """Undo finished steps that say how, last first; a compensation that fails does not keep the others from running."""
         undone = []
         while self.undo:
             step, frame = self.undo.pop()
-            data = {"step_name": step.name, "error": error.message}
-            try:
-                await self.phase("WorkflowRollback", data)
-            except LLMSpellError as refused:
-                undone.append({"step": step.name, "success": False, "error": refused.message})
-                continue
-            result = await self.attempt(step, frame)
-            undone.append({"step": step.name, "success": result.success, "error": result.error})
-            if not result.success:
-                log.warning("compensation %s of workflow %s failed: %s", step.name, self.workflow.name, result.error)
+            problem = await self._undo(step, frame, error)
+            undone.append({"step": step.name, "success": problem is None, "error": problem})
+            if problem is not None:
+                log.warning("compensation %s of workflow %s failed: %s", step.name, self.workflow.name, problem)
         return undone
+
+    async def _undo(self, step: Step, frame: Frame, error: LLMSpellError) -> str | None:
+        """Run one compensation, in the run whose step it undoes; what went wrong, if anything."""
+        try:
+            await self.phase("WorkflowRollback", {"step_name": step.name, "error": error.message})
+            result = await frame.run.attempt(step, frame)
+        except LLMSpellError as refused:
+            return refused.message
+        return None if result.success else str(result.error)
 
 
 def _blocker(step: Step, results: list[StepResult]) -> str | None:
@@ -276,6 +274,10 @@ def _blocker(step: Step, results: list[StepResult]) -> str | None:
         if found is not None and not found.success:
             return found.step_name
     return None
+
+
+def _broken(executor: Executor, what: str) -> PluginError:
+    return PluginError(f"executor '{executor.name}' {what}", hint="Its author must fix it.", plugin=executor.name)
 
 
 def _result_of(step: Step, done: Done) -> StepResult:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import as_list, new_id
 from llmspell_core.workflow.condition import Condition
-from llmspell_core.workflow.spelling import snake_keys
+from llmspell_core.workflow.options import milliseconds, snake_keys, whole
+from llmspell_core.workflow.problems import FOUND, all_problems, each, located
 from llmspell_core.workflow.strategy import ErrorStrategy
 
 __all__ = ["Step", "StepKind", "read_steps"]
@@ -65,24 +67,23 @@ class Step:
         if isinstance(value, Step):
             return value
         if not isinstance(value, Mapping):
-            raise ValidationError(f"a step is a table, got {type(value).__name__}", field="step")
+            named = f"step '{default_name}': " if default_name else ""
+            raise ValidationError(f"{named}a step is a table, got {type(value).__name__}", field="step")
         given = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
         table = snake_keys(given)
         name = table.get("name") or default_name
         if not isinstance(name, str):
             raise ValidationError("a step needs a 'name'", field="name", hint="Its output is found under that name.")
-        kind, target = _what(name, table)
-        return cls(
-            name,
-            kind,
-            target,
-            next((table[k] for k in INPUTS if table.get(k) is not None), None),
-            id=str(table.get("id") or new_id("step")),
-            timeout=_seconds(name, table),
-            retry_attempts=int(table.get("retry_count") or table.get("retry_attempts") or 0),
-            dependencies=tuple(str(d) for d in as_list(table.get("dependencies", table.get("depends_on")))),
-            **_parts(name, table),
-        )
+        fields, wrong = {}, []
+        for field_name, read in _READERS.items():
+            try:
+                fields[field_name] = read(name, table)
+            except FOUND as error:
+                wrong.append(error)
+        if wrong:
+            raise located(f"step '{name}'", wrong)
+        kind, target = fields.pop("what")
+        return cls(name, kind, target, **fields)
 
     @staticmethod
     def is_step(table: Mapping[str, Any]) -> bool:
@@ -98,7 +99,7 @@ class Step:
             return self.target
         if isinstance(self.target, Mapping):
             return str(self.target.get("name") or self.name)
-        return str(getattr(self.target, "name", None) or getattr(self.target, "__name__", None) or self.name)
+        return str(getattr(self.target, "name", None) or self.name)
 
     @property
     def portable(self) -> bool:
@@ -126,18 +127,23 @@ def read_steps(value: Any, prefix: str = "step") -> tuple[Step, ...]:
     """A list of steps, one step, or a table with `steps`; nameless ones are numbered.
 
     Raises:
-        ValidationError: a step is wrong, or two have one name.
+        ValidationError: steps are wrong, or share a name or an id; it tells of all of them.
     """
-    if isinstance(value, Mapping) and not Step.is_step(value) and "steps" not in value and value != {}:
-        Step.read(value)  # says what is wrong with it
     if isinstance(value, Mapping) and "steps" in value and "type" not in value:
         value = value["steps"]
-    steps = tuple(Step.read(item, f"{prefix}_{i}") for i, item in enumerate(as_list(value), 1))
-    names = [step.name for step in steps]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValidationError(f"two steps are named '{twice}'", field="steps", hint="Give each step its own name.")
+    with all_problems("the list of steps"):
+        steps = tuple(each(lambda item, number: Step.read(item, f"{prefix}_{number}"), as_list(value)))
+        each(lambda name, _: _twice("named", name), _repeated(step.name for step in steps))
+        each(lambda id_, _: _twice("with the id", id_), _repeated(step.id for step in steps))
     return steps
+
+
+def _repeated(values: Iterable[str]) -> list[str]:
+    return [value for value, times in Counter(values).items() if times > 1]
+
+
+def _twice(how: str, value: str) -> None:
+    raise ValidationError(f"two steps are {how} '{value}'", field="steps", hint="Give each step its own.")
 
 
 def _what(name: str, table: Mapping[str, Any]) -> tuple[StepKind, Any]:
@@ -145,7 +151,7 @@ def _what(name: str, table: Mapping[str, Any]) -> tuple[StepKind, Any]:
     word = WORDS.get(str(given), str(given)) if given else _guess(table)
     if word not in KINDS:
         if word and any(key in table for key in INLINE):
-            return "workflow", {**table, "type": word}
+            return "workflow", {**table, "name": name, "type": word}
         raise ValidationError(
             f"Unknown step type: '{given or word}'",
             field="type",
@@ -154,10 +160,12 @@ def _what(name: str, table: Mapping[str, Any]) -> tuple[StepKind, Any]:
     target = next((table[key] for key in TARGETS[word] if table.get(key) is not None), None)
     if target is None or target == "":
         raise ValidationError(
-            f"step '{name}': '{TARGETS[word][0]}' is missing",
+            f"'{TARGETS[word][0]}' is missing",
             field=TARGETS[word][0],
             hint=f"A step of type {word} needs {TARGETS[word][0]} = ...; was it created?",
         )
+    if word == "function" and not callable(target):
+        raise ValidationError(f"'{TARGETS[word][0]}' is not a function", field=TARGETS[word][0])
     return word, target  # type: ignore[return-value]  # checked against KINDS
 
 
@@ -168,27 +176,44 @@ def _guess(table: Mapping[str, Any]) -> str:
     return "sequential" if "steps" in table else "parallel" if "branches" in table or "agents" in table else ""
 
 
-def _seconds(name: str, table: Mapping[str, Any]) -> float | None:
-    value = table.get("timeout_ms")
-    seconds = value / 1000 if isinstance(value, (int, float)) else table.get("timeout")
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0):
-        raise ValidationError(f"step '{name}': the timeout must be more than 0", field="timeout_ms")
-    return None if seconds is None else float(seconds)
+def _retries(_: str, table: Mapping[str, Any]) -> int:
+    key = "retry_attempts" if table.get("retry_count") is None else "retry_count"
+    return 0 if table.get(key) is None else whole(table[key], key)
 
 
-def _parts(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    strategy, condition = table.get("error_strategy", table.get("on_error")), table.get("condition")
-    if any(key in table for key in INLINE):
-        strategy = None  # an inline workflow's strategy is that of its own steps
+def _dependencies(_: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    wanted = as_list(table.get("dependencies", table.get("depends_on")))
+    if not all(isinstance(name, str) for name in wanted):
+        raise ValidationError("'dependencies' are names or ids of steps", field="dependencies")
+    return tuple(wanted)
+
+
+def _strategy(name: str, table: Mapping[str, Any]) -> ErrorStrategy | None:
+    given = table.get("error_strategy", table.get("on_error"))
+    if given is None or any(key in table for key in INLINE):
+        return None  # an inline workflow's strategy is that of its own steps
+    return ErrorStrategy.read(given, name)
+
+
+def _compensation(name: str, table: Mapping[str, Any]) -> Step | None:
     undo = table.get("compensate", table.get("rollback"))
-    if isinstance(undo, Callable):  # type: ignore[arg-type]
-        undo = {"execute": undo}
-    return {
-        "error_strategy": None if strategy is None else ErrorStrategy.read(strategy, name),
-        "condition": None if condition is None else Condition.read(condition),
-        "compensate": None if undo is None else Step.read(undo, f"{name}_compensation"),
-        "tools": tuple(str(getattr(tool, "name", tool)) for tool in as_list(table.get("tools"))),
-    }
+    if undo is None:
+        return None
+    return Step.read({"execute": undo} if callable(undo) else undo, f"{name}_compensation")
+
+
+_READERS: dict[str, Callable[[str, Mapping[str, Any]], Any]] = {
+    "what": _what,
+    "input": lambda _, table: next((table[k] for k in INPUTS if table.get(k) is not None), None),
+    "id": lambda _, table: str(table.get("id") or new_id("step")),
+    "timeout": lambda _, table: milliseconds(table),
+    "retry_attempts": _retries,
+    "dependencies": _dependencies,
+    "error_strategy": _strategy,
+    "condition": lambda _, table: None if table.get("condition") is None else Condition.read(table["condition"]),
+    "compensate": _compensation,
+    "tools": lambda _, table: tuple(str(getattr(tool, "name", tool)) for tool in as_list(table.get("tools"))),
+}
 
 
 def _is_plain(value: Any) -> bool:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llmspell_core.errors import ResourceError, ValidationError
 from llmspell_core.messages import Record
-from llmspell_core.workflow.spelling import snake_keys
+from llmspell_core.workflow.options import number, snake_keys, whole
 
 if TYPE_CHECKING:
     from llmspell_core.workflow.step import Step
 
-__all__ = ["CONTINUE", "FAIL_FAST", "Breaker", "BreakerSettings", "ErrorStrategy", "Fallback"]
+__all__ = ["CIRCUIT", "CONTINUE", "FAIL_FAST", "Breaker", "BreakerSettings", "Circuits", "ErrorStrategy", "Fallback"]
+
+CIRCUIT = "circuit_breaker"
 
 Kind = Literal["fail_fast", "continue", "retry", "cascade", "circuit_breaker", "fallback"]
 
@@ -31,12 +33,10 @@ class BreakerSettings(Record):
 
     @classmethod
     def read(cls, value: Any) -> BreakerSettings:
+        """A table; whatever else (`true`) means the defaults. Raises: ValidationError."""
         given = snake_keys(value) if isinstance(value, Mapping) else {}
-        made = cls.from_dict(given)
-        for name in ("failure_threshold", "success_threshold"):
-            if int(getattr(made, name)) < 1:
-                raise ValidationError(f"circuit_breaker: '{name}' must be at least 1", field=name)
-        return made
+        known = {k: v for k, v in given.items() if k in cls.__slots__ and v is not None}
+        return cls(**{k: whole(v, k, least=1 if k.endswith("threshold") else 0) for k, v in known.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +121,19 @@ def _guess(table: Mapping[str, Any]) -> str:
     return "retry" if "max_attempts" in table else "fallback" if "fallback" in table else "fail_fast"
 
 
-def _attempts(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ValidationError(f"'{name}' must be a number, 0 or more, got {value!r}", field=name)
-    return int(value)
-
-
 def _retry(table: Mapping[str, Any]) -> ErrorStrategy:
-    attempts = max(1, _attempts(table.get("max_attempts", 3), "max_attempts"))
-    return ErrorStrategy("retry", attempts, float(table.get("backoff_ms", 1000)))
+    attempts = table.get("max_attempts")
+    backoff = _backoff(table)
+    return ErrorStrategy(
+        "retry",
+        3 if attempts is None else max(1, whole(attempts, "max_attempts")),
+        1000.0 if backoff is None else backoff,
+    )
+
+
+def _backoff(table: Mapping[str, Any]) -> float | None:
+    given = table.get("backoff_ms")
+    return None if given is None else number(given, "backoff_ms")
 
 
 def _breaker(table: Mapping[str, Any]) -> ErrorStrategy:
@@ -138,12 +142,17 @@ def _breaker(table: Mapping[str, Any]) -> ErrorStrategy:
 
 def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
     breaker = table.get("circuit_breaker")
+    ending = table.get("on_exhausted")
+    if ending not in {None, "continue", "skip", "fail"}:
+        raise ValidationError(
+            f"'on_exhausted' is {ending!r}", field="on_exhausted", hint="What then? Use continue or fail."
+        )
     return ErrorStrategy(
         "cascade",
-        1 + _attempts(table.get("retry_count", 0), "retry_count"),
-        None if table.get("backoff_ms") is None else float(table["backoff_ms"]),
+        1 + whole(table.get("retry_count") or 0, "retry_count"),
+        _backoff(table),
         None if breaker is None or breaker is False else BreakerSettings.read(breaker),
-        tolerate=table.get("on_exhausted") in {"continue", "skip"},
+        tolerate=ending in {"continue", "skip"},
     )
 
 
@@ -192,7 +201,7 @@ class Breaker:
         if state == "open" or (state == "half_open" and self._probing):
             raise ResourceError(
                 f"circuit open for {target}",
-                resource_type="circuit_breaker",
+                resource_type=CIRCUIT,
                 hint=f"It failed {self.settings.failure_threshold} times; it is tried again after a while.",
             )
         self._probing = state == "half_open"
@@ -222,3 +231,16 @@ class Breaker:
     def abandoned(self) -> None:
         """A call was cancelled: it says nothing about the target."""
         self._probing = False
+
+
+class Circuits:
+    """Breakers by step target and settings; whoever watches a target in the same way shares its circuit."""
+
+    def __init__(self) -> None:
+        self._breakers: dict[tuple[str, str, BreakerSettings], Breaker] = {}
+
+    def of(self, kind: str, name: str, settings: BreakerSettings) -> Breaker:
+        key = (kind, name, settings)
+        if key not in self._breakers:
+            self._breakers[key] = Breaker(settings)
+        return self._breakers[key]

@@ -1,28 +1,4 @@
-"""A workflow: a component that runs steps. And the contract of a workflow type, which decides how they are arranged.
-
-A type is one class in the entry-point group `llmspell.workflows`:
-
-    class Backwards(WorkflowType):
-        name = "backwards"
-        description = "Runs its steps from the last to the first."
-
-        def __init__(self, definition):
-            super().__init__(definition)
-            self.steps = read_steps(definition.option("steps"))
-
-        def all_steps(self):
-            return self.steps
-
-        async def run(self, run):
-            done = await run.sequence(tuple(reversed(self.steps)))
-            if done.stopped:
-                raise run.failure(done.stopped)
-            return Outcome(output=done.output, extra={"total_steps": len(self.steps)})
-
-    runtime.workflows.make("backwards", {"name": "w", "steps": [...]})     Workflow.create({type = "backwards", ...})
-
-An instance belongs to one workflow and is used by any number of runs at once: what changes belongs into `run`.
-"""
+"""A workflow: a component that runs steps as its type arranges them."""
 
 from __future__ import annotations
 
@@ -30,76 +6,34 @@ import asyncio
 import builtins
 import logging
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llmspell_core.component import BaseAgent, HookPoints
-from llmspell_core.errors import ComponentError, LLMSpellError, TimeoutError, WorkflowError
+from llmspell_core.errors import ApprovalRequiredError, ComponentError, LLMSpellError, TimeoutError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput, OutputMetadata, new_id, plain
+from llmspell_core.patience import time_limit
+from llmspell_core.workflow.action import OUTER, UNDO, as_workflow_error, call
 from llmspell_core.workflow.analysis import analyse, error_type
-from llmspell_core.workflow.order import in_order
+from llmspell_core.workflow.kind import Outcome, WorkflowType
+from llmspell_core.workflow.problems import all_problems, problems_of
 from llmspell_core.workflow.record import Definition, StepResult, WorkflowConfig, WorkflowResult, WorkflowStatus
+from llmspell_core.workflow.references import check_references
 from llmspell_core.workflow.run import WorkflowRun
 from llmspell_core.workflow.step import Step
+from llmspell_core.workflow.strategy import Circuits
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
 
-__all__ = ["Outcome", "Workflow", "WorkflowType"]
+__all__ = ["Workflow"]
 
 log = logging.getLogger("llmspell.workflow")
 MAX_DEPTH = 10
 CHAIN = "workflow_chain"
-OUTER = "workflow_outer"
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a type's `run` returns.
-
-    Attributes:
-        output: the workflow's result; usually that of its last step.
-        extra: facts for `metadata.extra` of the result (counts, which branch was taken, ...); plain data.
-        success: whether everything that had to succeed did.
-    """
-
-    output: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
-    success: bool | None = None
-
-
-class WorkflowType(ABC):
-    """How the steps of a workflow are arranged.
-
-    Class attributes:
-        name: that of the entry point, and the `type` in scripts.
-        description, features: shown by `Workflow.list()`.
-        steps_option: the option that `add_step` appends to.
-
-    Raises (from `__init__`): ValidationError when the definition's options make no sense.
-    """
-
-    name: ClassVar[str]
-    description: ClassVar[str] = ""
-    features: ClassVar[tuple[str, ...]] = ()
-    steps_option: ClassVar[str] = "steps"
-
-    def __init__(self, definition: Definition) -> None:
-        self.definition = definition
-
-    @abstractmethod
-    def all_steps(self) -> Iterable[Step]:
-        """Every step that may run, in the order of the text."""
-
-    @abstractmethod
-    async def run(self, run: WorkflowRun) -> Outcome:
-        """One execution. Raises: `run.failure(result)` for a step that ends it, or another LLMSpellError."""
-
-    def plan(self) -> list[str]:
-        """The names of the steps in the order in which they would run. Raises: WorkflowError for wrong dependencies."""
-        return [step.name for step in in_order(tuple(self.all_steps()))]
+LAST_WORDS = 0.5
+"""Seconds in which a cancelled run may write down how far it came."""
 
 
 @dataclass(slots=True)
@@ -108,6 +42,15 @@ class Totals:
     successful: int = 0
     duration_ms: float = 0.0
     last: float | None = None
+
+    def add(self, result: WorkflowResult) -> None:
+        """A run that waits for a person is counted when it goes on."""
+        if result.status == "paused":
+            return
+        self.executions += 1
+        self.successful += result.success
+        self.duration_ms += result.duration * 1000
+        self.last = time.time()
 
 
 class Workflow(BaseAgent):
@@ -119,9 +62,10 @@ class Workflow(BaseAgent):
     )
 
     def __init__(self, definition: Definition, kind: type[WorkflowType]) -> None:
+        """Raises: ValidationError that tells of everything that is wrong with the definition."""
         self.definition = definition
         self._kind = kind
-        self._made = kind(definition)
+        self._made = _arranged(kind, definition)
         self.name = definition.name
         self.description = definition.description or kind.description
         self.id = f"workflow_{new_id()}"
@@ -130,6 +74,10 @@ class Workflow(BaseAgent):
         self.last: WorkflowRun | None = None
         self.last_result: WorkflowResult | None = None
         self.totals = Totals()
+        self.circuits = Circuits()
+        """Of functions and of workflows in place of a step, which exist only here."""
+        self.inner: dict[str, Workflow] = {}
+        """Workflows written in place of a step, by the step's id."""
         self.default_error_handler: Callable[..., Any] | None = None
         self._listeners: dict[str, list[Callable[..., Any]]] = {}
         self._running = 0
@@ -173,20 +121,22 @@ class Workflow(BaseAgent):
     def _rebuild(self, option: str, steps: list[Any]) -> None:
         old = self.definition
         made = Definition(old.type, old.name, old.description, old.config, {**old.options, option: steps})
-        self._made = self._kind(made)
+        self._made = _arranged(self._kind, made)
         self.definition = made
 
     def validate(self) -> list[str]:
-        """What is wrong with it: dependencies and names. An empty list: nothing."""
-        problems = []
-        steps = self.get_steps()
-        if not steps:
-            problems.append("it has no steps")
-        try:
-            self._made.plan()
-        except LLMSpellError as error:
-            problems.append(error.message)
+        """All that is wrong with it: dependencies, and names of steps that do not exist. An empty list: nothing."""
+        problems = [] if self._has_work() else ["it has no steps"]
+        for check in (self._made.plan, lambda: check_references(self.get_steps())):
+            try:
+                with all_problems():
+                    check()
+            except LLMSpellError as error:
+                problems += problems_of(error)
         return problems
+
+    def _has_work(self) -> bool:
+        return bool(self.get_steps() or self.definition.options.get(self._kind.steps_option))
 
     def plan_execution(self) -> list[str]:
         return self._made.plan()
@@ -213,8 +163,14 @@ class Workflow(BaseAgent):
         A listener may return `{continue_execution = false, message}` to stop the run, `{state_updates = {...}}` to change
         shared data, and at `on_step_error` the word `skip`. Its errors are logged.
         """
-        self._listeners.setdefault(event, []).append(listener)
-        return lambda: self._listeners[event].remove(listener)
+        listeners = self._listeners.setdefault(event, [])
+        listeners.append(listener)
+
+        def end() -> None:
+            if listener in listeners:
+                listeners.remove(listener)
+
+        return end
 
     async def notify(self, event: str, data: Mapping[str, Any], run: WorkflowRun) -> Any:
         """Call the listeners of an event; the last word one of them returned. Raises: WorkflowError when one stops the run."""
@@ -232,8 +188,6 @@ class Workflow(BaseAgent):
         return word
 
     async def _tell(self, listener: Callable[..., Any], event: str, data: dict[str, Any]) -> Any:
-        from llmspell_core.workflow.action import call
-
         try:
             return await call(listener, data)
         except LLMSpellError as error:
@@ -245,28 +199,46 @@ class Workflow(BaseAgent):
     async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         run = self._new_run(input, context)
         self._running += 1
-        status: WorkflowStatus = "cancelled"
-        outcome, error = Outcome(), None
         try:
             outcome = await self._bounded(run)
-            status = _verdict(outcome, run)
-        except LLMSpellError as failed:
-            status, error = "failed", failed
+        except ApprovalRequiredError as question:
+            await self._paused(run, question)
+            raise
+        except LLMSpellError as error:
+            raise await self._fail(run, error) from error.__cause__
+        except Exception as error:
+            raise await self._fail(run, as_workflow_error(error)) from error
+        except asyncio.CancelledError:
+            await self._cancelled(run)
+            raise
         finally:
             self._running -= 1
-            result = self._finish(run, status, outcome, error)
-            if status == "cancelled":
-                self._report_cancelled(run, result)
-        if error is not None:
-            raise await self._fail(run, result, error)
-        return await self._complete(run, result)
+            run.desk.workflows.finished.add(run.kept)
+        return await self._complete(run, self._finish(run, _verdict(outcome, run), outcome))
 
-    def _report_cancelled(self, run: WorkflowRun, result: WorkflowResult) -> None:
+    async def _paused(self, run: WorkflowRun, question: ApprovalRequiredError) -> None:
+        """A step waits for a person. Nothing failed, so nothing is undone; the caller gets the question."""
+        self._finish(run, "paused", Outcome(), question)
+        waiting = {"agent": question.agent, "tools": question.tools}
+        run.emit("workflow.paused", {**waiting, "duration_ms": run.elapsed_ms})
+        await self._last_words(run, "paused", waiting=waiting)
+
+    async def _cancelled(self, run: WorkflowRun) -> None:
         """Say what was done; the outermost workflow speaks for those in it."""
+        result = self._finish(run, "cancelled", Outcome())
         done = [name for name, step in run.results.items() if step.success]
         run.emit("workflow.cancelled", {"completed_steps": done, "duration_ms": run.elapsed_ms})
         if len(run.context.get(CHAIN)) == 1:
             log.warning("%s Done: %s", result.summary, ", ".join(done) or "nothing")
+        await self._last_words(run, "cancelled")
+
+    async def _last_words(self, run: WorkflowRun, status: WorkflowStatus, **more: Any) -> None:
+        """Leave the state as it is now; a store that does not answer does not hold up the end."""
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await run.put("state", {**_snapshot(run, status), **more})
+        except (LLMSpellError, builtins.TimeoutError) as error:
+            log.warning("workflow %s: the state of its end is not written: %s", self.name, error)
 
     def _new_run(self, input: AgentInput, context: ExecutionContext) -> WorkflowRun:
         from llmspell_core.context import ContextScope
@@ -279,8 +251,8 @@ class Workflow(BaseAgent):
                 f"workflows are nested deeper than {MAX_DEPTH}: {' > '.join(chain)}", workflow=self.name
             )
         inner = context.create_child()
-        outer = inner.data.pop(OUTER, None)  # for this run alone, not for what it calls
-        run = WorkflowRun(self, input, inner, self._made.all_steps(), outer)
+        outer, undo = inner.data.pop(OUTER, None), inner.data.pop(UNDO, None)  # for this run, not for what it calls
+        run = WorkflowRun(self, input, inner, self._made.all_steps(), outer, undo)
         run.context.scope = ContextScope("workflow", run.id)
         run.context.set(CHAIN, (*chain, self.name))
         return run
@@ -289,8 +261,8 @@ class Workflow(BaseAgent):
         limit = self.config.max_execution_time
         made = self._made
         try:
-            async with asyncio.timeout(limit) as deadline:
-                self._made.plan()
+            async with time_limit(limit) as deadline:
+                made.plan()
                 await run.phase("workflow_start", {"input": run.fields}, "before_start")
                 await run.put("state", {"status": "running", "shared_data": run.shared})
                 return await made.run(run)
@@ -304,7 +276,7 @@ class Workflow(BaseAgent):
             ) from None
 
     def _finish(
-        self, run: WorkflowRun, status: WorkflowStatus, outcome: Outcome, error: LLMSpellError | None
+        self, run: WorkflowRun, status: WorkflowStatus, outcome: Outcome, error: LLMSpellError | None = None
     ) -> WorkflowResult:
         succeeded = status in {"completed", "partially_completed"} and outcome.success is not False
         if outcome.success is None and status == "partially_completed":
@@ -319,10 +291,7 @@ class Workflow(BaseAgent):
         result.summary = self._summary(result)
         result.metadata = self._extra(run, result, outcome)
         self.last, self.last_result = run, result
-        self.totals.executions += 1
-        self.totals.successful += succeeded
-        self.totals.duration_ms += result.duration * 1000
-        self.totals.last = time.time()
+        self.totals.add(result)
         return result
 
     def _summary(self, result: WorkflowResult) -> str:
@@ -335,6 +304,7 @@ class Workflow(BaseAgent):
             if result.success
             else "partially completed.",
             "cancelled": "was cancelled.",
+            "paused": "waits for a decision.",
         }
         return f"{kind} workflow '{self.name}' {words.get(result.status, f'failed: {result.error}.')} {counts}"
 
@@ -360,27 +330,22 @@ class Workflow(BaseAgent):
     async def _complete(self, run: WorkflowRun, result: WorkflowResult) -> AgentOutput:
         await run.put("final_output", result.metadata["output"])
         await self._checkpoint(run, result)
+        result.state_keys = result.metadata["state_keys"] = run.state_keys
+        result.metadata["state_complete"] = run.kept.is_complete
         await run.phase("workflow_complete", {"status": result.status, "success": result.success}, "after_complete")
         metadata = OutputMetadata(execution_time_ms=round(result.duration * 1000), extra=result.metadata)
         return AgentOutput(result.summary, metadata=metadata)
 
     async def _checkpoint(self, run: WorkflowRun, result: WorkflowResult) -> None:
-        snapshot = {
-            "status": result.status,
-            "shared_data": run.shared,
-            "steps": {name: r.success for name, r in run.results.items()},
-        }
+        snapshot = _snapshot(run, result.status)
         await run.put("state", snapshot)
         await run.phase("WorkflowCheckpoint", plain(snapshot), "workflow_state_change")
         run.emit("workflow.state.updated", {"keys": ["state"], "status": result.status})
 
-    async def _fail(self, run: WorkflowRun, result: WorkflowResult, error: LLMSpellError) -> LLMSpellError:
+    async def _fail(self, run: WorkflowRun, error: LLMSpellError) -> LLMSpellError:
         """The error to raise, after undoing what can be undone and writing down why."""
-        failed = next((r for r in reversed(run.history) if r.stops), None)
-        kind = failed.error_type if failed and isinstance(error, WorkflowError) else error_type(error)
-        done = sum(r.success for r in run.history)
-        total = max(len(self.get_steps()), len(run.history))
-        analysis = analyse(kind or "Unknown", successful=done, failed=result.steps_failed, total=total)  # type: ignore[arg-type]
+        result = self._finish(run, "failed", Outcome(), error)
+        analysis = self._analysis(run, result, error)
         result.metadata["error_analysis"] = analysis
         try:
             undone = await run.roll_back(error)
@@ -393,6 +358,13 @@ class Workflow(BaseAgent):
             log.warning("after the failure of workflow %s: %s", self.name, second.message)
         return self._told(error, analysis)
 
+    def _analysis(self, run: WorkflowRun, result: WorkflowResult, error: LLMSpellError) -> dict[str, Any]:
+        failed = next((r for r in reversed(run.history) if r.stops), None)
+        kind = failed.error_type if failed and isinstance(error, WorkflowError) else error_type(error)
+        done = sum(r.success for r in run.history)
+        total = max(len(self.get_steps()), len(run.history))
+        return analyse(kind or "Unknown", successful=done, failed=result.steps_failed, total=total)  # type: ignore[arg-type]
+
     def _told(self, error: LLMSpellError, analysis: Mapping[str, Any]) -> LLMSpellError:
         if type(error) is not WorkflowError:
             return error
@@ -402,10 +374,28 @@ class Workflow(BaseAgent):
         return made
 
 
+def _arranged(kind: type[WorkflowType], definition: Definition) -> WorkflowType:
+    with all_problems(f"workflow '{definition.name}'"):
+        return kind(definition)
+    raise AssertionError  # all_problems raises
+
+
+def _snapshot(run: WorkflowRun, status: WorkflowStatus) -> dict[str, Any]:
+    steps = {name: result.success for name, result in run.results.items()}
+    return {"status": status, "shared_data": run.shared, "steps": steps}
+
+
 def _verdict(outcome: Outcome, run: WorkflowRun) -> WorkflowStatus:
-    if outcome.success is False or any(not r.success and not r.skipped for r in run.history):
+    if outcome.success is False or any(_left_undone(result) for result in run.history):
         return "partially_completed"
     return "completed"
+
+
+def _left_undone(result: StepResult) -> bool:
+    """A step that failed, or a nested workflow in which one did."""
+    if result.success and result.step_type == "workflow" and isinstance(result.details, Mapping):
+        return result.details.get("status") == "partially_completed"
+    return not result.success and not result.skipped
 
 
 def _first_error(run: WorkflowRun) -> str | None:

@@ -6,10 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import as_list, new_id
-from llmspell_core.workflow import Condition, Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, read_steps
-from llmspell_core.workflow.spelling import snake_keys
+from llmspell_core.workflow import (
+    Condition,
+    Definition,
+    Outcome,
+    Progress,
+    Step,
+    WorkflowRun,
+    WorkflowType,
+    each,
+    read_steps,
+)
+from llmspell_core.workflow.options import snake_keys
+from llmspell_core.workflow.problems import located
 from llmspell_workflows.sequential import counts
 
 __all__ = ["Choice", "Conditional"]
@@ -36,7 +47,7 @@ class Choice:
         is_default = table.get("is_default") is True
         if table.get("condition") is None and not is_default:
             raise ValidationError(f"branch '{name}' needs a 'condition'", field="condition")
-        condition = None if is_default else Condition.read(table["condition"])
+        condition = None if is_default else _condition(name, table["condition"])
         steps = read_steps(table.get("steps"), f"{name}_step")
         return cls(str(table.get("id") or new_id("branch")), name, condition, steps, is_default)
 
@@ -115,13 +126,20 @@ def _choices(definition: Definition) -> Iterable[Choice]:
     given = definition.option("condition")
     if given is not None:
         then = read_steps(_parts(definition.option("then_steps", "when_true")), "then")
-        yield Choice(new_id("branch"), "then", Condition.read(given), then)
-    read = [Choice.read(entry, i) for i, entry in enumerate(as_list(definition.option("branches")), 1)]
+        yield Choice(new_id("branch"), "then", _condition("then", given), then)
+    read = each(Choice.read, as_list(definition.option("branches")))
     yield from read
     otherwise = definition.option("default_branch", "else_steps", "when_false")
     if otherwise is not None and not any(choice.is_default for choice in read):
         name = "else" if definition.option("default_branch") is None else "default"
         yield Choice(new_id("branch"), name, None, read_steps(_parts(otherwise), name), is_default=True)
+
+
+def _condition(branch: str, value: Any) -> Condition:
+    try:
+        return Condition.read(value)
+    except LLMSpellError as error:
+        raise located(f"branch '{branch}'", [error]) from None
 
 
 def _parts(value: Any) -> list[Any]:

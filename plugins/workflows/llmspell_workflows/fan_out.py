@@ -10,7 +10,7 @@ from typing import Any
 from llmspell_core.component import BaseAgent
 from llmspell_core.errors import NotFoundError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
-from llmspell_core.workflow import Definition, Outcome, Step, StepResult, WorkflowRun, WorkflowType
+from llmspell_core.workflow import Definition, Outcome, Step, StepResult, WorkflowRun, WorkflowType, each
 
 __all__ = ["FanOut"]
 
@@ -27,7 +27,7 @@ class FanOut(WorkflowType):
         super().__init__(definition)
         given = [*as_list(definition.option("targets")), *as_list(definition.option("steps"))]
         self.input = definition.option("input")
-        self.targets = tuple(self._target(entry, i) for i, entry in enumerate(given, 1))
+        self.targets = tuple(each(self._target, given))
         self.max_concurrency = definition.number("max_concurrency", default=4)
         self.join, self.needed = _read_join(definition.option("join", default="all"), len(self.targets))
 
@@ -50,11 +50,13 @@ class FanOut(WorkflowType):
         steps = _distinct([self._found(target, run) for target in self.targets])
         await run.phase("parallel_fork", {"targets": [step.name for step in steps]})
         results: dict[int, StepResult] = {}
+        good = 0
         answers = run.scatter(((step, run.root) for step in steps), limit=self.max_concurrency)
         async with aclosing(answers):
             async for index, result in answers:
                 results[index] = result
-                if self._decided(results, len(steps)):
+                good += result.success
+                if self._decided(good, len(results) - good, len(steps)):
                     break
         await run.phase("parallel_join", {"finished": len(results)})
         return self._outcome(run, steps, results)
@@ -78,10 +80,8 @@ class FanOut(WorkflowType):
     def _default_input(kind: str, run: WorkflowRun) -> Any:
         return dict(run.fields) if kind == "tool" else None
 
-    def _decided(self, results: Mapping[int, StepResult], total: int) -> bool:
+    def _decided(self, good: int, bad: int, total: int) -> bool:
         """Whether what is still running cannot change the verdict any more, or is not wanted."""
-        good = sum(result.success for result in results.values())
-        bad = len(results) - good
         if self.join in {"quorum", "first_success"}:
             return good >= self.needed or total - bad < self.needed
         return self.join == "all" and bad > 0 and not self.definition.config.strategy.tolerate

@@ -18,10 +18,11 @@ from llmspell_core.workflow import (
     Step,
     WorkflowRun,
     WorkflowType,
+    each,
     read_steps,
 )
+from llmspell_core.workflow.options import milliseconds, snake_keys, whole
 from llmspell_core.workflow.placeholder import substitute
-from llmspell_core.workflow.spelling import snake_keys
 
 __all__ = ["Loop"]
 
@@ -58,9 +59,9 @@ class Loop(WorkflowType):
         if not isinstance(given, Mapping):
             raise ValidationError("a loop's iterator is a table", field="iterator", hint=ITERATOR)
         self.iterator = _Iterator(definition, {**definition.options, **snake_keys(given)})
-        self.breaks = tuple(Break.read(b) for b in as_list(definition.option("break_conditions")))
+        self.breaks = tuple(each(lambda entry, _: Break.read(entry), as_list(definition.option("break_conditions"))))
         self.aggregate = _aggregation(definition.option("aggregation_strategy", "aggregation", default="collect_all"))
-        self.delay = float(definition.option("iteration_delay_ms", default=0)) / 1000
+        self.delay = milliseconds(definition.options, "iteration_delay") or 0.0
         self.tolerant = definition.flag("continue_on_error", default=False) or definition.config.strategy.tolerate
 
     def all_steps(self) -> Iterable[Step]:
@@ -101,9 +102,9 @@ class Loop(WorkflowType):
         return done
 
     async def _break(self, run: WorkflowRun, frame: Frame) -> str | None:
-        for each in self.breaks:
-            if await run.holds(each.condition, frame, name=each.message):
-                return each.message
+        for stop in self.breaks:
+            if await run.holds(stop.condition, frame, name=stop.message):
+                return stop.message
         return None
 
     async def _outcome(self, run: WorkflowRun, results: list[Any], completed: int, failed: int, reason: str) -> Outcome:
@@ -193,25 +194,20 @@ def _read_range(value: Any) -> range:
         raise ValidationError("a loop's range is a table with start, end and step", field="range")
     start, end, step = (value.get(k, d) for k, d in (("start", 0), ("end", None), ("step", 1)))
     for name, number in (("start", start), ("end", end), ("step", step)):
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or number != int(number):
-            raise ValidationError(f"range: '{name}' must be a whole number", field=name)
+        whole(number, f"range.{name}", least=-(10**15))
     if int(step) == 0:
         raise ValidationError("range: 'step' must not be 0", field="step")
     return range(int(start), int(end), int(step))
 
 
-def _whole(value: Any) -> int:
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1:
-        raise ValidationError("'max_iterations' must be more than 0", field="max_iterations")
-    return int(value)
+def _whole(value: Any, name: str = "max_iterations") -> int:
+    return 0 if value is None else whole(value, name, least=1)
 
 
 def _aggregation(value: Any) -> Callable[[list[Any]], Any]:
     table = value if isinstance(value, Mapping) else {"type": value}
     word = str(table.get("type")).replace("_", "").lower()
-    number = _whole(table.get("n", table.get("count"))) or 1
+    number = _whole(table.get("n", table.get("count")), "n") or 1
     found: dict[str, Callable[[list[Any]], Any]] = {
         "collectall": lambda results: results,
         "lastonly": lambda results: results[-1] if results else None,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmspell_core.errors import ValidationError, WorkflowError
+from llmspell_core.errors import ApprovalRequiredError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
-from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, read_steps
+from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, each, read_steps
 from llmspell_core.workflow.condition import text_of
-from llmspell_core.workflow.spelling import snake_keys
+from llmspell_core.workflow.options import milliseconds, snake_keys
 
 __all__ = ["Branch", "Parallel"]
 
@@ -37,9 +38,8 @@ class Branch:
         alone = "steps" not in table or "type" in table  # a step, perhaps an inline workflow with steps of its own
         name = str(table.get("name") or f"branch_{number}")
         steps = read_steps({**table, "name": name} if alone else table["steps"], f"{name}_step")
-        milliseconds = None if alone else table.get("timeout_ms")
         required = table.get("required") is not False and table.get("optional") is not True
-        limit = milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
+        limit = None if alone else milliseconds(table)
         return cls(name, steps, str(table.get("description") or ""), required, limit)
 
 
@@ -50,10 +50,11 @@ class BranchResult:
     duration_ms: float = 0.0
     error: str | None = None
     cancelled: bool = False
+    question: ApprovalRequiredError | None = None
 
     @property
     def success(self) -> bool:
-        return self.error is None and not self.cancelled and not self.done.failed
+        return self.error is None and self.question is None and not self.cancelled and not self.done.failed
 
     @property
     def stopped(self) -> bool:
@@ -83,9 +84,9 @@ class Parallel(WorkflowType):
         super().__init__(definition)
         entries = [*as_list(definition.option("branches")), *as_list(definition.option("steps"))]
         entries += [_agent_entry(agent) for agent in as_list(definition.option("agents"))]
-        self.branches = tuple(Branch.read(entry, i) for i, entry in enumerate(entries, 1))
-        names = [branch.name for branch in self.branches]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        self.branches = tuple(each(Branch.read, entries))
+        counted = Counter(branch.name for branch in self.branches)
+        twice = next((name for name, times in counted.items() if times > 1), None)
         if twice is not None:
             raise ValidationError(f"two branches are named '{twice}'", field="branches")
         self.max_concurrency = definition.number("max_concurrency", default=4)
@@ -134,6 +135,8 @@ class Parallel(WorkflowType):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if not stopped:
+            _pass_on_questions(results)
         return results, stopped
 
     async def _run_branch(self, run: WorkflowRun, result: BranchResult, room: asyncio.Semaphore) -> BranchResult:
@@ -148,6 +151,8 @@ class Parallel(WorkflowType):
                     result.done = await run.sequence(branch.steps, frame)
             except TimeoutError:
                 result.error = f"branch '{branch.name}' did not finish within {branch.timeout:g} s"
+            except ApprovalRequiredError as question:  # the other branches may finish, or ask something themselves
+                result.question = question
             except WorkflowError as error:
                 result.error = error.message
             result.cancelled = False
@@ -194,6 +199,12 @@ def _agent_entry(agent: Any) -> dict[str, Any]:
         )
         return entry
     return {"name": agent if isinstance(agent, str) else getattr(agent, "name", None), "agent": agent}
+
+
+def _pass_on_questions(results: list[BranchResult]) -> None:
+    for result in results:
+        if result.question is not None:
+            raise result.question
 
 
 def _failure(run: WorkflowRun, result: BranchResult, stopped_early: bool) -> WorkflowError:

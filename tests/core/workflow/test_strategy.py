@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from llmspell_core import Runtime
-from llmspell_core.errors import LLMSpellError, NetworkError, TimeoutError, ValidationError, WorkflowError
+from llmspell_core import ExecutionContext, Runtime, Tool
+from llmspell_core.errors import LLMSpellError, NetworkError, TimeoutError, ToolError, ValidationError, WorkflowError
+from llmspell_core.tool import NoParameters, ToolResult
 from llmspell_core.workflow import ErrorStrategy, Step, WorkflowConfig
 from llmspell_core.workflow.analysis import analyse
 from llmspell_core.workflow.strategy import Breaker, BreakerSettings
@@ -88,7 +89,7 @@ async def test_a_fallback_stands_in(cast: Cast) -> None:
     assert step["outputs"]["a"] == "instead of: ValueError: flaky"
 
 
-async def test_cascade_retries_then_breaks_the_circuit_then_falls_back(cast: Cast) -> None:
+async def test_cascade_retries_then_breaks_the_circuit_then_falls_back(runtime: Runtime) -> None:
     flaky = Flaky(99)
     strategy = {
         "type": "cascade",
@@ -97,21 +98,66 @@ async def test_cascade_retries_then_breaks_the_circuit_then_falls_back(cast: Cas
         "circuit_breaker": {"failure_threshold": 3},
         "fallback": "saved",
     }
+    workflow = runtime.workflows.make("sequential", one(flaky, error_strategy=strategy))
     for _ in range(4):
-        made = await cast("sequential", one(flaky, error_strategy=strategy))
-        assert made["outputs"]["a"] == "saved"
+        assert (await runtime.run_workflow(workflow)).metadata.extra["outputs"]["a"] == "saved"
     assert len(flaky.calls) == 3, "the circuit opened after three failures"
 
 
-async def test_an_open_circuit_fails_at_once_and_names_it(cast: Cast) -> None:
-    flaky = Flaky(99)
+class Broken(Tool[NoParameters]):
+    name = "broken"
+    description = "Never works."
+    parameters = NoParameters
+    calls = 0
+
+    def run(self, params: NoParameters, ctx: ExecutionContext) -> ToolResult:
+        type(self).calls += 1
+        raise ToolError("out of order", tool_name="broken")
+
+
+async def test_an_open_circuit_fails_at_once_in_every_workflow_that_calls_the_target(
+    runtime: Runtime, cast: Cast
+) -> None:
+    runtime.registry.register("tools", "broken", Broken())
     strategy = {"type": "circuit_breaker", "failure_threshold": 2}
+    table = {"steps": [{"name": "a", "tool": "broken", "error_strategy": strategy}]}
+    Broken.calls = 0
     for _ in range(2):
-        with pytest.raises(WorkflowError, match="flaky"):
-            await cast("sequential", one(flaky, error_strategy=strategy))
+        with pytest.raises(WorkflowError, match="out of order"):
+            await cast("sequential", table)
+    with pytest.raises(WorkflowError, match="circuit open for broken"):
+        await cast("sequential", table)
+    assert Broken.calls == 2
+
+
+async def test_functions_do_not_share_a_circuit(cast: Cast) -> None:
+    strategy = {"type": "circuit_breaker", "failure_threshold": 1}
+    steps = [
+        {"name": "bad", "execute": lambda _c: 1 / 0, "error_strategy": {"circuit_breaker": strategy, "fallback": 0}},
+        {"name": "good", "execute": lambda _c: "fine", "error_strategy": strategy},
+    ]
+    assert (await cast("sequential", {"steps": steps}))["outputs"]["good"] == "fine"
+
+
+async def test_an_open_circuit_is_not_waited_for(cast: Cast) -> None:
+    flaky, loop = Flaky(99), asyncio.get_running_loop()
+    strategy = {"type": "cascade", "retry_count": 5, "backoff_ms": 200, "circuit_breaker": {"failure_threshold": 1}}
+    began = loop.time()
     with pytest.raises(WorkflowError, match="circuit open"):
         await cast("sequential", one(flaky, error_strategy=strategy))
-    assert len(flaky.calls) == 2
+    assert len(flaky.calls) == 1
+    assert loop.time() - began < 1
+
+
+async def test_what_is_wrong_with_the_step_itself_does_not_open_the_circuit(runtime: Runtime) -> None:
+    strategy = {"type": "circuit_breaker", "failure_threshold": 1}
+    wrong = {"name": "a", "tool": "calculator", "input": {"input": "{{step.ghost.result}}"}, "error_strategy": strategy}
+    right = {"name": "b", "tool": "calculator", "input": {"input": "1+1"}, "error_strategy": strategy}
+    workflow = runtime.workflows.make("sequential", {"steps": [wrong, right], "error_strategy": "continue"})
+    with pytest.raises(WorkflowError, match="no step 'ghost'"):
+        await runtime.run_workflow(workflow)
+    made = await runtime.run_workflow(runtime.workflows.make("sequential", {"steps": [right]}))
+    assert made.metadata.extra["output"] == 2
 
 
 async def test_a_workflow_in_place_of_a_step_is_not_retried_twice_over(cast: Cast) -> None:
