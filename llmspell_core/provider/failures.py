@@ -141,9 +141,21 @@ class ServerFailures:
         )
 
     def of_status(
-        self, status: int, message: str, model: str, *, code: str = "", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        model: str,
+        *,
+        code: str = "",
+        headers: Mapping[str, str] | None = None,
+        field: str | None = None,
     ) -> LLMSpellError:
-        """The error that a status means; `code` is the vendor's own word for it, if there is one."""
+        """The error that a status means.
+
+        Args:
+            code: the vendor's own word for it, if there is one.
+            field: the field of the request that the vendor names.
+        """
         details = {"provider": self.name, "model": model, "status": status}
         wait = retry_after(headers or {})
         if status in {401, 403}:
@@ -158,7 +170,7 @@ class ServerFailures:
             return self._no_credit(message, details)
         if status == 413:
             return self._too_long(message, details)
-        return self._bad_request(message, code, details)
+        return self._bad_request(message, code, field, details)
 
     def by_words(self, code: str, message: str, model: str, status: int | None = None) -> LLMSpellError | None:
         """The errors that servers tell apart only by words."""
@@ -230,7 +242,7 @@ class ServerFailures:
             **details,
         )
 
-    def _bad_request(self, message: str, code: str, details: dict[str, Any]) -> LLMSpellError:
+    def _bad_request(self, message: str, code: str, field: str | None, details: dict[str, Any]) -> LLMSpellError:
         status = int(details["status"])
         found = self.by_words(code, message, str(details["model"]), status)
         if found is not None:
@@ -243,7 +255,7 @@ class ServerFailures:
             )
         return ValidationError(
             f"{self.name} did not accept the request ({status}): {self.clean(message)}",
-            field="request",
+            field=field or "request",
             hint="Check the model's settings and the options passed with the request.",
         )
 

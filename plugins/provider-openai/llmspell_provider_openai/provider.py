@@ -55,7 +55,12 @@ class OpenAIProvider(Provider):
             settings.provider_type == "openai" and self._is_own_server
         )  # knows the protocol, not the latest of it
         self.dialect = Dialect.of(({} if stranger else self.preset) | settings.options)
-        self.failures = Failures(settings, self.preset.get("key_variable"), self.base_url or VENDOR_URL)
+        self.failures = Failures(
+            settings,
+            self.preset.get("key_variable"),
+            self.base_url or VENDOR_URL,
+            address_hint="It usually ends in /v1.",
+        )
         self._client: AsyncOpenAI | None = None
         self._schema_models: set[str] = set()
         self._asks_usage = self.dialect.asks_stream_usage
@@ -126,12 +131,12 @@ class OpenAIProvider(Provider):
             reply = await client.chat.completions.create(
                 model=request.model, messages=[], extra_body=self._body(request), timeout=timeout
             )
-            return completion_of(reply, self.settings.name)
+            return completion_of(reply, self.failures, request.model)
 
     async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         timeout = self._timeout(request)
         client = await self._connect()
-        reader = StreamReader(self.settings.name, request.model)
+        reader = StreamReader(self.failures, request.model)
         with self.failures.mapped(request.model, timeout):
             events = await self._open(client, request, timeout)
             try:

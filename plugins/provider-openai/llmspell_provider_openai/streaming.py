@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmspell_core.errors import NetworkError
 from llmspell_core.messages import AgentChunk, Usage, new_id
-from llmspell_provider_openai.wire import finish_of, not_a_chat, refused, tool_call_of, usage_of
+from llmspell_provider_openai.failure import Failures
+from llmspell_provider_openai.wire import FILTERED, finish_of, tool_call_of, usage_of
 
 __all__ = ["StreamReader"]
 
@@ -24,13 +24,14 @@ class _PartialCall:
 class StreamReader:
     """Turns the server's events into chunks; one per stream."""
 
-    provider: str
+    failures: Failures
     model: str
     stream_id: str = field(default_factory=new_id)
     _calls: dict[int, _PartialCall] = field(default_factory=dict)
     _usage: Usage = field(default_factory=Usage)
     _finish: str | None = None
     _refusal: str = ""
+    _spoke: bool = False
     _count: int = 0
     _events: int = 0
 
@@ -47,6 +48,7 @@ class StreamReader:
                 continue
             self._refusal += getattr(delta, "refusal", None) or ""
             if delta.content:
+                self._spoke = True
                 yield self._chunk(AgentChunk("text", text=delta.content))
             for piece in delta.tool_calls or ():
                 yield self._progress(piece)
@@ -60,14 +62,13 @@ class StreamReader:
             ContentRefusedError: the answer is a refusal.
         """
         if not self._events:
-            raise not_a_chat(self.provider)
+            raise self.failures.garbage(self.model)
         if self._finish is None:
-            raise NetworkError(
-                f"{self.provider} ended the stream before the answer was complete",
-                hint="Try again; if it happens often, look at the server's log or at a proxy in between.",
-            )
+            raise self.failures.broken_off()
         if self._refusal:
-            raise refused(self.provider, self._refusal)
+            raise self.failures.refused(self._refusal, self.model)
+        if self._finish == "content_filter" and not self._spoke:
+            raise self.failures.refused(FILTERED, self.model)
         calls = [tool_call_of(c.call_id, c.name, c.arguments, i) for i, c in self._calls.items()]
         for call in calls:
             yield self._chunk(AgentChunk("tool_call", call=call, call_id=call.tool_id, tool_name=call.tool_name))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from llmspell_core.errors import ContentRefusedError, ProviderError, ValidationError
+from llmspell_core.errors import ValidationError
 from llmspell_core.messages import Media, Message, ToolCall, Usage
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ProviderSettings
+from llmspell_provider_openai.failure import Failures
 from llmspell_provider_openai.presets import Dialect
 
-__all__ = ["body_of", "completion_of", "finish_of", "not_a_chat", "refused", "tool_call_of", "usage_of"]
+__all__ = ["FILTERED", "body_of", "completion_of", "finish_of", "tool_call_of", "usage_of"]
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -19,6 +20,7 @@ FINISH: dict[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+FILTERED = "the answer was stopped by the content filter"
 AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
@@ -108,35 +110,23 @@ def is_strict(schema: Any) -> bool:
     return all(is_strict(value) for value in schema.values())
 
 
-def completion_of(reply: Any, provider: str) -> Completion:
+def completion_of(reply: Any, failures: Failures, model: str) -> Completion:
     """Raises: ProviderError when the reply is not a chat completion; ContentRefusedError when it is a refusal."""
     choices: Any = getattr(reply, "choices", None)
     message = getattr(choices[0], "message", None) if choices else None
     if message is None:
-        raise not_a_chat(provider)
+        raise failures.garbage(model)
     if getattr(message, "refusal", None) and not message.content:
-        raise refused(provider, message.refusal)
+        raise failures.refused(message.refusal, model)
     calls = [
         tool_call_of(call.id, call.function.name, call.function.arguments, i)
         for i, call in enumerate(message.tool_calls or ())
         if getattr(call, "function", None) is not None
     ]
     finish = finish_of(choices[0].finish_reason, bool(calls))
+    if finish == "content_filter" and not message.content:
+        raise failures.refused(FILTERED, model)
     return Completion(message.content or "", calls, usage_of(reply.usage), reply.model or "", finish)
-
-
-def not_a_chat(provider: str) -> ProviderError:
-    return ProviderError(
-        f"{provider} answered with something that is not a chat completion",
-        provider=provider,
-        hint=f"Check base_url in [providers.{provider}]: it usually ends in /v1.",
-    )
-
-
-def refused(provider: str, reason: str) -> ContentRefusedError:
-    return ContentRefusedError(
-        f"{provider} declined to answer: {reason[:300]}", provider=provider, hint="Rephrase the request."
-    )
 
 
 def finish_of(word: str | None, has_calls: bool) -> FinishReason:

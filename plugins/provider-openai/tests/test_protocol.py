@@ -390,3 +390,31 @@ plugin.OpenAIProvider.preload()
 assert "openai" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# -- errors without a status ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "slow down", "type": "rate_limit_error"}, "RateLimitError"),
+        ({"message": "busy", "code": 503}, "OverloadedError"),
+        ({"message": "The engine is overloaded", "type": "overloaded_error"}, "OverloadedError"),
+        ({"message": "no", "code": "content_filter"}, "ContentRefusedError"),
+        ({"message": "boom"}, "ProviderError"),
+    ],
+)
+async def test_an_error_within_a_stream_has_the_class_that_its_words_mean(error: dict[str, Any], kind: str) -> None:
+    failing = Reply(pieces=events({"error": error}), headers={"Content-Type": "text/event-stream"})
+    with pytest.raises(errors.LLMSpellError) as caught:
+        await listen(failing, request())
+    assert type(caught.value).__name__ == kind
+    assert caught.value.hint
+
+
+async def test_an_answer_that_the_filter_took_away_is_a_refusal() -> None:
+    with pytest.raises(errors.ContentRefusedError, match="content filter"):
+        await ask(Reply(body=completion("content_filter", content=None)), request())
+    with pytest.raises(errors.ContentRefusedError, match="content filter"):
+        await listen(stream(chunk("content_filter")), request())
