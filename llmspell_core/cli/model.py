@@ -90,7 +90,8 @@ def pull(shell: Shell, name: str, force: bool, backend: str | None, quantization
     """
     spec = f"{name}:{quantization}" if quantization else name
     made = shell.run(_with_one(shell, backend, lambda provider: _pull(shell, provider, spec, force=force)))
-    shell.emit(made.to_dict(), f"{made.id} is ready ({_size(made.size_bytes)}): {made.path}")
+    size = f" ({_size(made.size_bytes)})" if made.size_bytes else ""
+    shell.emit(made.to_dict(), f"{made.id} is ready{size}{': ' + made.path if made.path else ''}")
 
 
 @model.command()
@@ -229,6 +230,9 @@ def offer_models(shell: Shell, runtime: Runtime) -> None:
 
 
 def _size(count: int) -> str:
+    """`-` when nobody knows: a model of a server that is not here yet."""
+    if not count:
+        return "-"
     amount = float(count)
     for unit in ("B", "kB", "MB"):
         if amount < 1000:

@@ -46,7 +46,7 @@ def list_(shell: Shell, detailed: bool) -> None:
     heading = ["name", "type", "enabled", "has_credentials", "default_model"]
     heading += ["streaming", "multimodal", "base_url"] if detailed else []
     cells = [[_word(row.get(key)) for key in heading] for row in data]
-    shell.emit(data, lambda: aligned(cells), lambda: boxed(heading, cells))
+    shell.emit(data, lambda: aligned([heading, *cells]), lambda: boxed(heading, cells))
 
 
 def _word(value: Any) -> str:

@@ -204,7 +204,7 @@ class Provider(ABC):
         try:
             return Health(True, models=tuple(await self.list_models()))
         except LLMSpellError as error:
-            return Health(False, reason=f"{error.message} {error.hint or ''}".strip())
+            return Health(False, reason=_sentences(error.message, error.hint))
 
     async def close(self) -> None:
         """Release connections and processes; called once by the runtime."""
@@ -268,6 +268,12 @@ class LocalProvider(Provider):
 
     @abstractmethod
     async def remove_model(self, model: str) -> LocalModel: ...
+
+
+def _sentences(*parts: str | None) -> str:
+    """What happened, and what to do, each with an end of its own."""
+    said = [part.strip() for part in parts if part and part.strip()]
+    return " ".join(part if part[-1] in ".!?" else f"{part}." for part in said)
 
 
 def require_text(value: Any, field_name: str) -> str:

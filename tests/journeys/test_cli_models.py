@@ -94,3 +94,16 @@ def test_a_home_that_cannot_hold_models_is_explained(invoke_cli: Cli, model_file
     assert done.exit_code == 1
     assert "cannot be written" in done.stderr
     assert "LLMSPELL_HOME" in done.stderr
+
+
+def test_the_list_of_providers_has_a_header_and_models_of_unknown_size_a_dash(invoke_cli: Cli) -> None:
+    header, *rows = invoke_cli("provider", "list").assert_success().stdout.splitlines()
+    assert header.split() == ["name", "type", "enabled", "has_credentials", "default_model"]
+    assert any(row.startswith("openai ") for row in rows)
+    assert " 0 B " not in invoke_cli("model", "available").assert_success().stdout
+
+
+def test_a_provider_that_does_not_answer_says_why_and_what_to_do_in_sentences(invoke_cli: Cli) -> None:
+    done = invoke_cli("provider", "test", "openai")
+    assert done.exit_code == 1
+    assert "has no API key. Set the environment variable OPENAI_API_KEY" in done.stderr
