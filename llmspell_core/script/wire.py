@@ -18,12 +18,25 @@ from __future__ import annotations
 
 import json
 import json.encoder
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_FRAME", "FrameError", "FrameReader", "dump", "dump_text", "encoder", "error_env", "load", "pack"]
+__all__ = [
+    "MAX_FRAME",
+    "FrameError",
+    "FrameReader",
+    "dump",
+    "dump_text",
+    "encoder",
+    "error_env",
+    "json_problem",
+    "load",
+    "pack",
+    "parse_json",
+]
 
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the largest frame, in both directions."""
@@ -66,6 +79,39 @@ def load(text: str) -> Any:
     if end != len(text):
         raise ValueError(f"something follows after character {end}")
     return value
+
+
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
+
+
+class _NotJsonError(ValueError):
+    """Python reads NaN and Infinity; JSON knows neither."""
+
+
+def _refuse_constant(name: str) -> None:
+    raise _NotJsonError(name)
+
+
+_strict = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def parse_json(text: str) -> Any:
+    """The value of JSON text that a script gives. Raises: ValueError, RecursionError."""
+    return _strict.decode(text)
+
+
+def json_problem(text: str) -> str | None:
+    """What is wrong with JSON text, and where, in the same words for every engine; None if nothing is."""
+    try:
+        parse_json(text)
+    except _NotJsonError:
+        at = next((found.start() for found in _CONSTANT.finditer(text) if found[1]), 0)
+        return str(json.JSONDecodeError("Expecting value", text, at))
+    except ValueError as error:
+        return str(error)
+    except RecursionError:
+        return "it is nested too deeply"
+    return None
 
 
 class FrameError(Exception):

@@ -38,9 +38,14 @@ end
 
 JAVASCRIPT = """
 const native = globalThis.JSON;
-const parse = native.parse, stringify = native.stringify;
+const parse = native.parse, stringify = native.stringify, SyntaxError = globalThis.SyntaxError;
 G.parse = G.decode = (text, reviver) => {
-  try { return parse(text, reviver); } catch (error) { throw new Error(`JSON parse error: ${error.message}`); }
+  try { return parse(text, reviver); } catch (error) {
+    const isOurs = error instanceof SyntaxError;
+    const problem = isOurs || typeof text === "string" ? vm.jsonProblem(text) : null;
+    if (problem === null && !isOurs) throw error;
+    throw new Error(`JSON parse error: ${problem ?? error.message}`);
+  }
 };
 G.stringify = G.encode = (value, replacer, space) =>
   replacer === true ? stringify(value, null, 2) : stringify(value, replacer, space);

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import _quickjs
 
+from llmspell_core.script.wire import json_problem
 from llmspell_core.script.worker import LATER, Interrupted, VMError
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
 from llmspell_engine_javascript.native import Rejections, stop_when
@@ -328,6 +329,9 @@ class JavaScriptVM:
     def _bridge_place(self, text: str) -> int:
         path, source = json.loads(text)
         return self._sources.place(path, source)
+
+    def _bridge_json(self, text: str) -> str:
+        return json.dumps(json_problem(json.loads(text)))
 
     def _bridge_exit(self, code: int) -> None:
         self._host.exit(code)

@@ -11,7 +11,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.script.wire import encoder
+from llmspell_core.script.wire import encoder, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,9 +127,9 @@ class Values:
     def decode(self, text: str) -> Any:
         """The Lua value of JSON text. Raises: ValueError, RecursionError."""
         if "\\u" not in text:
-            return self.into(json.loads(text))
+            return self.into(parse_json(text))
         # Escapes name characters, not bytes: decode everything first, then make views of it.
-        return self._build(json.loads(text.encode("latin-1").decode("utf-8")), handles=False, text=bytes_view)
+        return self._build(parse_json(text.encode("latin-1").decode("utf-8")), handles=False, text=bytes_view)
 
     def _build(self, value: Any, *, handles: bool, text: Callable[[str], str]) -> Any:
         if isinstance(value, str):

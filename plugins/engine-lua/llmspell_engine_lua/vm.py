@@ -16,9 +16,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from llmspell_core.script.wire import load
+from llmspell_core.script.wire import json_problem, load
 from llmspell_core.script.worker import HostError, Interrupted, VMError
-from llmspell_engine_lua.values import BadValue, Values, dump
+from llmspell_engine_lua.values import BadValue, Values, bytes_view, dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,7 +291,8 @@ class LuaVM:
         try:
             return True, self._values.decode(text)
         except (ValueError, RecursionError) as error:
-            return False, f"JSON parse error: {error}"
+            characters = text.encode("latin-1").decode("utf-8", "replace")
+            return False, bytes_view(f"JSON parse error: {json_problem(characters) or error}")
 
 
 def _memory(boot: dict[str, Any]) -> int | None:

@@ -306,5 +306,7 @@ const vm = freeze({
   call: (op, ...args) => callHost(op, encode(args, op, true), 3),
   start: (op, ...args) => startHost(op, encode(args, op, true), 3),
   inspect,
+  // What is wrong with JSON text, in the words that every engine uses.
+  jsonProblem: (text) => typeof text === "string" ? parse(bridge("json", stringify(text))) : "a string is expected",
   stack: () => scriptFrames(new ErrorOf()),
 });
