@@ -98,6 +98,7 @@ class Watcher:
         self._drawn = 0.0
         self._held = 0
         self._rest = ""
+        self._is_finished = False
 
     def started(self, span: Span) -> None:
         self._spans[span.id] = span
@@ -154,7 +155,10 @@ class Watcher:
         self._console.print(Text.from_ansi(text), soft_wrap=True)
 
     def finish(self) -> None:
-        """Print the whole tree, whatever happened."""
+        """Print the whole tree, whatever happened; once."""
+        if self._is_finished:
+            return
+        self._is_finished = True
         if self._live is not None:
             self._live.stop()
         if self._rest:

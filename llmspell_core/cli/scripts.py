@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli.account import Account
 from llmspell_core.cli.shell import LEVELS, Shell, dumps
 
 if TYPE_CHECKING:
@@ -184,12 +185,14 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
 
     writer = None if shell.is_json else Writer()
     watcher = _watcher() if shell.options.tree else None
+    account = Account()
     async with shell.runtime() as runtime:
         offer_models(shell, runtime)
         ask_for_consent(shell, runtime)
         if watcher is not None:
             _watch(watcher, runtime, writer)
         work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=StandardInput()))
+        asyncio.get_running_loop().call_soon(runtime.observe, account)  # once the worker boots, beside it
         if writer is not None:
             writer.on_broken = work.cancel
         try:
@@ -197,12 +200,23 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
         except asyncio.CancelledError:
             if writer is not None and writer.is_broken:
                 raise BrokenPipeError from None
+            _tell_what_was_done(shell, account, watcher)
             raise
         finally:
             if watcher is not None:
                 watcher.finish()
             for name, error in runtime.scripts.broken_globals.items():
                 shell.note(f"Warning: scripts do without the global '{name}': {error.message}")
+
+
+def _tell_what_was_done(shell: Shell, account: Account, watcher: Watcher | None) -> None:
+    """Somebody interrupted the run; what it did until then cannot be found out any other way."""
+    if watcher is not None:
+        watcher.finish()
+    for line in account.lines():
+        shell.note(line)
+    if shell.is_json:
+        print(dumps({"status": "interrupted", **account.to_dict()}))
 
 
 def _watcher() -> Watcher:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from llmspell_core.provider import Completion, CompletionRequest
 from llmspell_core.redaction import Redaction
 from llmspell_core.trace.span import Kind, Span
+
+if TYPE_CHECKING:
+    from llmspell_core.provider import Completion, CompletionRequest
 
 __all__ = ["Observer", "Tracer"]
 
 log = logging.getLogger("llmspell.trace")
 
-Ask = Callable[[CompletionRequest], Awaitable[Completion]]
+Ask = Callable[["CompletionRequest"], Awaitable["Completion"]]
 
 
 class Observer(Protocol):
@@ -57,7 +59,7 @@ class Tracer:
         above = _current.get()
         parent = above[1] if above is not None and above[0] is self else None
         run_id = parent.run_id if parent is not None else _run_id()
-        span = Span(kind, self._clean(name), run_id, secrets.token_hex(8), parent.id if parent else None)
+        span = Span(kind, self._clean(name), run_id, os.urandom(8).hex(), parent.id if parent else None)
         span.attributes = attributes
         token = _current.set((self, span))
         begun = time.perf_counter()
@@ -108,4 +110,4 @@ class Tracer:
 
 def _run_id() -> str:
     """Sorts by time."""
-    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(4)
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + os.urandom(4).hex()

@@ -33,6 +33,8 @@ work:execute({})
 """
 CALL = {"id": "c1", "type": "function", "function": {"name": "calculator", "arguments": '{"expression": "1+1"}'}}
 
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
 
 def delta(**fields: Any) -> dict[str, Any]:
     choice = {"index": 0, "delta": fields, "finish_reason": None}
@@ -49,13 +51,13 @@ def answer(received: Received) -> Reply:
     if streamed:
         end = delta()
         end["choices"][0]["finish_reason"] = "tool_calls"
-        pieces = events(delta(tool_calls=[CALL | {"index": 0}]), end)
+        used = delta() | {"choices": [], "usage": USAGE}
+        pieces = events(delta(tool_calls=[CALL | {"index": 0}]), end, used)
         return Reply(pieces=pieces, headers={"Content-Type": "text/event-stream"})
     message = {"role": "assistant", "content": None, "tool_calls": [CALL]}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     return Reply(
-        body={"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+        body={"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
     )
 
 
@@ -79,14 +81,21 @@ def alive(pid: int) -> bool:
     return True
 
 
-async def test_ctrl_c_ends_a_streaming_tool_calling_workflow_and_reports_what_was_done(isolated: Path) -> None:
+MOST = 2.0
+"""Seconds that the end may take on a machine that has other things to do; alone it is a fraction of one."""
+
+
+@pytest.mark.parametrize("options", [(), ("--trace",)])
+async def test_ctrl_c_ends_a_streaming_tool_calling_workflow_and_reports_what_was_done(
+    isolated: Path, options: tuple[str, ...], record_property: Any
+) -> None:
     (isolated / "work.lua").write_text(SCRIPT)
     async with FakeServer(answer) as server:
         (isolated / "llmspell.toml").write_text(
             f'[providers.openai]\nbase_url = "{server.url}/v1"\napi_key = "sk-interrupted-1234"\nmax_retries = 0\n'
         )
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "llmspell_core", "run", "work.lua", "--trace"),
+            *(sys.executable, "-m", "llmspell_core", "run", "work.lua", *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -97,16 +106,27 @@ async def test_ctrl_c_ends_a_streaming_tool_calling_workflow_and_reports_what_wa
         child.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(child.communicate(), 20)
         took = time.monotonic() - begun
+        record_property("seconds", took)
+        print(f"ended {took:.2f} s after the signal")
         await server.all_closed()
     text = err.decode()
     assert child.returncode == 130, text
-    assert took < 3, f"took {took:.1f} s"  # a second, and room for a busy machine
+    assert took < MOST, f"took {took:.2f} s"
+    assert workers
+    assert not any(alive(pid) for pid in workers)
     assert text.rstrip().endswith("Interrupted")
-    assert text.count("✓ tool calculator") == 3
-    assert text.count("■ agent") == 3
+    assert "done: tool calculator x3" in text
+    assert "interrupted: workflow work, step ask x2, step talk, agent first, agent second, agent talker" in text
+    assert "used: 9 + 6 tokens in 3 model calls; 3 more interrupted" in text
     assert "Traceback" not in text
     assert "sk-interrupted-1234" not in text
-    assert not any(alive(pid) for pid in workers)
+    if options:
+        check_the_tree(text, isolated)
+
+
+def check_the_tree(text: str, isolated: Path) -> None:
+    assert text.count("✓ tool calculator") == 3
+    assert text.count("■ agent") == 3
     record = next((isolated / "home" / "traces").glob("*.jsonl")).read_text().splitlines()
     ends = [line for line in map(json.loads, record) if line["event"] == "end"]
     assert {line["status"] for line in ends if line["kind"] == "script"} == {"cancelled"}
