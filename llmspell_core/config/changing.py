@@ -6,13 +6,22 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llmspell_core.config.layers import leaves
+from llmspell_core.config.layers import canonical, leaves, nested
 from llmspell_core.errors import SecurityError, ValidationError
 
 __all__ = ["check_changes", "check_provider"]
 
-_ROOTS = (("security",), ("runtime", "security"), ("plugins",), ("engines",))
-_POLICY_TABLES = {"system", "file_operations", "http_request", "network", "permissions"}
+_ROOTS = (("security",), ("runtime", "security"), ("plugins",), ("engines",), ("otel",), ("tracing",), ("logging",))
+_POLICY_TABLES = {
+    "approval",
+    "enabled",
+    "file_operations",
+    "http_request",
+    "network",
+    "permissions",
+    "security",
+    "system",
+}
 _POLICY_WORD = re.compile(
     r"(^|_)(allow|allowed|block|blocked|deny|denied|paths?|hosts?|domains?|commands?|permissions?|levels?|sandbox)(_|$)"
 )
@@ -22,8 +31,9 @@ _WHOLE = {"base_url", "api_key_env", "provider_type", "headers"}
 
 def check_changes(tree: Mapping[str, Any]) -> None:
     """Raises: SecurityError for a setting that belongs to the policy, or that could send a key elsewhere."""
-    for keys, _ in leaves(dict(tree)):
-        if _is_policy(keys):
+    for written, _ in leaves(dict(tree)):
+        keys = canonical(written)  # another spelling is not a way around
+        if _is_policy(keys) or _is_policy(written):
             raise _refused(".".join(keys))
         if keys[0] == "providers" and (len(keys) > 2 and _WHOLE & set(keys[2:])):
             raise SecurityError(
@@ -33,19 +43,26 @@ def check_changes(tree: Mapping[str, Any]) -> None:
             )
 
 
-def check_provider(name: str, table: Mapping[str, Any], may_read: Callable[[str], bool]) -> None:
-    """Raises: ValidationError for a bad name; SecurityError for a variable that is hidden from scripts."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+def check_provider(name: str, table: Mapping[str, Any], may_read: Callable[[str], bool]) -> dict[str, Any]:
+    """The table in the usual spelling.
+
+    Raises:
+        ValidationError: a bad name. SecurityError: a variable that is hidden from scripts.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "providers":
         raise ValidationError(
             f"'{name[:80]}' is not a provider's name", field="name", hint="Use letters, digits, _, -."
         )
-    variable = table.get("api_key_env")
+    given = {canonical(keys): value for keys, value in leaves({"providers": {name: dict(table)}}) if len(keys) > 2}
+    variable = given.get(("providers", name, "api_key_env"))
     if variable is not None and not may_read(str(variable)):
         raise SecurityError(
             f"a script may not use the environment variable '{variable}' as a key",
             violation_type="configuration",
             hint="Name it in tools.system.allowed_env_vars, or write the provider's table in the configuration file.",
         )
+    found: dict[str, Any] = nested(given).get("providers", {}).get(name, {})
+    return found
 
 
 def _is_policy(keys: tuple[str, ...]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from llmspell_core.config.document import Document, Keys
 
-__all__ = ["Layer", "Leaf", "Merged", "leaves", "nested"]
+__all__ = ["Layer", "Leaf", "Merged", "canonical", "leaves", "nested"]
 
 _SECURITY = ("allow_file_access", "allow_network_access", "allow_process_spawn", "max_tool_level", "require_fence", "max_memory_bytes",
              "max_execution_time_ms", "profile")  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from llmspell_core.config.changing import check_changes, check_provider
 from llmspell_core.errors import NotFoundError, SecurityError, ValidationError
 from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.script.globals.address import check_server
 
 if TYPE_CHECKING:
     from llmspell_core.config import Config
@@ -70,17 +71,24 @@ def is_network_access_allowed(scope: ScriptScope) -> bool:
     return bool(scope.runtime.policy.settings.allow_network_access)
 
 
-def get_permissions(_scope: ScriptScope) -> dict[str, bool]:
-    """Scripts may change what does not belong to the policy."""
-    granted = dict.fromkeys(("read", "modify_providers", "modify_tools", "modify_runtime"), True)
-    return {**granted, "modify_security": False, "access_secrets": False}
+def get_permissions(scope: ScriptScope) -> dict[str, bool]:
+    """Scripts may change what does not belong to the policy, and nothing under the profile `high`."""
+    may = scope.runtime.policy.settings.profile != "high"
+    granted = dict.fromkeys(("modify_providers", "modify_tools", "modify_runtime"), may)
+    return {"read": True, **granted, "modify_security": False, "access_secrets": False}
 
 
 # -- changes, in memory --------------------------------------------------------------------------------------------
 
 
 async def _change(scope: ScriptScope, what: str, config: Config) -> None:
-    """Hooks may forbid it; the log says who did it."""
+    """The profile and hooks may forbid it; the log says who did it."""
+    if scope.runtime.policy.settings.profile == "high":
+        raise SecurityError(
+            f"a script cannot change '{what}' under the security profile 'high'",
+            violation_type="configuration",
+            hint="Write it in the configuration file.",
+        )
     data = {"key": what, "script": scope.script_name}
     await scope.runtime.hooks.fire("ConfigurationChange", what, data, type="config")
     log.info("script '%s' changed the configuration: %s", scope.script_name, what)
@@ -101,10 +109,11 @@ async def set_value(scope: ScriptScope, path: str, value: Any) -> None:
 
 
 async def set_provider(scope: ScriptScope, name: str, table: dict[str, Any]) -> None:
-    check_provider(name, table, scope.runtime.policy.may_read_env)
-    scope.runtime.policy.add_secret(str(table.get("api_key") or ""))
+    given = check_provider(name, table, scope.runtime.policy.may_read_env)
+    await check_server(scope, str(given.get("provider_type") or name), given)
+    scope.runtime.policy.add_secret(str(given.get("api_key") or ""))
     key = f"providers.{name}"
-    given = {**table, "provider_type": table.get("provider_type") or name}
+    given["provider_type"] = given.get("provider_type") or name
     await _change(scope, key, scope.runtime.config.changed({"providers": {name: given}}, replacing=key))
 
 

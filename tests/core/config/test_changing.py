@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from llmspell_core.config.changing import check_changes, check_provider
-from llmspell_core.errors import CancelledByHookError, SecurityError, ValidationError
+from llmspell_core.errors import CancelledByHookError, ScriptError, SecurityError, ValidationError
+
+PRIVATE = {"tools": {"http_request": {"allow_private_networks": ["127.0.0.1"]}}}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,16 @@ from llmspell_core.errors import CancelledByHookError, SecurityError, Validation
         {"tools": {"mine": {"allowed_commands": ["sh"]}}},
         {"providers": {"openai": {"base_url": "http://elsewhere"}}},
         {"providers": {"openai": {"headers": {"x": "y"}}}},
+        {"providers": {"openai": {"api_base": "http://elsewhere"}}},
+        {"providers": {"openai": {"defaults": {"api_base": "http://elsewhere"}}}},
+        {"providers": {"providers": {"openai": {"api_base": "http://elsewhere"}}}},
+        {"state": {"max_state_size_bytes": 1_000_000_000}},
+        {"tools": {"approval": {"ask": []}}},
+        {"tools": {"security": {"require_approval": False}}},
+        {"tools": {"enabled": True}},
+        {"otel": {"endpoint": "http://elsewhere"}},
+        {"tracing": {"enabled": False}},
+        {"logging": {"log_file": "x"}},
     ],
 )
 def test_the_policy_is_not_a_scripts_to_change(tree: dict[str, Any]) -> None:
@@ -55,15 +67,21 @@ def test_a_hidden_variable_cannot_become_a_key() -> None:
     with pytest.raises(SecurityError, match="AWS_SECRET"):
         check_provider("mine", {"api_key_env": "AWS_SECRET"}, lambda name: name == "SEEN")
     check_provider("mine", {"api_key_env": "SEEN"}, lambda name: name == "SEEN")
-    with pytest.raises(ValidationError):
-        check_provider("a.b", {}, lambda _: True)
+    with pytest.raises(SecurityError, match="AWS_SECRET"):
+        check_provider("mine", {"defaults": {"api_key_env": "AWS_SECRET"}}, lambda name: name == "SEEN")
+    for name in ("a.b", "providers", ""):
+        with pytest.raises(ValidationError):
+            check_provider(name, {}, lambda _: True)
+    table = {"model": "m", "rate_limit": {"requests_per_minute": 5}, "defaults": {"temperature": 1}}
+    usual = {"default_model": "m", "rate_limit": {"requests_per_minute": 5}, "temperature": 1}
+    assert check_provider("mine", table, lambda _: True) == usual
 
 
 async def test_a_key_of_the_environment_never_goes_to_an_address_that_a_script_chose(
     make_runtime: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
-    runtime = await make_runtime()
+    runtime = await make_runtime(PRIVATE)
     assert runtime.providers.settings("openai").api_key == "sk-of-the-environment"
     await runtime.run_script('Config.setProvider("openai", {base_url = "http://127.0.0.1:9"})', engine="lua")
     settings = runtime.providers.settings("openai")
@@ -79,10 +97,58 @@ async def test_a_hook_can_forbid_a_change(runtime: Any) -> None:
 
 
 async def test_an_agent_uses_the_provider_that_a_script_set(make_runtime: Any) -> None:
-    runtime = await make_runtime()
+    runtime = await make_runtime(PRIVATE)
     before = runtime.policy.settings
     source = """Config.setProvider("mine", {provider_type = "openai", base_url = "http://127.0.0.1:9/v1", api_key = "my-own-key-1"})
                 return Agent.builder():model("mine/x"):build():get_config().provider"""
     assert (await runtime.run_script(source, engine="lua")).value == "mine"
     assert runtime.policy.settings is before
     assert "my-own-key-1" not in runtime.policy.redact("it was my-own-key-1")
+
+
+SERVERS = {
+    "an agent's own server": "Agent.builder():model('openai/x'):base_url('{url}'):api_key('k'):build()",
+    "an agent from a table": "Agent.create({{model = 'openai/x', base_url = '{url}', api_key = 'k'}})",
+    "a registered agent": "Agent.register({{name = 'a', model = 'openai/x', base_url = '{url}'}})",
+    "a provider": "Config.setProvider('mine', {{provider_type = 'openai', base_url = '{url}'}})",
+    "a provider in other words": "Config.setProvider('mine', {{provider_type = 'openai', defaults = {{api_base = '{url}'}}}})",
+}
+PLACES = ("http://127.0.0.1:9/v1", "http://2130706433:9", "http://[::ffff:127.0.0.1]:9", "http://169.254.169.254/v1",
+          "http://user@localhost:9", "file:///etc/passwd", "http://10.0.0.1", "http://[", "nothing")  # fmt: skip
+
+
+@pytest.mark.parametrize("url", PLACES)
+@pytest.mark.parametrize("how", SERVERS)
+async def test_a_script_cannot_have_prompts_sent_where_tools_may_not_go(make_runtime: Any, how: str, url: str) -> None:
+    runtime = await make_runtime()
+    with pytest.raises(ScriptError) as caught:
+        await runtime.run_script(SERVERS[how].format(url=url), engine="lua")
+    assert isinstance(caught.value.__cause__, SecurityError | ValidationError), caught.value
+
+
+@pytest.mark.parametrize("how", SERVERS)
+async def test_what_is_configured_may_be_named_by_a_script_too(make_runtime: Any, how: str) -> None:
+    runtime = await make_runtime(
+        {"providers": {"lab": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}}
+    )
+    await runtime.run_script(SERVERS[how].format(url="http://127.0.0.1:9/v1"), engine="lua")
+    await runtime.run_script(SERVERS[how].format(url="http://localhost:11434"), engine="lua")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(source.format(url="https://8.8.8.8/v1") for source in SERVERS.values()),
+        "Agent.builder():model('openai/x'):api_key('of-somebody-else'):build()",
+        "Config.setProvider('mine', {provider_type = 'openai', api_key = 'of-somebody-else'})",
+        "Config.setProvider('mine', {provider_type = 'openai'})",
+        "Config.set('hooks.timeout_ms', 5)",
+        "Config.restoreSnapshot(Config.snapshot())",
+    ],
+)
+async def test_an_untrusted_script_changes_nothing_and_brings_no_server(make_runtime: Any, source: str) -> None:
+    runtime = await make_runtime({"runtime": {"security": {"profile": "high"}}})
+    with pytest.raises(ScriptError) as caught:
+        await runtime.run_script(source, engine="lua")
+    assert isinstance(caught.value.__cause__, SecurityError)
+    assert (await runtime.run_script("return Config.getPermissions().modify_providers", engine="lua")).value is False

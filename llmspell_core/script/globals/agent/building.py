@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.agent import Agent, AgentConfig, ApprovalRequest, LLMAgent, ResourceLimits
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import as_list, new_id
+from llmspell_core.script.globals.address import check_server
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -73,12 +74,15 @@ def _tool_name(value: Any) -> str:
     return name
 
 
-def build(scope: ScriptScope, given: dict[str, Any]) -> LLMAgent:
+async def build(scope: ScriptScope, given: dict[str, Any]) -> LLMAgent:
     resolved = _with_objects(scope, given)
     ask = resolved.pop("on_approval", None)
     config = config_from(resolved)
     if config.model is None and config.provider is None and scope.runtime.providers.configured():
         config = replace(config, provider=scope.runtime.config.get("providers.default_provider"))
+    if config.base_url or config.api_key:
+        provider = config.provider or str(config.model).partition("/")[0]
+        await check_server(scope, provider, {"base_url": config.base_url, "api_key": config.api_key})
     agent: LLMAgent = scope.runtime.create_agent(config)
     if ask is not None:
         agent.approver = _approver(scope, ask)
@@ -115,23 +119,23 @@ def _end_with(scope: ScriptScope, agent: Agent) -> None:
     scope.on_close(end)
 
 
-def create(scope: ScriptScope, config: dict[str, Any]) -> LLMAgent:
-    return build(scope, config)
+async def create(scope: ScriptScope, config: dict[str, Any]) -> LLMAgent:
+    return await build(scope, config)
 
 
-def register(scope: ScriptScope, config: Any, more: dict[str, Any] | None) -> str:
+async def register(scope: ScriptScope, config: Any, more: dict[str, Any] | None) -> str:
     given = {"name": config, **(more or {})} if isinstance(config, str) else table(config)
-    return build(scope, given).name
+    return (await build(scope, given)).name
 
 
-def create_from_template(scope: ScriptScope, name: str, template: Any, params: dict[str, Any] | None) -> LLMAgent:
+async def create_from_template(scope: ScriptScope, name: str, template: Any, params: dict[str, Any] | None) -> LLMAgent:
     if isinstance(template, Mapping) or template is None:
         name, template, params = new_id(name), name, table(template)
     if template not in TYPES:
         raise ValidationError(
             f"Unknown agent template: {template}", field="template", hint=f"Use one of {', '.join(TYPES)}."
         )
-    return build(scope, {**(params or {}), "name": name, "agent_type": template})
+    return await build(scope, {**(params or {}), "name": name, "agent_type": template})
 
 
 def create_composite(scope: ScriptScope, name: Any, agents: Any, routing: Any) -> None:
