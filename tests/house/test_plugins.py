@@ -115,6 +115,12 @@ def test_its_readme_has_the_usual_sections(folder: Path, project: dict[str, Any]
     assert f"pip install {project['name']}" in text or f'pip install "{project["name"]}' in text
 
 
+def test_its_readme_awaits_what_is_a_promise_in_javascript(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```(?:js|javascript)\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    assert [line for line in code.splitlines() if "execute(" in line and "await" not in line] == []
+
+
 def test_every_extra_of_the_root_names_plugins_that_exist_and_every_plugin_is_in_one() -> None:
     extras: dict[str, list[str]] = ROOT_PROJECT["project"]["optional-dependencies"]
     named = {re.split(r"[\[<>=]", text)[0] for key, names in extras.items() if key in TIERS for text in names} - {
