@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,8 +25,7 @@ def snake_keys(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def number(value: Any, name: str, *, least: float = 0, above: bool = False) -> float:
     """A finite number, at least `least` (or more than that). Raises: ValidationError naming the field."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value > MOST or value < least or (above and value == least):
+    if not _is_number(value) or value < least or (above and value == least):
         wanted = f"more than {least:g}" if above else f"a number, {least:g} or more"
         raise ValidationError(f"'{name}' must be {wanted}, got {_quoted(value)}", field=name)
     return float(value)
@@ -35,8 +33,7 @@ def number(value: Any, name: str, *, least: float = 0, above: bool = False) -> f
 
 def whole(value: Any, name: str, *, least: int = 0) -> int:
     """A whole number. Raises: ValidationError naming the field."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or abs(value) > MOST or value != int(value) or value < least:
+    if not _is_number(value) or value != int(value) or value < least:
         raise ValidationError(f"'{name}' must be a whole number, at least {least}, got {_quoted(value)}", field=name)
     return int(value)
 
@@ -54,6 +51,11 @@ def milliseconds(table: Mapping[str, Any], name: str = "timeout") -> float | Non
     if given is None:
         given, factor, key = table.get(name), 1, name
     return None if given is None else number(given, key, above=True) / factor
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= MOST  # which no NaN is
 
 
 def _quoted(value: Any) -> str:

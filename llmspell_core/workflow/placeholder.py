@@ -99,10 +99,10 @@ def _resolve(match: re.Match[str], source: Source) -> Any:
     name = match[1].strip()
     if not name:
         return MISSING
-    if ":" in name:
-        head, *parts = [part.strip() for part in name.split(":")]
-        reader = _COLON_FORMS.get(head)
-        return reader(parts, source) if reader and parts else MISSING
+    if next((c for c in name if c in ".:"), None) == ":":
+        first, *parts = [part.strip() for part in name.split(":")]
+        reader = _COLON_FORMS.get(first)
+        return reader(parts, source) if reader else _bare(name, name, [], source)
     head, *path = name.split(".")
     if head in _DOT_FORMS and path:
         return _DOT_FORMS[head](path, source)

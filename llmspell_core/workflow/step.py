@@ -133,8 +133,8 @@ def read_steps(value: Any, prefix: str = "step") -> tuple[Step, ...]:
         value = value["steps"]
     with all_problems("the list of steps"):
         steps = tuple(each(lambda item, number: Step.read(item, f"{prefix}_{number}"), as_list(value)))
-        each(lambda name, _: _twice("named", name), _repeated(step.name for step in steps))
-        each(lambda id_, _: _twice("with the id", id_), _repeated(step.id for step in steps))
+        each(lambda name, _: _twice("are named", name), _repeated(step.name for step in steps))
+        each(lambda id_, _: _twice("have the id", id_), _repeated(step.id for step in steps))
     return steps
 
 
@@ -143,7 +143,7 @@ def _repeated(values: Iterable[str]) -> list[str]:
 
 
 def _twice(how: str, value: str) -> None:
-    raise ValidationError(f"two steps are {how} '{value}'", field="steps", hint="Give each step its own.")
+    raise ValidationError(f"two steps {how} '{value}'", field="steps", hint="Give each step its own.")
 
 
 def _what(name: str, table: Mapping[str, Any]) -> tuple[StepKind, Any]:
