@@ -135,23 +135,34 @@ class Host:
 
     def call(self, op: str, args: Any, line: int = 0) -> Any:
         """Asks the host and waits. Raises: HostError, Interrupted."""
-        call_id = self._start(op, args, line, None, then_reads=True)
-        if not self.interactive and not self._deferred and self._channel.idle:
-            # In the usual case the next thing to come is the answer, and the general machinery is not needed.
-            text = self._channel.read_whole(b'["ret",%d,' % call_id)
+        answer = self.ask(op, args if self._raw else self.dump(args), line)
+        if type(answer) is int:
+            return self.wait(answer)
+        return answer if self._raw else self.open(load(answer))
+
+    def ask(self, op: str, args: str, line: int) -> str | int:
+        """Sends a call and reads once: the env's JSON text, if that is all that comes; else the call's id for `wait`.
+
+        In the usual case the next thing to come is the answer, and the general machinery is not needed.
+        """
+        self._next_id += 1
+        call_id, channel = self._next_id, self._channel
+        channel.send(f'["call",{call_id},"{op}",{args},{line}]', then_reads=True)
+        if not self.interactive and not self._deferred and channel.idle:
+            start = b'["ret",%d,' % call_id
+            text = channel.read_whole(start)
             if text is not None:
-                self._serve_ret(text)
-        return self.wait(call_id)
+                return text[len(start) : -1]
+        self._waiting[call_id] = None
+        self._count(1)
+        return call_id
 
     def start(self, op: str, args: Any, line: int = 0, on_done: Callable[[Any], None] | None = None) -> int:
         """Asks the host without waiting; `on_done(env)` runs inside a later `step`, or use `wait`."""
-        return self._start(op, args, line, on_done, then_reads=False)
-
-    def _start(self, op: str, args: Any, line: int, on_done: Callable[[Any], None] | None, *, then_reads: bool) -> int:
         self._next_id += 1
         call_id = self._next_id
         text = args if self._raw else self.dump(args)
-        self._channel.send(f'["call",{call_id},"{op}",{text},{line}]', then_reads=then_reads)
+        self._channel.send(f'["call",{call_id},"{op}",{text},{line}]')
         self._waiting[call_id] = on_done
         self._count(1)
         return call_id

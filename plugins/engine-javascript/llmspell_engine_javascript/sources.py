@@ -15,6 +15,7 @@ BOOTSTRAP_LINE = 200_000
 _BOOTSTRAP_END = 210_000
 _FRAME = re.compile(r"^\s*at (?:(.*?) \()?<input>:(\d+)(?::\d+)?\)?$")
 _MAX_FRAMES = 20
+_MAX_KNOWN = 500
 
 Frame = tuple[str, str, int]
 """Function name, file, line."""
@@ -28,6 +29,7 @@ class SourceMap:
         self._names: list[str] = []
         self._texts: list[str] = []
         self._next = 0
+        self._lines: dict[str, int] = {}
 
     def place(self, name: str, source: str) -> int:
         """How many empty lines to put in front of `source`."""
@@ -43,6 +45,14 @@ class SourceMap:
 
     def line_of(self, site: str) -> int:
         """The line of the innermost script frame in a stack; 0 when there is none."""
+        line = self._lines.get(site)  # a loop asks for the same one again and again
+        if line is None:
+            if len(self._lines) >= _MAX_KNOWN:
+                self._lines.clear()
+            line = self._lines[site] = self._find_line(site)
+        return line
+
+    def _find_line(self, site: str) -> int:
         for text in site.split("\n"):
             frame = self._frame(text)
             if frame is not None:

@@ -1,7 +1,7 @@
 """One JavaScript VM inside a worker process.
 
 The border is crossed by JSON text and small integers only, through two functions: `_enter`, which lives in the VM and is
-all that Python calls, and `_bridge`, which is all that JavaScript can call and which never raises. Whoever waits, waits
+all that Python calls, and `_bridge` and `_ask`, which are all that JavaScript can call and which never raise. Whoever waits, waits
 in `_turn`: it runs the VM's jobs, fires timers, and serves one frame of the host.
 
 Standard library and the VM library only. `_quickjs` is imported instead of `quickjs`, which starts a thread pool.
@@ -38,7 +38,7 @@ HIGH_MEMORY = 32 * 1024 * 1024
 """The most that a script of the profile "high" may use."""
 
 _PARTS = ("values", "inspect", "loop", "api", "cells", "main")
-_ASKING = frozenset({"call", "start", "post", "timer"})
+_ASKING = frozenset({"start", "post", "timer"})
 _MODULE_SYNTAX = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
 _DRAIN_SECONDS = 1.0
 _NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"
@@ -57,7 +57,7 @@ def _new_context() -> tuple[Any, Any, Rejections]:
     context.set_max_stack_size(STACK_BYTES)
     code = "\n".join(map(_read, _PARTS))
     rejections = Rejections(context)
-    shell = context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge){{"use strict";{code}\n}})')
+    shell = context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge, ask){{"use strict";{code}\n}})')
     return context, shell, rejections
 
 
@@ -153,8 +153,9 @@ class JavaScriptVM:
         if memory:
             context.set_memory_limit(int(memory))
         context.add_callable("$bridge", self._bridge)
-        enter: Callable[..., Any] = shell(context.eval("globalThis.$bridge"))
-        context.eval("delete globalThis.$bridge")
+        context.add_callable("$ask", self._ask)
+        enter: Callable[..., Any] = shell(context.eval("globalThis.$bridge"), context.eval("globalThis.$ask"))
+        context.eval("delete globalThis.$bridge; delete globalThis.$ask")
         enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), profile)
         return context, enter
 
@@ -259,7 +260,7 @@ class JavaScriptVM:
     # -- out of the VM ----------------------------------------------------------------------------------------------
 
     def _bridge(self, kind: str, *arguments: Any) -> Any:
-        """The only Python callable in the VM. Never raises: the wrapper would lose the error's text."""
+        """What JavaScript calls, except for `_ask`. Never raises: the wrapper would lose the error's text."""
         try:
             if self._stopping and kind in _ASKING:
                 raise Interrupted
@@ -280,10 +281,21 @@ class JavaScriptVM:
         calls.add(call)
         return call
 
-    def _bridge_call(self, op: str, args: str, site: str) -> str:
-        """Waits in place; callbacks that arrive meanwhile are served, asynchronous ones included."""
+    def _ask(self, op: str, args: str, site: str) -> str:
+        """The env of a call that waits in place. Never raises, see `_bridge`."""
+        try:
+            if self._stopping:
+                raise Interrupted
+            answer = self._host.ask(op, args, self._sources.line_of(site))
+            return rich(self._wait_in_place(answer) if type(answer) is int else answer)
+        except Interrupted:
+            return json.dumps(_refusal("Cancelled", "interrupted"))
+        except Exception as error:  # noqa: BLE001 - see `_bridge`
+            return json.dumps(_refusal("Internal", f"{type(error).__name__}: {error}"))
+
+    def _wait_in_place(self, call: int) -> str:
+        """Serves the callbacks that arrive meanwhile, asynchronous ones included."""
         host = self._host
-        call = host.start(op, args, self._sources.line_of(site))
         try:
             while not host.is_done(call):
                 if self._invocations:
@@ -294,7 +306,8 @@ class JavaScriptVM:
         except Interrupted:
             host.cancel(call)
             raise
-        return rich(host.wait(call))
+        env: str = host.wait(call)
+        return env
 
     def _bridge_post(self, op: str, args: str) -> None:
         self._host.post(op, args)

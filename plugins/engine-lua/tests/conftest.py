@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from llmspell_engine_lua import Lua
 
+from llmspell_core.config import load_config
 from llmspell_core.errors import ScriptError, ToolError
 from llmspell_core.policy import Policy
 from llmspell_core.script.api import ScriptApi
@@ -45,9 +46,10 @@ class Meter:
 
 
 class Desk:
-    """What the hidden globals need of a runtime: files and environment behind a policy."""
+    """What globals need of a runtime: a configuration, files and environment behind a policy."""
 
     def __init__(self, folder: Path) -> None:
+        self.config = load_config(environ={}, cwd=folder)
         self.policy = Policy(
             {"allowed_paths": [str(folder / "data")], "working_directory": str(folder), "allowed_env_vars": ["SEEN_*"]},
             environ={"SEEN_X": "yes", "SECRET": "no"},

@@ -62,14 +62,15 @@ function withIndex(G, f) {
   return new Proxy(G, {
     get(target, name) {
       if (typeof name === "symbol" || name in target || name === "then" || name === "toJSON") return target[name];
-      return callHost(f.op, encodeArguments(f, [name]), 3) ?? undefined;
+      return callHost(f.op, encodeArguments(f, [name])) ?? undefined;
     },
   });
 }
 
 function makeFunction(f, name) {
   const call = chooseCall(f);
-  return { [name](...args) { return call(f, args, this); } }[name];
+  const made = { [name](...args) { return call(f, args, this, made); } }[name];
+  return made;
 }
 
 function chooseCall(f) {
@@ -78,18 +79,18 @@ function chooseCall(f) {
   return f.blocking ? callLater : callNow;
 }
 
-function callNow(f, args, self) {
-  return callHost(f.op, encodeArguments(f, args, self), 4);
+function callNow(f, args, self, entry) {
+  return callHost(f.op, encodeArguments(f, args, self), entry);
 }
 
-function callLater(f, args, self) {
+function callLater(f, args, self, entry) {
   let text;
   try {
     text = encodeArguments(f, args, self);
   } catch (error) {
     return PromiseOf.reject(error);
   }
-  return startHost(f.op, text, 4);
+  return startHost(f.op, text, entry);
 }
 
 // `execute_async(input, callback?)`: a Promise; the callback gets (result, null) or (null, message).
@@ -99,7 +100,7 @@ function makeAsync(f, name) {
       const last = args[args.length - 1];
       const callback = args.length > 1 && typeof last === "function" ? last : undefined;
       if (callback) args.length -= 1;
-      const promise = callLater(f, args, this);
+      const promise = callLater(f, args, this, undefined);
       if (callback) promise.then((value) => callback(value, null), (error) => callback(null, error.message));
       return promise;
     },
@@ -107,16 +108,16 @@ function makeAsync(f, name) {
 }
 
 // With a callback the host pushes the chunks; without one the script pulls them: for await (const chunk of ...).
-function callStream(f, args, self) {
-  for (let i = 0; i < args.length; i++) if (typeof args[i] === "function") return callLater(f, args, self);
-  return pull(callLater(f, args, self));
+function callStream(f, args, self, entry) {
+  for (let i = 0; i < args.length; i++) if (typeof args[i] === "function") return callLater(f, args, self, entry);
+  return pull(callLater(f, args, self, entry));
 }
 
 function pull(opening) {
   let ended = false;
   const step = async (op) => {
     const stream = weakGet(handleIds, await opening);
-    return startHost(op, stringify([stream.id]), 3);
+    return startHost(op, stringify([stream.id]));
   };
   const stream = {
     async next() {
@@ -145,12 +146,25 @@ function pull(opening) {
 }
 
 function encodeArguments(f, args, self) {
-  const out = [];
-  sawBig = false;
-  if (f.handle) out[0] = handleOf(f, self);
+  const out = f.handle ? [handleOf(f, self)] : [];
   let count = args.length;
   while (count > 0 && args[count - 1] === undefined) count--;
   for (let i = 0; i < count; i++) {
+    if (!isSimple(args[i])) return encodeAll(f, out, args, i, count);
+    out[out.length] = args[i];
+  }
+  return hasToJson() ? write(out) : stringify(out);
+}
+
+// What JSON.stringify writes as it is.
+function isSimple(value) {
+  const kind = typeof value;
+  return kind === "string" || kind === "boolean" || (kind === "number" && (isSafeInteger(value) || !isInteger(value)));
+}
+
+function encodeAll(f, out, args, from, count) {
+  sawBig = false;
+  for (let i = from; i < count; i++) {
     const value = copy(args[i], ruleFor(f, i));
     out[out.length] = value === undefined ? null : f.params[i]?.options ? withSnakeCase(value) : value;
   }
@@ -303,8 +317,8 @@ function makeBuild(b, name) {
 
 // What the JavaScript part of a global (`sources`) may use.
 const vm = freeze({
-  call: (op, ...args) => callHost(op, encode(args, op, true), 3),
-  start: (op, ...args) => startHost(op, encode(args, op, true), 3),
+  call: (op, ...args) => callHost(op, encode(args, op, true)),
+  start: (op, ...args) => startHost(op, encode(args, op, true)),
   inspect,
   // What is wrong with JSON text, in the words that every engine uses.
   jsonProblem: (text) => typeof text === "string" ? parse(bridge("json", stringify(text))) : "a string is expected",

@@ -4,23 +4,23 @@ const timers = create(null); // timer id -> {run, every}
 let lastTimer = 0;
 let scriptName = "script";
 
-// Where the script is: the stack without the frames of this file, which are always the innermost ones.
-function site(skip) {
-  const stack = new ErrorOf().stack;
-  let at = 0;
-  for (let i = 0; i < skip; i++) at = indexOf(stack, "\n", at) + 1;
-  return slice(stack, at);
+// Where the script is: the stack below `entry`, the function of ours that the script called; all of it without one.
+function site(entry) {
+  if (captureStack === undefined) return stackOf(new ErrorOf());
+  const holder = {};
+  captureStack(holder, entry);
+  return typeof holder.stack === "string" ? holder.stack : "";
 }
 
-function callHost(op, args, skip) {
-  const where = site(skip);
-  const env = parse(bridge("call", op, args, where));
+function callHost(op, args, entry) {
+  const where = site(entry);
+  const env = parse(ask(op, args, where));
   if (!env.ok) throw hostError(env.error, where);
-  return decode(env.value, env.h);
+  return env.h ? revive(env.value) : env.value;
 }
 
-function startHost(op, args, skip) {
-  const where = site(skip);
+function startHost(op, args, entry) {
+  const where = site(entry);
   return new PromiseOf((resolve, reject) => {
     const id = bridge("start", op, args, where);
     pending[id] = { resolve, reject, site: where };
@@ -247,7 +247,7 @@ let inputEnded = false;
 
 async function moreInput() {
   if (inputEnded) return false;
-  const piece = await startHost("Script.stdin", "[]", 3);
+  const piece = await startHost("Script.stdin", "[]");
   if (piece === null) inputEnded = true;
   else inputText += piece;
   return !inputEnded;
@@ -281,7 +281,7 @@ const stdin = {
 const modules = create(null);
 
 function requireModule(name) {
-  const found = callHost("Script.module", stringify([name]), 4);
+  const found = callHost("Script.module", stringify([name]));
   const cached = modules[found.name];
   if (cached !== undefined) return cached.exports;
   const module = { exports: {}, id: found.name };
@@ -309,7 +309,7 @@ function compileModule(source, line) {
   try {
     return compileBody("function(module, exports, require, __filename)", source, line);
   } catch (error) {
-    hide(error, "stack", replace(stackOf(error), /at (<input>:[\d:]+)/, "at module ($1)") + ownFrames(site(0)));
+    hide(error, "stack", replace(stackOf(error), /at (<input>:[\d:]+)/, "at module ($1)") + ownFrames(site()));
     throw error;
   }
 }

@@ -29,6 +29,7 @@ const dateIso = method(Date.prototype.toJSON);
 const { isView } = ArrayBuffer;
 const ErrorOf = Error;
 const stackGetter = getOwnPropertyDescriptor(Error.prototype, "stack")?.get; // newer versions; older ones: an own value
+const captureStack = Error.captureStackTrace; // newer versions
 const TypeErrorOf = TypeError;
 const SyntaxErrorOf = SyntaxError;
 const BigIntOf = BigInt;
@@ -234,10 +235,14 @@ function encode(value, label, functions = false) {
 // JSON text of what `copy` made. Not by JSON.stringify if that would lose digits or run a script's toJSON; a string
 // made of pieces does not cross in every version of the VM, but one that JSON has written does.
 function write(data) {
-  if (sawBig || ObjectPrototype.toJSON !== undefined || ArrayPrototype.toJSON !== undefined) {
+  if (sawBig || hasToJson()) {
     return parse(stringify(render(data)));
   }
   return stringify(data);
+}
+
+function hasToJson() {
+  return ObjectPrototype.toJSON !== undefined || ArrayPrototype.toJSON !== undefined;
 }
 
 // `rich`: somewhere inside there is a {"$handle"}, {"$fn"} or {"$big"}.
