@@ -136,7 +136,7 @@ class Host:
     def call(self, op: str, args: Any, line: int = 0) -> Any:
         """Asks the host and waits. Raises: HostError, Interrupted."""
         answer = self.ask(op, args if self._raw else self.dump(args), line)
-        if type(answer) is int:
+        if isinstance(answer, int):
             return self.wait(answer)
         return answer if self._raw else self.open(load(answer))
 

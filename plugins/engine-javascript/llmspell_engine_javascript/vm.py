@@ -287,7 +287,7 @@ class JavaScriptVM:
             if self._stopping:
                 raise Interrupted
             answer = self._host.ask(op, args, self._sources.line_of(site))
-            return rich(self._wait_in_place(answer) if type(answer) is int else answer)
+            return rich(self._wait_in_place(answer) if isinstance(answer, int) else answer)
         except Interrupted:
             return json.dumps(_refusal("Cancelled", "interrupted"))
         except Exception as error:  # noqa: BLE001 - see `_bridge`
