@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["agent", "ask_for_consent"]
 
 LONGEST = 400
+WORDS = {"y": True, "yes": True, "": False, "n": False, "no": False}
 
 
 def ask_for_consent(shell: Shell, runtime: Runtime) -> None:
@@ -29,11 +30,36 @@ def ask_for_consent(shell: Shell, runtime: Runtime) -> None:
         return
     one_at_a_time = asyncio.Lock()
 
-    async def ask(request: ApprovalRequest) -> bool:
+    async def ask(request: ApprovalRequest) -> bool | None:
         async with one_at_a_time:
-            return await asyncio.to_thread(shell.confirm, question(request))
+            return await _answer(question(request))
 
     runtime.approver = ask
+
+
+async def _answer(text: str) -> bool | None:
+    """What a person says to a question; None at the end of the input. An interrupt ends the wait at once."""
+    from llmspell_core.cli.input import StandardInput
+
+    lines = StandardInput()
+    _forget_what_was_typed()
+    while True:
+        click.echo(f"{text} [y/N]: ", nl=False, err=True)
+        line = await lines()
+        word = (line or "").strip().lower()
+        if line is None or word in WORDS:
+            return None if line is None else WORDS[word]
+        click.echo("Error: invalid input", err=True)
+
+
+def _forget_what_was_typed() -> None:
+    """What was typed before a question was shown is no answer to it."""
+    import sys
+
+    if sys.platform != "win32":
+        import termios
+
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def question(request: ApprovalRequest) -> str:

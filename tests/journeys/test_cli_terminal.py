@@ -2,70 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
-import select
 import struct
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-pty = pytest.importorskip("pty", reason="pseudo terminals are POSIX")
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+from llmspell_core.testing.terminal import Terminal
 
-
-class Terminal:
-    """A person's terminal with `llmspell` in it."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.pid, self._descriptor = pty.fork()
-        if self.pid == 0:
-            os.environ.update(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1")  # nobody here answers where the cursor is
-            os.execv(sys.executable, [sys.executable, "-m", "llmspell_core", *arguments])
-        self.seen = ""
-        self._expected = 0
-        self.exit_code: int | None = None
-
-    def type(self, text: str) -> None:
-        os.write(self._descriptor, text.encode())
-
-    def expect(self, text: str, timeout: float = 20.0) -> None:
-        """Waits until `text` was shown after what was expected before, control sequences aside."""
-        deadline = time.monotonic() + timeout
-        while (found := ESCAPES.sub("", self.seen).find(text, self._expected)) < 0:
-            assert time.monotonic() < deadline, f"{text!r} was not shown in {self.seen!r}"
-            assert self._read(0.2), f"it ended without {text!r}: {self.seen!r}"
-        self._expected = found + len(text)
-
-    def end(self) -> int:
-        """Waits for the program's own end; its exit code."""
-        deadline = time.monotonic() + 20
-        while self._read(0.2):
-            assert time.monotonic() < deadline, f"it does not end: {self.seen!r}"
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self._descriptor)
-        self.exit_code = os.waitstatus_to_exitcode(status)
-        return self.exit_code
-
-    def _read(self, wait: float) -> bool:
-        ready, _, _ = select.select([self._descriptor], [], [], wait)
-        if not ready:
-            return True
-        try:
-            piece = os.read(self._descriptor, 65536)
-        except OSError:  # Linux says so when the other side is closed
-            return False
-        self.seen += piece.decode(errors="replace")
-        return bool(piece)
-
-    def kill(self) -> None:
-        if self.exit_code is None:
-            os.kill(self.pid, 9)
-            os.waitpid(self.pid, 0)
-            os.close(self._descriptor)
+pytest.importorskip("pty", reason="pseudo terminals are POSIX")
 
 
 @pytest.fixture
@@ -172,7 +118,7 @@ def test_pulling_a_model_shows_a_bar(terminals: list[Terminal], isolated: Path) 
     terminals.append(terminal)
     assert terminal.end() == 0
     assert "complete" in terminal.seen
-    assert "64/64 bytes" in ESCAPES.sub("", terminal.seen)
+    assert "64/64 bytes" in terminal.text
 
 
 def test_a_missing_model_is_offered_and_no_is_an_answer(terminals: list[Terminal], isolated: Path) -> None:
