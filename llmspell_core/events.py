@@ -28,6 +28,8 @@ __all__ = ["Event", "EventBus", "EventStats", "Subscription"]
 
 log = logging.getLogger("llmspell.events")
 QUEUE_SIZE = 10_000
+QUEUE_BYTES = 32_000_000
+"""Of what scripts publish, as far as one subscriber has not taken it."""
 _sequence = itertools.count(1)
 
 
@@ -42,6 +44,7 @@ class Event:
         "event_type",
         "language",
         "sequence",
+        "size",
         "source",
         "tags",
         "ttl",
@@ -57,13 +60,16 @@ class Event:
         ttl: float | None = None,
         source: str | None = None,
         tags: tuple[str, ...] = (),
+        size: int = 0,
     ) -> None:
+        """`size`: bytes that the data takes, where that was not chosen by trusted code."""
         self.event_type = event_type
         self.data = data
         self.language = language
         self.ttl = ttl
         self.source = source
         self.tags = tags
+        self.size = size
         self.sequence = next(_sequence)
         self._created = time.time()
         self._id: str | None = None
@@ -152,16 +158,27 @@ class Subscription:
         self.closed = False
         self._bus = bus
         self._queue: deque[Event] = deque(maxlen=size)
+        self._bytes = 0
         self._waiter: asyncio.Future[None] | None = None
 
     def deliver(self, event: Event) -> None:
         queue = self._queue
         if len(queue) == queue.maxlen:
             self.lagged += 1
+            self._bytes -= queue[0].size
         queue.append(event)
+        if event.size:
+            self._weigh(event.size)
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def _weigh(self, size: int) -> None:
+        """A new event has that size: the oldest go when all of them are too heavy together."""
+        self._bytes += size
+        while self._bytes > QUEUE_BYTES:
+            self._bytes -= self._queue.popleft().size
+            self.lagged += 1
 
     def pending(self) -> int:
         return len(self._queue)
@@ -172,6 +189,7 @@ class Subscription:
         while True:
             while self._queue:
                 event = self._queue.popleft()
+                self._bytes -= event.size
                 if not event.is_expired():
                     return event
             if self.closed:

@@ -19,6 +19,7 @@ COUNTED = (
     *("component.executions", "component.errors", "provider.tokens", "rag.searches", "rag.ingested", "kernel.messages"),
 )
 MAX_SERIES = 10_000
+LONGEST_NAME = 1000
 WINDOW = 1024
 
 Number = int | float
@@ -62,19 +63,27 @@ class Metrics:
 
     Args:
         sources: name -> function that answers a count which a part of the runtime keeps itself.
+        series: answers counts whose names, with their labels, come to be as the runtime goes.
 
     Attributes:
         counts: the counts that are added to in place, e.g. `counts["tool.executions"] += 1`.
     """
 
-    def __init__(self, sources: Mapping[str, Callable[[], Number]] | None = None) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Callable[[], Number]] | None = None,
+        series: Callable[[], Mapping[str, Number]] = dict,
+    ) -> None:
         self.counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
         self._sources = dict(sources or {})
+        self._kept = series
         self._own: dict[str, tuple[str, Any]] = {}
 
     def names(self, prefix: str = "") -> list[str]:
         """Sorted names that begin with `prefix`."""
-        return sorted(name for name in (*self.counts, *self._sources, *self._own) if name.startswith(prefix))
+        return sorted(
+            name for name in (*self.counts, *self._sources, *self._kept(), *self._own) if name.startswith(prefix)
+        )
 
     def get(self, name: str) -> Number | dict[str, Number] | None:
         """A number, a histogram's table, or None."""
@@ -82,6 +91,8 @@ class Metrics:
             return self.counts[name]
         if name in self._sources:
             return self._sources[name]()
+        if name.startswith("provider.") and (kept := self._kept().get(name)) is not None:
+            return kept
         _, value = self._own.get(name, ("", None))
         return value.to_dict() if isinstance(value, Histogram) else value
 
@@ -121,6 +132,12 @@ class Metrics:
             raise ValidationError(f"metric '{name}': the value must be a finite number", field="value")
         tags = ",".join(f"{key}={labels[key]}" for key in sorted(labels)) if labels else ""
         series = f"{name}{{{tags}}}" if tags else name
+        if len(series) > LONGEST_NAME:
+            raise ValidationError(
+                f"a metric's name with its labels may have {LONGEST_NAME} characters, this one has {len(series):,}",
+                field="name",
+                hint="What differs from case to case is a value, not a name.",
+            )
         present = self._own.get(series)
         if present is None and len(self._own) >= MAX_SERIES:
             raise self._too_many()

@@ -6,12 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llmspell_core.errors import ScriptError, ValidationError
+from llmspell_core.errors import ResourceLimitError, ScriptError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llmspell_core.context import ExecutionContext
+
+MOST_OBJECTS = 100_000
 
 __all__ = ["HandleRef", "ScriptScope", "Session", "gone"]
 
@@ -104,10 +106,22 @@ class ScriptScope:
         """`obj` as a handle of the declared `kind`; the same object always gets the same id."""
         known = self._ids.get((kind, id(obj)))
         if known is None:
+            self._check_room()
             known = len(self._objects) + 1
             self._objects[known] = (kind, obj)
             self._ids[kind, id(obj)] = known
         return HandleRef(kind, known, {name: _field(obj, name) for name in self._fields_of(kind)})
+
+    def _check_room(self) -> None:
+        """Raises: ResourceLimitError; what a script holds in the host is not under its memory limit."""
+        if len(self._objects) >= MOST_OBJECTS or len(self._closers) >= MOST_OBJECTS:
+            raise ResourceLimitError(
+                "this script holds too many objects",
+                resource="objects",
+                limit=MOST_OBJECTS,
+                used=max(len(self._objects), len(self._closers)),
+                hint="Make agents, hooks and timers once and use them again, instead of making new ones in a loop.",
+            )
 
     def put(self, kind: str, obj: Any) -> int:
         """Keeps `obj` for the script; returns its id."""
@@ -140,6 +154,7 @@ class ScriptScope:
 
     def on_close(self, closer: Callable[[], Any]) -> None:
         """Have `closer` called (and awaited, if it is a coroutine) when the script's session ends."""
+        self._check_room()
         self._closers.append(closer)
 
     async def close(self) -> None:

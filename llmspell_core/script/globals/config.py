@@ -10,12 +10,14 @@ from llmspell_core.config.changing import check_changes, check_provider
 from llmspell_core.errors import NotFoundError, SecurityError, ValidationError
 from llmspell_core.script.declare import Function, Global, Param
 from llmspell_core.script.globals.address import check_server
+from llmspell_core.script.weight import Purse
 
 if TYPE_CHECKING:
     from llmspell_core.config import Config
     from llmspell_core.script.scope import ScriptScope
 
 KEPT = 10
+CHANGES_BYTES = 1_000_000
 log = logging.getLogger("llmspell.script")
 
 KEY = Param("path", "string", doc="A dotted path, e.g. `hooks.timeout_ms`.")
@@ -78,6 +80,12 @@ def get_permissions(scope: ScriptScope) -> dict[str, bool]:
     return {"read": True, **granted, "modify_security": False, "access_secrets": False}
 
 
+def _purse(scope: ScriptScope) -> Purse:
+    """The configuration is everybody's; no script may fill it."""
+    purse: Purse = scope.data.setdefault("Config.purse", Purse("configuration", CHANGES_BYTES))
+    return purse
+
+
 # -- changes, in memory --------------------------------------------------------------------------------------------
 
 
@@ -105,12 +113,14 @@ async def set_value(scope: ScriptScope, path: str, value: Any) -> None:
     for part in reversed(parts):
         tree = {part: tree}
     check_changes(tree)
+    _purse(scope).spend(path, value)
     await _change(scope, path, scope.runtime.config.changed(tree))
 
 
 async def set_provider(scope: ScriptScope, name: str, table: dict[str, Any]) -> None:
     given = check_provider(name, table, scope.runtime.policy.may_read_env)
     await check_server(scope, str(given.get("provider_type") or name), given)
+    _purse(scope).spend(name, given)
     scope.runtime.policy.add_secret(str(given.get("api_key") or ""))
     key = f"providers.{name}"
     given["provider_type"] = given.get("provider_type") or name

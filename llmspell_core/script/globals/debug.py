@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.script.declare import Function, Global, Handle, Param
+from llmspell_core.script.weight import Purse, weight
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 LEVELS = ("off", "error", "warn", "info", "debug", "trace")
 _PYTHON_LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 _KEPT = 1000
+_LONGEST = 10_000
+"""Characters of a message, or of its data, that are logged and captured."""
+TIMER = "x" * 400  # what a timer takes besides its name
+_TIMER_BYTES = 16_000_000
 log = logging.getLogger("llmspell.script")
 
 
@@ -84,6 +89,7 @@ class Desk:
         self.rules = [_rule(pattern, True) for pattern in modules.get("enabled") or ()]
         self.rules += [_rule(pattern, False) for pattern in modules.get("disabled") or ()]
         self.captured: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self.purse = Purse("timers and filters", _TIMER_BYTES)
         self.timers: dict[str, Timer] = {}
 
     def lets_through(self, level: str, module: str | None) -> bool:
@@ -112,9 +118,11 @@ def _log(scope: ScriptScope, level: str, message: Any, module: str | None, data:
     if word not in _PYTHON_LEVELS or not desk.lets_through(word, module):
         return
     now = datetime.datetime.now(datetime.UTC).isoformat()
-    entry = {"timestamp": now, "level": word.upper(), "message": str(message), "module": module, "metadata": data}
+    kept = data if weight(data) < _LONGEST else "[too large to be kept]"
+    text, where = str(message)[:_LONGEST], module[:_LONGEST] if module else module
+    entry = {"timestamp": now, "level": word.upper(), "message": text, "module": where, "metadata": kept}
     desk.captured.append({key: value for key, value in entry.items() if value is not None})
-    log.log(_PYTHON_LEVELS[word], "%s%s", f"[{module}] " if module else "", message)
+    log.log(_PYTHON_LEVELS[word], "%s%s", f"[{where}] " if where else "", text)
 
 
 def _set_level(scope: ScriptScope, level: str) -> bool:
@@ -133,12 +141,14 @@ def _set_default(scope: ScriptScope, enabled: bool) -> None:
 
 
 def _add_filter(scope: ScriptScope, pattern: str, enabled: bool) -> None:
+    _desk(scope).purse.spend(pattern)
     _desk(scope).rules.append(_rule(pattern, enabled))
 
 
 def _add_advanced(scope: ScriptScope, pattern: str, kind: str, enabled: bool) -> bool:
     if kind not in _MATCHERS:
         return False
+    _desk(scope).purse.spend(pattern)
     _desk(scope).rules.append(Rule(pattern, kind, enabled))
     return True
 
@@ -167,6 +177,7 @@ def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
 
 def _timer(scope: ScriptScope, name: str) -> Timer:
     timers = _desk(scope).timers
+    _desk(scope).purse.spend(name, TIMER)
     timer = Timer(f"timer_{len(timers) + 1}", name, memory=_resident(scope))
     timers[timer.id] = timer
     return timer
@@ -179,9 +190,10 @@ def _stop(_: ScriptScope, timer: Timer) -> float | None:
     return timer.duration
 
 
-def _lap(_: ScriptScope, timer: Timer, name: str) -> bool:
+def _lap(scope: ScriptScope, timer: Timer, name: str) -> bool:
     if timer.duration is not None:
         return False
+    _desk(scope).purse.spend(name)
     timer.laps.append((name, timer.now()))
     return True
 
@@ -194,6 +206,7 @@ def _record(scope: ScriptScope, timer_id: str, name: str, metadata: Any) -> bool
     timer = _desk(scope).timers.get(timer_id)
     if timer is None:
         return False
+    _desk(scope).purse.spend(name, metadata)
     timer.events.append({"name": name, "at_ms": timer.now(), "metadata": metadata})
     return True
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import NotFoundError, ValidationError
+from llmspell_core.errors import NotFoundError, ResourceLimitError, ValidationError
 from llmspell_core.events import Event, EventBus, Subscription
 from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.script.weight import weight
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
+MOST_SUBSCRIPTIONS = 10_000
 LANGUAGES = {"lua": "Lua", "javascript": "JavaScript"}
 
 
@@ -39,6 +41,7 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
         correlation_id=given.get("correlation_id") or given.get("correlationId"),
         ttl=None if ttl is None else float(ttl),
         source="script",
+        size=weight(data),
     )
     hooks = scope.runtime.hooks
     await hooks.fire("BeforeEventEmit", event_type, {"event_type": event_type, "data": data}, type="event")
@@ -49,6 +52,15 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
 
 def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> str:
     bus: EventBus = scope.runtime.events
+    own = _own(scope)
+    if len(own) >= MOST_SUBSCRIPTIONS:
+        raise ResourceLimitError(
+            "too many subscriptions",
+            resource="subscriptions",
+            limit=MOST_SUBSCRIPTIONS,
+            used=len(own),
+            hint="Subscribe to a pattern such as 'user.*', and unsubscribe what is done.",
+        )
     function = options if isinstance(options, int) and not isinstance(options, bool) else handler
     if isinstance(options, dict) and "$fn" in options:
         function = options
@@ -65,7 +77,7 @@ def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> s
         id_ = bus.subscribe_with_handler(pattern, deliver)
         bus.get(id_).language = scope.language  # type: ignore[union-attr]  # it was made just now
     scope.on_close(lambda: bus.unsubscribe(id_))
-    _own(scope).add(id_)
+    own.add(id_)
     return id_
 
 
@@ -88,7 +100,10 @@ async def receive(scope: ScriptScope, id_: str, timeout_ms: float) -> dict[str, 
 
 
 def unsubscribe(scope: ScriptScope, id_: str) -> bool:
-    return id_ in _own(scope) and bool(scope.runtime.events.unsubscribe(id_))
+    if id_ not in _own(scope):
+        return False
+    _own(scope).discard(id_)
+    return bool(scope.runtime.events.unsubscribe(id_))
 
 
 def list_subscriptions(scope: ScriptScope) -> list[dict[str, Any]]:

@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.script.declare import Function, Global, Handle, Param
+from llmspell_core.script.weight import Purse
 
 if TYPE_CHECKING:
     from llmspell_core.metrics import Metrics
     from llmspell_core.script.scope import ScriptScope
 
+LAP_BYTES = 4_000_000
 NAME = Param("name", "string", doc="A dotted name, e.g. `app.requests`.")
 LABELS = Param("labels", "object", required=False, doc="Words that make a series of its own: `name{key=value}`.")
 VALUE = Param("value", "number")
@@ -54,9 +56,11 @@ def stop(scope: ScriptScope, timer: Timer) -> float | None:
     return timer.duration
 
 
-def lap(_scope: ScriptScope, timer: Timer, name: str) -> bool:
+def lap(scope: ScriptScope, timer: Timer, name: str) -> bool:
     if timer.duration is not None:
         return False
+    purse: Purse = scope.data.setdefault("Metrics", Purse("laps", LAP_BYTES))
+    purse.spend(name)
     timer.laps.append((name, timer.elapsed()))
     return True
 

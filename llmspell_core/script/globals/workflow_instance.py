@@ -85,9 +85,9 @@ def get_execution_id(_scope: ScriptScope, workflow: Workflow) -> str:
 
 
 async def set_shared_data(scope: ScriptScope, workflow: Workflow, key: str, value: Any) -> None:
-    workflow.shared[key] = value
     for full in (f"workflow:{workflow.id}:shared:{key}", f"shared:{key}"):
         await scope.runtime.state.set(full, value)
+    workflow.shared[key] = value
 
 
 def get_shared_data(_scope: ScriptScope, workflow: Workflow, key: str) -> Any:

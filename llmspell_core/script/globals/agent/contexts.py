@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.context import SCOPE_WORDS, ContextScope, ExecutionContext
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.messages import plain
+from llmspell_core.script.weight import Purse
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
 POLICIES = ("inherit", "isolate", "copy", "share")
+
+SHARED_BYTES = 50_000_000  # values that were replaced count too
 
 
 def _contexts(scope: ScriptScope) -> dict[str, ExecutionContext]:
@@ -64,6 +67,7 @@ def create_child_context(scope: ScriptScope, parent: str, where: Any, inheritanc
 
 
 def update_context(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
+    _purse(scope).spend(key, value)
     find_context(scope, id_).set(key, value)
 
 
@@ -87,7 +91,13 @@ def set_shared_memory(scope: ScriptScope, where: Any, key: Any, value: Any) -> N
     if value is None:
         memory.remove(place, str(key))
     else:
+        _purse(scope).spend(str(where), str(key), value)
         memory.set(place, str(key), value)
+
+
+def _purse(scope: ScriptScope) -> Purse:
+    purse: Purse = scope.data.setdefault("Agent.shared", Purse("contexts and shared memory", SHARED_BYTES))
+    return purse
 
 
 def get_shared_memory(scope: ScriptScope, where: Any, key: str | None) -> Any:

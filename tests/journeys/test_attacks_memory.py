@@ -1,0 +1,91 @@
+"""What scripts leave in the host is bounded: their own memory limit does not cover it."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from llmspell_core import Runtime
+from llmspell_core.errors import ResourceLimitError, ScriptError
+from llmspell_core.events import QUEUE_BYTES
+
+MakeRuntime = Callable[..., Awaitable[Runtime]]
+BIG = "local d = ('x'):rep(1000000) "
+FLOODS = {
+    "state": ("for i = 1, 100000 do State.set('k' .. i, 'v') end", "room in the state"),
+    "large state": (BIG + "for i = 1, 100 do State.set('k' .. i, d) end", "room in the state"),
+    "subscriptions": ("for i = 1, 20000 do Event.subscribe('a' .. i) end", "too many subscriptions"),
+    "timers": (BIG + "for i = 1, 100 do Debug.timer(d .. i) end", "too much in its timers"),
+    "laps": (BIG + "local t = Debug.timer('t') for i = 1, 100 do t:lap(d) end", "too much in its timers"),
+    "timer events": (
+        BIG + "local t = Debug.timer('t') for i = 1, 100 do Debug.recordEvent(t.id, 'e', d) end",
+        "timers",
+    ),
+    "filters": (BIG + "for i = 1, 100 do Debug.addModuleFilter(d .. i, true) end", "timers and filters"),
+    "metrics": (BIG + "Metrics.increment(d)", "may have 1000 characters"),
+    "metric laps": (BIG + "local t = Metrics.timer('t') for i = 1, 100 do t:lap(d) end", "too much in its laps"),
+    "configuration": (BIG + "for i = 1, 100 do Config.set('tools.x' .. i, d) end", "too much in its configuration"),
+    "providers": (BIG + "for i = 1, 100 do Config.setProvider('x' .. i, {model = d}) end", "its configuration"),
+    "shared memory": (BIG + "for i = 1, 100 do Agent.set_shared_memory('global', 'k' .. i, d) end", "shared memory"),
+    "objects": ("for i = 1, 200000 do Metrics.timer('t') end", "holds too many objects"),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_a_flood_ends_in_one_error(make_runtime: MakeRuntime, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell_core.script.scope.MOST_OBJECTS", 20_000)
+    source, said = FLOODS[name]
+    runtime = await make_runtime()
+    with pytest.raises(ScriptError) as caught:
+        await runtime.run_script(source, engine="lua", timeout=60)
+    assert said in caught.value.message
+    assert (await runtime.run_script("return 1", engine="lua")).value == 1
+
+
+async def test_what_one_script_was_refused_another_one_still_has(make_runtime: MakeRuntime) -> None:
+    runtime = await make_runtime()
+    with pytest.raises(ScriptError):
+        await runtime.run_script(FLOODS["timers"][0], engine="lua")
+    assert (await runtime.run_script("return Debug.timer('mine'):stop() >= 0", engine="lua")).value is True
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "local s = Event.subscribe('x') " + BIG + "for i = 1, 100 do Event.publish('x', d) end",
+        BIG + "for i = 1, 300 do Debug.warn(d) Debug.logWithData('warn', 'x', d) end",
+    ],
+    ids=["events that nobody takes", "captured messages"],
+)
+async def test_old_entries_go_when_new_ones_are_large(make_runtime: MakeRuntime, source: str) -> None:
+    runtime = await make_runtime()
+    await runtime.run_script("return 1", engine="lua")
+    tracemalloc.start()
+    try:
+        await runtime.run_script(source, engine="lua", timeout=60)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * QUEUE_BYTES
+
+
+async def test_a_slow_subscriber_loses_the_oldest_and_sees_how_many(runtime: Runtime) -> None:
+    from llmspell_core.events import Event
+
+    with runtime.events.subscribe("x") as subscription:
+        for number in range(10):
+            runtime.events.publish(Event("x", number, size=QUEUE_BYTES // 4))
+        assert (subscription.pending(), subscription.lagged) == (4, 6)
+        first = await subscription.receive(1)
+        assert first is not None
+        assert first.data == 6
+
+
+async def test_a_limit_is_told_as_a_limit(make_runtime: MakeRuntime) -> None:
+    runtime = await make_runtime()
+    with pytest.raises(ScriptError) as caught:
+        await runtime.run_script(FLOODS["timers"][0], engine="lua")
+    assert isinstance(caught.value.__cause__, ResourceLimitError)
+    assert caught.value.__cause__.hint
