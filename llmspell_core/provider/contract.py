@@ -160,12 +160,14 @@ class Provider(ABC):
         key_variable: the vendor's own environment variable, e.g. `OPENAI_API_KEY`.
         presets: other provider types that this plugin serves: name -> default settings (`base_url`, `key_variable`,
             `requires_key`).
+        retried: whether a call that fails for a moment is made again (`max_retries`) without a table `retry`.
         partners: provider types that this one builds on through `make_provider`; they are preloaded with it.
     """
 
     requires_key: ClassVar[bool] = True
     key_variable: ClassVar[str | None] = None
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    retried: ClassVar[bool] = True
     partners: ClassVar[tuple[str, ...]] = ()
     description: ClassVar[str] = ""
 

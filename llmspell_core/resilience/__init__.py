@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from llmspell_core.resilience.fallback import FallbackProvider
 from llmspell_core.resilience.guarded import GuardedProvider, guarded
+from llmspell_core.resilience.totals import ProviderTotals, Totals
 
-__all__ = ["FallbackProvider", "GuardedProvider", "guarded"]
+__all__ = ["FallbackProvider", "GuardedProvider", "ProviderTotals", "Totals", "guarded"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,51 +24,66 @@ from llmspell_core.resilience.breaker import Breaker
 from llmspell_core.resilience.limits import Limits
 from llmspell_core.resilience.prices import PriceList
 from llmspell_core.resilience.retry import RetryPolicy
+from llmspell_core.resilience.totals import ProviderTotals, Totals
 
 __all__ = ["GuardedProvider", "guarded"]
 
 log = logging.getLogger("llmspell.providers")
 
 
-def guarded(settings: ProviderSettings, make: Callable[[ProviderSettings], Provider]) -> Provider:
-    """The provider that `make` makes, wrapped when the configuration or its price list gives a reason to.
-
-    Where `retry` is configured, the vendor's package gets no retries of its own: they would multiply.
-    """
-    provider = make(replace(settings, max_retries=0) if "retry" in settings.options else settings)
-    made = GuardedProvider(provider, settings)
-    return made if made.is_needed else provider
+def guarded(
+    settings: ProviderSettings, make: Callable[[ProviderSettings], Provider], totals: Totals | None = None
+) -> GuardedProvider:
+    """The provider that `make` makes, wrapped. The vendor's package gets no retries of its own: they would multiply."""
+    return GuardedProvider(make(replace(settings, max_retries=0)), settings, totals)
 
 
 class GuardedProvider(Provider):
     """What the inner provider has beyond the contract is found here, too."""
 
-    def __init__(self, inner: Provider, settings: ProviderSettings) -> None:
+    def __init__(self, inner: Provider, settings: ProviderSettings, totals: Totals | None = None) -> None:
         super().__init__(settings)
         self.inner = inner
+        self._totals = Totals() if totals is None else totals
         options = settings.options
-        limits = options.get("rate_limit") or {}
-        self._retry = RetryPolicy.of(options.get("retry") or {}, limits) if "retry" in options else None
-        self._limits = Limits(limits) if "rate_limit" in options else None
+        self._retry = RetryPolicy.for_settings(settings, retried=inner.retried)
+        self._limits = Limits(options.get("rate_limit") or {}) if "rate_limit" in options else None
         table = options.get("circuit_breaker")
         self._breaker = Breaker(settings.name, table) if table is not None else None
         self._prices = PriceList(type(inner), settings)
-        self._is_plain = not (self._retry or self._limits or self._breaker)
-
-    @property
-    def is_needed(self) -> bool:
-        return bool(self._prices) or not self._is_plain
+        self._is_free = self._limits is None and self._breaker is None
 
     @property
     def capabilities(self) -> ProviderCapabilities:
         return self.inner.capabilities
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        answer = await (self.inner.complete(request) if self._is_plain else self._complete(request))
-        self._prices.charge(answer.usage, answer.model, request.model)
+        with self._counted(request) as row:
+            answer = await self._complete(request)
+            self._prices.charge(answer.usage, answer.model, request.model)
+            row.add(answer.usage)
         return answer
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        with self._counted(request) as row:
+            async with aclosing(self._attempts(request)) as chunks:
+                async for chunk in chunks:
+                    if chunk.type == "end" and chunk.usage is not None:
+                        self._prices.charge(chunk.usage, str((chunk.data or {}).get("model")), request.model)
+                        row.add(chunk.usage)
+                    yield chunk
+
+    @contextmanager
+    def _counted(self, request: CompletionRequest) -> Iterator[ProviderTotals]:
+        row = self._totals.of(self.settings.name, request.model)
+        row.requests += 1
+        try:
+            yield row
+        except LLMSpellError:
+            row.errors += 1
+            raise
+
+    async def _attempts(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         attempt = 0
         while True:
             begun = False
@@ -88,6 +103,8 @@ class GuardedProvider(Provider):
         attempt = 0
         while True:
             try:
+                if self._is_free:
+                    return await self.inner.complete(request)
                 async with AsyncExitStack() as held:
                     await self._admit(held)
                     answer = await self.inner.complete(request)
@@ -105,7 +122,6 @@ class GuardedProvider(Provider):
                 async for chunk in chunks:
                     if chunk.type == "end":
                         self._spend(chunk.usage)
-                        self._prices.charge(chunk.usage, str((chunk.data or {}).get("model")), request.model)
                     yield chunk
 
     async def _admit(self, held: AsyncExitStack) -> None:
@@ -121,7 +137,7 @@ class GuardedProvider(Provider):
 
     async def _pause(self, error: LLMSpellError, attempt: int) -> None:
         """Raises: `error`, when there is nothing to wait for."""
-        wait = self._retry.wait(error, attempt) if self._retry is not None else None
+        wait = self._retry.wait(error, attempt)
         if wait is None:
             raise error
         log.info("%s: %s; trying again in %.1f s", self.settings.name, error.message, wait)

@@ -101,7 +101,7 @@ class Runtime(Agents):
             enabled=bool(get("events.enabled", True)),
         )
         self.state: StateStore = MemoryState(int(get("runtime.state_persistence.max_state_size_bytes") or 10_000_000))
-        self.metrics = Metrics(self._counted())
+        self.metrics = Metrics(self._counted(), lambda: self.providers.totals.series())
         self.policy = self._make_policy()
         self.providers = self._make_providers()
         self._scripts: Scripts | None = None
@@ -147,6 +147,8 @@ class Runtime(Agents):
             "kernel.uptime": lambda: time.time() - self.started_at,
             "event.published": lambda: self.events.stats.published,
             "hook.executions": lambda: self.hooks.executions,
+            "provider.requests": lambda: sum(row.requests for row in self.providers.totals.rows()),
+            "provider.cost_usd": lambda: self.providers.totals.whole().cost_usd or 0.0,
             "state.reads": lambda: self.state.reads,
             "state.writes": lambda: self.state.writes,
         }

@@ -14,6 +14,7 @@ from llmspell_core.provider import ModelSpec, Provider, ProviderSettings
 if TYPE_CHECKING:
     from llmspell_core.config import Config
     from llmspell_core.plugins.registry import Registry
+    from llmspell_core.resilience.totals import Totals
 
 __all__ = ["DEFAULT_MODEL", "Providers"]
 
@@ -31,6 +32,7 @@ class Providers:
         self._registry = registry
         self._made: dict[tuple[str, str | None, str | None], Provider] = {}
         self._preloaded: set[str] = set()
+        self._totals: Totals | None = None
         self._said_default = False
 
     def configured(self) -> list[str]:
@@ -130,6 +132,15 @@ class Providers:
         settings.api_key = api_key or settings.api_key
         return settings
 
+    @property
+    def totals(self) -> Totals:
+        """What was asked of the providers so far: requests, tokens and money, by provider and model."""
+        from llmspell_core.resilience.totals import Totals
+
+        if self._totals is None:
+            self._totals = Totals()
+        return self._totals
+
     def provider_class(self, settings: ProviderSettings) -> type[Provider]:
         if not self._registry.has("providers", settings.provider_type):
             raise self._unknown(settings.provider_type)
@@ -164,7 +175,7 @@ class Providers:
     def _guarded(self, name: str, base_url: str | None, api_key: str | None) -> Provider:
         from llmspell_core.resilience import guarded
 
-        return guarded(self.settings(name, base_url=base_url, api_key=api_key), self.make)
+        return guarded(self.settings(name, base_url=base_url, api_key=api_key), self.make, self.totals)
 
     def _chained(self, base_url: str | None, api_key: str | None) -> Provider:
         from llmspell_core.resilience import FallbackProvider

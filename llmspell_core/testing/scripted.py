@@ -36,6 +36,7 @@ class ScriptedProvider(Provider):
     """
 
     requires_key = False
+    retried = False
 
     def __init__(
         self, settings: ProviderSettings | None = None, replies: Iterable[Reply] = (), *, delay: float = 0.0
@@ -105,7 +106,8 @@ def _pieces(text: str) -> list[str]:
 def _fresh(completion: Completion) -> Completion:
     """A copy, so that a repeated reply does not carry the results of its first use."""
     calls = [ToolCall(c.tool_id, c.tool_name, dict(c.parameters)) for c in completion.tool_calls]
-    return Completion(completion.text, calls, completion.usage, completion.model, completion.finish_reason)
+    usage = completion.usage + Usage()  # who charges for it writes into it
+    return Completion(completion.text, calls, usage, completion.model, completion.finish_reason)
 
 
 def _frozen(request: CompletionRequest) -> CompletionRequest:

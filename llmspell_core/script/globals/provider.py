@@ -63,6 +63,11 @@ async def is_available(scope: ScriptScope, name: str) -> bool:
     return _config_name(name) in _usable(scope) and await get(scope, name) is not None
 
 
+def usage(scope: ScriptScope, name: str | None) -> list[dict[str, Any]]:
+    rows = scope.runtime.providers.totals.rows(_config_name(name) if name else None)
+    return [row.to_dict() | {"total_tokens": row.usage.total_tokens} for row in rows]
+
+
 GLOBAL = Global(
     "Provider",
     doc="Which model providers can be used.",
@@ -70,6 +75,14 @@ GLOBAL = Global(
         Function("list", list_providers, returns="array", doc="Usable providers: `name`, `enabled`, `capabilities`."),
         Function("get", get, (NAME,), "object", "One of them, or nil."),
         Function("getCapabilities", get_capabilities, (NAME,), "object", "What it can do, or nil."),
+        Function(
+            "usage",
+            usage,
+            (Param("name", "string", required=False, doc="Only of this provider."),),
+            "array",
+            "What was used so far, by provider and model: `provider`, `model`, `requests`, `errors`, `input_tokens`, "
+            "`output_tokens`, `total_tokens`, `cost_usd` (nil while no price is known).",
+        ),
         Function("isAvailable", is_available, (NAME,), "boolean", "Whether it is configured, or needs no key."),
     ),
 )

@@ -28,9 +28,6 @@ VENDOR_URL = "https://api.anthropic.com"
 class AnthropicProvider(Provider):
     """Messages over HTTP.
 
-    Failed requests are repeated by the `anthropic` package itself, `max_retries` times, unless the configuration has the
-    desk do it (`retry`).
-
     JSON by schema is asked for with the vendor's own field. A model or server that does not know it is asked again with a
     tool that takes the answer; the setting `structured_output = "tool"` does so from the start.
     """

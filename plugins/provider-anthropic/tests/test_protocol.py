@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import aclosing
 from typing import Any
 
@@ -22,6 +23,7 @@ from llmspell_core.errors import (
 from llmspell_core.messages import AgentChunk, Media, Message, ToolCall, Usage
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, ProviderSettings, ToolDefinition
 from llmspell_core.resilience.prices import PriceList
+from llmspell_core.runtime import Runtime
 from llmspell_core.testing.fake_server import FakeServer, Reply
 
 KEY = "sk-ant-protocol-1"
@@ -274,3 +276,22 @@ def test_an_answer_costs_what_the_price_list_says_and_a_server_of_ones_own_nothi
     assert versioned.cost_usd == pytest.approx(6.0)
     assert unknown.cost_usd is None
     assert elsewhere.cost_usd is None
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, None), (503, None), (429, "RateLimitError")])
+async def test_a_request_is_made_again_when_the_server_says(status: int, error: str | None) -> None:
+    limited = Reply(
+        status, {"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}, {"Retry-After": "0.2"}
+    )
+    async with FakeServer([limited] * (9 if error else 1) + [Reply(body=message(text("ok")))]) as server:
+        table = {"base_url": server.url, "api_key": "key-anthropic-1"} | ({"max_retries": 0} if error else {})
+        async with Runtime({"providers": {"anthropic": table}}) as runtime:
+            provider, began = await runtime.providers.get("anthropic"), time.perf_counter()
+            if error:
+                with pytest.raises(LLMSpellError) as caught:
+                    await provider.complete(request())
+                assert type(caught.value).__name__ == error
+                return
+            assert (await provider.complete(request())).text
+    assert len(server.received) == 2
+    assert time.perf_counter() - began >= 0.2

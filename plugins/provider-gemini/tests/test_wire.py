@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from llmspell_core.errors import (
 )
 from llmspell_core.messages import AgentChunk, Media, Message, ToolCall
 from llmspell_core.provider import CompletionRequest, ProviderSettings, ToolDefinition
+from llmspell_core.runtime import Runtime
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 
 WIRE = Path(__file__).parent / "wire"
@@ -181,3 +183,20 @@ async def test_without_a_key_nothing_is_sent() -> None:
     with pytest.raises(AuthenticationError) as caught:
         await GeminiProvider(ProviderSettings("gemini", "gemini")).complete(request())
     assert "GEMINI_API_KEY" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, None), (503, None), (429, "RateLimitError")])
+async def test_a_request_is_made_again_when_the_server_says(status: int, error: str | None) -> None:
+    limited = Reply(status, {"error": {"code": status, "message": "slow down", "status": "X"}}, {"Retry-After": "0.2"})
+    async with FakeServer([limited] * (9 if error else 1) + [body("text.json")]) as server:
+        table = {"base_url": server.url, "api_key": "key-gemini-1"} | ({"max_retries": 0} if error else {})
+        async with Runtime({"providers": {"gemini": table}}) as runtime:
+            provider, began = await runtime.providers.get("gemini"), time.perf_counter()
+            if error:
+                with pytest.raises(LLMSpellError) as caught:
+                    await provider.complete(request())
+                assert type(caught.value).__name__ == error
+                return
+            assert (await provider.complete(request())).text
+    assert len(server.received) == 2
+    assert time.perf_counter() - began >= 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,20 @@ async def test_a_real_plugin_with_a_real_model_answers_an_agent() -> None:
         output = await runtime.run_agent(agent, "Say hello.")
     assert output.text.strip()
     assert output.metadata.extra["output_tokens"] > 0
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, None), (503, None), (429, "RateLimitError")])
+async def test_a_request_is_made_again_when_the_server_says(status: int, error: str | None) -> None:
+    limited = Reply(status, {"error": {"message": "slow down"}}, {"Retry-After": "0.2"})
+    async with FakeServer([limited] * (9 if error else 1) + [reply({"content": "ok"})]) as server:
+        table = {"base_url": server.url, "api_key": "key-of-wire"} | ({"max_retries": 0} if error else {})
+        async with Runtime({"providers": {"llm": table}}) as runtime:
+            provider, began = await runtime.providers.get("llm"), time.perf_counter()
+            if error:
+                with pytest.raises(LLMSpellError) as caught:
+                    await provider.complete(request())
+                assert type(caught.value).__name__ == error
+                return
+            assert (await provider.complete(request())).text
+    assert len(server.received) == 2
+    assert time.perf_counter() - began >= 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from llmspell_core.errors import (
 )
 from llmspell_core.messages import AgentChunk, Media, Message, ToolCall
 from llmspell_core.provider import CompletionRequest, ProviderSettings, PullProgress, ToolDefinition
+from llmspell_core.runtime import Runtime
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 
 WIRE = Path(__file__).parent / "wire"
@@ -258,3 +260,20 @@ async def test_content_that_cannot_be_carried_is_named() -> None:
     with pytest.raises(ValidationError, match="linked image"):
         await made.complete(request(Message("user", "", media=[Media("image", "https://example.com/a.png")])))
     await made.close()
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, None), (503, None), (429, "RateLimitError")])
+async def test_a_request_is_made_again_when_the_server_says(status: int, error: str | None) -> None:
+    limited = Reply(status, {"error": "busy"}, {"Retry-After": "0.2"})
+    async with FakeServer([limited] * (9 if error else 1) + [Reply(body=wire("chat.json"))]) as server:
+        table = {"base_url": server.url} | ({"max_retries": 0} if error else {})
+        async with Runtime({"providers": {"ollama": table}}) as runtime:
+            provider, began = await runtime.providers.get("ollama"), time.perf_counter()
+            if error:
+                with pytest.raises(LLMSpellError) as caught:
+                    await provider.complete(request())
+                assert type(caught.value).__name__ == error
+                return
+            assert (await provider.complete(request())).text
+    assert len(server.received) == 2
+    assert time.perf_counter() - began >= 0.2

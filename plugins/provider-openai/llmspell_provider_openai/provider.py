@@ -36,9 +36,6 @@ VENDOR_URL = "https://api.openai.com/v1"
 class OpenAIProvider(Provider):
     """Chat completions over HTTP. `settings.provider_type` chooses the preset.
 
-    Failed requests are repeated by the `openai` package itself, `max_retries` times with growing, jittered pauses; it
-    waits as long as the server's `Retry-After` says.
-
     A server that answers a forced tool in prose is asked again, held to the schema of the tool's required arguments; the
     setting `tool_calls = "schema"` holds it to the whole schema from the start. The fields of `Dialect` are settings too.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from llmspell_provider_openai.provider import OpenAIProvider
 from llmspell_core import errors
 from llmspell_core.messages import AgentChunk, Media, Message, ToolCall
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, ProviderSettings, ToolDefinition
+from llmspell_core.runtime import Runtime
 from llmspell_core.testing.fake_server import FakeServer, Reply, events
 
 KEY = "sk-test-51f0aa93"
@@ -418,3 +420,20 @@ async def test_an_answer_that_the_filter_took_away_is_a_refusal() -> None:
         await ask(Reply(body=completion("content_filter", content=None)), request())
     with pytest.raises(errors.ContentRefusedError, match="content filter"):
         await listen(stream(chunk("content_filter")), request())
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, None), (503, None), (429, "RateLimitError")])
+async def test_a_request_is_made_again_when_the_server_says(status: int, error: str | None) -> None:
+    limited = Reply(status, {"error": {"message": "slow down"}}, {"Retry-After": "0.2"})
+    async with FakeServer([limited] * (9 if error else 1) + [Reply(body=completion(content="ok"))]) as server:
+        table = {"base_url": f"{server.url}/v1", "api_key": KEY} | ({"max_retries": 0} if error else {})
+        async with Runtime({"providers": {"openai": table}}) as runtime:
+            provider, began = await runtime.providers.get("openai"), time.perf_counter()
+            if error:
+                with pytest.raises(errors.LLMSpellError) as caught:
+                    await provider.complete(request())
+                assert type(caught.value).__name__ == error
+                return
+            assert (await provider.complete(request())).text
+    assert len(server.received) == 2
+    assert time.perf_counter() - began >= 0.2

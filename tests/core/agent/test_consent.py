@@ -156,7 +156,8 @@ async def test_tokens_are_limited_and_the_rest_caps_the_answer(make_runtime: Any
     agent = runtime.agent_builder().name("a").model("scripted/any").tool("deleter").max_total_tokens(60).build()
     with pytest.raises(ResourceLimitError, match="tokens limit 60"):
         await runtime.run_agent(agent, "go")
-    provider, _ = await runtime.provider_for(agent.config)
+    guarded: Any = (await runtime.provider_for(agent.config))[0]
+    provider = guarded.inner
     assert isinstance(provider, ScriptedProvider)
     assert provider.requests[0].max_tokens is not None
     assert provider.requests[0].max_tokens < 60
@@ -186,7 +187,8 @@ async def test_an_answer_that_does_not_fit_is_repaired_once(make_runtime: Any) -
     output = await runtime.run_agent(agent, "how old?")
     assert output.metadata.extra["parsed"] == {"age": 7}
     assert [m.role for m in agent.history] == ["user", "assistant"]
-    provider, _ = await runtime.provider_for(agent.config)
+    guarded: Any = (await runtime.provider_for(agent.config))[0]
+    provider = guarded.inner
     assert isinstance(provider, ScriptedProvider)
     assert "age" in provider.requests[1].messages[-1].content
 

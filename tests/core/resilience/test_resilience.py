@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -19,6 +19,7 @@ from llmspell_core.errors import (
     OverloadedError,
     ProviderError,
     RateLimitError,
+    TimeoutError,
     ValidationError,
 )
 from llmspell_core.messages import AgentChunk, Message, Usage
@@ -31,6 +32,7 @@ from llmspell_core.testing.fixtures import MakeRuntime
 from llmspell_core.testing.scripted import ScriptedProvider, say
 
 QUICK = {"max_retries": 2, "initial_delay_ms": 1, "max_delay_ms": 200}
+COLUMNS = ("provider", "model", "requests", "errors", "input_tokens", "output_tokens", "cost_usd")
 DOWN = NetworkError("nobody is there", hint="Start it.")
 
 
@@ -130,18 +132,82 @@ def test_delays_grow_and_differ() -> None:
     assert RetryPolicy(rate_limits=False).wait(RateLimitError("slow down"), 0) is None
 
 
-async def test_where_the_desk_retries_the_vendors_package_does_not(make_runtime: MakeRuntime) -> None:
+async def test_the_vendors_package_does_not_retry_because_the_desk_does(make_runtime: MakeRuntime) -> None:
     runtime = await make_runtime({"providers": {"first": {"retry": QUICK}, "second": {"max_retries": 4}}})
-    for name in ("first", "second"):
+    for name in ("first", "second", "third"):
         runtime.registry.register("providers", name, ScriptedProvider)
-    assert (await inner(runtime, "first")).settings.max_retries == 0
-    assert (await inner(runtime, "second")).settings.max_retries == 4
+        assert (await inner(runtime, name)).settings.max_retries == 0
 
 
-async def test_without_any_of_it_the_provider_stands_alone(make_runtime: MakeRuntime) -> None:
+class Brief(ScriptedProvider):
+    """As the providers of vendors are: its failures may be of the moment."""
+
+    retried = True
+    replies_in_order: ClassVar[list[Any]] = []
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings, self.replies_in_order)
+
+
+@pytest.mark.parametrize(("error", "asked"), [(DOWN, 3), (TimeoutError("too slow"), 1), (AuthenticationError("no"), 1)])
+async def test_without_a_table_a_short_failure_is_tried_twice_more_and_a_time_out_is_not(
+    make_runtime: MakeRuntime, error: LLMSpellError, asked: int
+) -> None:
+    class Failing(Brief):
+        replies_in_order = [error]
+
     runtime = await make_runtime()
-    runtime.registry.register("providers", "first", ScriptedProvider)
-    assert type(await runtime.providers.get("first")) is ScriptedProvider
+    runtime.registry.register("providers", "first", Failing)
+    with pytest.raises(type(error)):
+        await (await runtime.providers.get("first")).complete(request())
+    assert len((await inner(runtime, "first")).requests) == asked
+
+
+async def test_without_a_table_max_retries_says_how_often_and_zero_means_never(make_runtime: MakeRuntime) -> None:
+    class Failing(Brief):
+        replies_in_order = [RateLimitError("slow down", retry_after=0.01)]
+
+    runtime = await make_runtime({"providers": {"first": {"max_retries": 0}, "second": {"max_retries": 4}}})
+    for name, asked in (("first", 1), ("second", 5)):
+        runtime.registry.register("providers", name, Failing)
+        with pytest.raises(RateLimitError):
+            await (await runtime.providers.get(name)).complete(request())
+        assert len((await inner(runtime, name)).requests) == asked
+
+
+# -- totals ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_requests_tokens_money_and_errors_are_kept_by_provider_and_model(make_runtime: MakeRuntime) -> None:
+    prices = {"prices": {"any": {"input": 1_000_000.0, "output": 0.0}}}
+    runtime, _ = await serving(make_runtime, {"first": prices}, first=[say("a")], second=[DOWN])
+    first, second = await runtime.providers.get("first"), await runtime.providers.get("second")
+    await first.complete(request())
+    await streamed(first, request())
+    await first.complete(request("other"))
+    with pytest.raises(NetworkError):
+        await second.complete(request())
+    rows = [row.to_dict() for row in runtime.providers.totals.rows()]
+    assert rows == [
+        dict(zip(COLUMNS, ("first", "any", 2, 0, 6, 4, 6.0), strict=True)),
+        dict(zip(COLUMNS, ("first", "other", 1, 0, 3, 2, None), strict=True)),
+        dict(zip(COLUMNS, ("second", "any", 1, 1, 0, 0, None), strict=True)),
+    ]
+    assert runtime.providers.totals.whole("first").total_tokens == 15
+    assert runtime.metrics.get("provider.input_tokens{model=any,provider=first}") == 6
+    assert runtime.metrics.get("provider.requests") == 4
+    assert runtime.metrics.get("provider.cost_usd") == 6.0
+    assert "provider.cost_usd{model=other,provider=first}" not in runtime.metrics.names()
+
+
+async def test_a_call_of_an_agent_in_an_agent_is_counted_once(make_runtime: MakeRuntime) -> None:
+    runtime, _ = await serving(make_runtime, first=[say("a")])
+    for name in ("one", "two"):
+        runtime.agent_builder().name(name).model("first/any").build()
+    runtime.create_composite("both", ["one", "two"])
+    runtime.create_composite("outer", ["both"])
+    await runtime.run_agent("outer", "Hi.")
+    assert runtime.metrics.get("provider.tokens") == runtime.providers.totals.whole().total_tokens == 10
 
 
 # -- limits ---------------------------------------------------------------------------------------------------------------

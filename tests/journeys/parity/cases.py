@@ -150,6 +150,10 @@ CASES: dict[str, list[tuple[str, str]]] = {
             "Provider.getCapabilities",
             '[kind(Provider.getCapabilities("scripted").supports_streaming), kind(Provider.getCapabilities("nope"))]',
         ),
+        (
+            "Provider.usage",
+            'Agent.builder().name("pu").model("scripted/any").build().execute("x"); r = Provider.usage("scripted")[0]; [r.provider, r.model, r.requests > 0, r.total_tokens > 4, kind(r.cost_usd), kind(Provider.usage("nope")[0])]',
+        ),
         ("Provider.isAvailable", '[Provider.isAvailable("nope"), kind(Provider.isAvailable("scripted"))]'),
     ],
     "Metrics": [
