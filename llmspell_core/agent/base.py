@@ -115,7 +115,7 @@ class Agent(BaseAgent):
             place.note()
             self._note(error)
             if type(error) is builtins.TimeoutError:
-                raise self._timed_out(limit) from None
+                raise self._timed_out(place) from None
             raise
         finally:
             place.seconds = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
@@ -184,12 +184,17 @@ class Agent(BaseAgent):
         if self.alerts is not None:
             self.alerts.evaluate(self)
 
-    def _timed_out(self, limit: float) -> TimeoutError:
-        return TimeoutError(
-            f"agent '{self.name}' did not finish within {limit:g} s",
-            hint="Raise max_execution_time(seconds) on its builder, or give it less to do.",
-            duration_ms=int(limit * 1000),
-        )
+    def _timed_out(self, place: Place) -> TimeoutError:
+        """The error of this execution's time limit, which may be what another agent left of its own."""
+        own = self.config.limits.max_execution_time_secs
+        first = place.budget.above if place.budget is not None else None
+        if place.seconds is None or place.seconds >= own or first is None or first.limits is None:
+            what, owner, limit = f"agent '{self.name}' did not finish within {own:g} s", self.name, own
+        else:
+            owner, limit = first.agent, first.limits.max_execution_time_secs
+            what = f"agent '{owner}' and those it handed over to did not finish within {limit:g} s; '{self.name}' was at work"
+        hint = f"Raise max_execution_time(seconds) on the builder of '{owner}', or give it less to do."
+        return TimeoutError(what, hint=hint, duration_ms=int(limit * 1000))
 
     # -- the lifecycle -------------------------------------------------------------------------------------------------
 

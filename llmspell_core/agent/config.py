@@ -21,11 +21,11 @@ LISTS = ("allowed_tools", "ask_tools", "handoff_targets")
 
 @dataclass(frozen=True, slots=True)
 class ResourceLimits(Record):
-    """What one execution of an agent may use.
+    """What one execution of an agent may use, together with the agents it calls as tools and those it hands over to.
 
     Attributes:
         max_tool_calls: over all turns.
-        max_iterations: model calls, repairs of an answer included.
+        max_iterations: model calls of the agent itself, repairs of an answer included.
         max_recursion_depth: agents called as tools by agents, and hand-overs, one inside the other.
         max_total_tokens: input and output of all model calls. None: no limit.
         max_cost_usd: as far as prices are known. None: no limit.
