@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 
@@ -256,7 +257,7 @@ class Files:
 
     def _walk(self, path: AnyPath, depth: int) -> Iterator[FileEntry]:
         with open_directory(self._policy.paths, path) as place:
-            entries = _entries(place)
+            entries = _entries(place, self._policy.settings.max_dir_entries + 1)
         for entry in entries:
             yield entry
             if entry.type == "directory" and depth > 1 and self._may_enter(entry.path):
@@ -381,10 +382,11 @@ def _entry(place: Place) -> FileEntry:
     return FileEntry.of(place.path, _required(place))
 
 
-def _entries(place: Place) -> list[FileEntry]:
+def _entries(place: Place, most: int) -> list[FileEntry]:
+    """Sorted; a directory of millions is not read to its end."""
     found = []
     with os.scandir(place.directory if place.directory is not None else place.path) as scan:
-        for entry in scan:
+        for entry in islice(scan, most):
             with suppress(FileNotFoundError):  # deleted while we looked
                 found.append(FileEntry.of(place.path / entry.name, entry.stat(follow_symlinks=False)))
     return sorted(found, key=lambda entry: entry.name)

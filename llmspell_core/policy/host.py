@@ -23,6 +23,9 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 
 LINK_LOCAL: tuple[Network, ...] = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 NAT64 = IPv6Network("64:ff9b::/96")
+# Whatever else the ranges outside are called, no public server is there; Python's own idea differs between versions.
+PUBLIC_IPV6 = IPv6Network("2000::/3")
+SPECIAL_IPV4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 OLD_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}", re.IGNORECASE)
 HOST = re.compile(r"[\w.-]+|\[?[0-9a-f.]*:[0-9a-f:.]*(?:%[\w.-]+)?\]?", re.IGNORECASE)
 LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "metadata.google.internal")
@@ -145,7 +148,7 @@ class HostRules:
             raise _private_denial(host, "it is a name of this machine or its network")
 
     def _check_address(self, host: str, port: int, address: Address) -> None:
-        if all(part.is_global and not part.is_multicast for part in _meanings(address)):
+        if all(_is_public(part) for part in _meanings(address)):
             return
         if self._may_be_private(host, port) or any(self._permits(entry, address, port) for entry in self._private):
             return
@@ -181,6 +184,12 @@ def literal(host: str) -> Address | None:
         with suppress(OSError):
             return IPv4Address(socket.inet_aton(host))
     return None
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address):
+        return address in PUBLIC_IPV6 and address.is_global
+    return address.is_global and not address.is_multicast and not _inside(address, SPECIAL_IPV4)
 
 
 def _meanings(address: Address) -> list[Address]:

@@ -6,11 +6,12 @@ import os
 import sys
 import unicodedata
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from llmspell_core.errors import SecurityError, ValidationError
-from llmspell_core.policy.settings import PolicySettings
+from llmspell_core.policy.settings import CONFIGURATION_NAMES, PolicySettings
 
 __all__ = ["PathMode", "PathRules"]
 
@@ -105,6 +106,9 @@ class PathRules:
                 raise _denial(asked, real, f"'{rule.text}' is below it", OUTSIDE)
 
     def _check_change(self, real: Path, asked: str | os.PathLike[str]) -> None:
+        if any(fnmatchcase(real.name.lower(), name) for name in CONFIGURATION_NAMES):
+            reason = "a file of that name holds llmspell's own settings and is read-only here"
+            raise _denial(asked, real, reason, OUTSIDE)
         if rule := _covering(self._read_only, real):
             raise _denial(asked, real, f"'{rule.text}' holds llmspell's own settings and is read-only here", OUTSIDE)
         extension, settings = real.suffix.lstrip(".").lower(), self._settings

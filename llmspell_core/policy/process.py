@@ -129,7 +129,9 @@ class Process:
         return self._look_up(program)
 
     def _look_up(self, program: str) -> Path | None:
-        found = shutil.which(program, path=self._policy.environ.get("PATH", os.defpath))
+        # A relative folder on the PATH would be one that scripts may write to.
+        folders = self._policy.environ.get("PATH", os.defpath).split(os.pathsep)
+        found = shutil.which(program, path=os.pathsep.join(f for f in folders if Path(f).is_absolute()) or os.devnull)
         return Path(found).absolute() if found else None
 
     def _directory(self, cwd: str | os.PathLike[str] | None) -> Path:

@@ -43,6 +43,9 @@ CONFIGURATION_FILES = (
     "~/.config/llmspell.toml",
 )
 
+# The same in every other folder: somebody may work there tomorrow. The last one is for LLMSPELL_ENV.
+CONFIGURATION_NAMES = ("llmspell.toml", ".llmspell.toml", "llmspell.*.toml", ".llmspell.*.toml")
+
 MERGED = {"tool_levels"}  # given entries are added to those of the profile
 BLOCKED_PORTS = (22, 23, 25, 110, 135, 139, 445, 1433, 3306, 3389, 5432, 5900, 6379, 8020, 9200, 11211, 27017)
 

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from llmspell_core.errors import NotFoundError, ResourceLimitError, SecurityError, StorageError, ValidationError
+from llmspell_core.errors import (
+    LLMSpellError,
+    NotFoundError,
+    ResourceLimitError,
+    SecurityError,
+    StorageError,
+    ValidationError,
+)
 from llmspell_core.policy import Files, Policy, PolicySettings
 
 
@@ -333,6 +340,62 @@ async def test_configuration_cannot_be_changed_by_moving_its_directory(room: Pat
     (room / "config").rmdir()
     with pytest.raises(SecurityError):
         await files.move("mine", "config")
+
+
+@pytest.mark.parametrize(
+    "name", ["llmspell.toml", ".llmspell.toml", "llmspell.prod.toml", "LLMSPELL.toml", "deep/llmspell.toml"]
+)
+async def test_nobody_finds_a_configuration_tomorrow_that_a_script_left(room: Path, name: str) -> None:
+    files = files_in(room)
+    (room / "deep").mkdir()
+    await files.write_text("mine.toml", "evil")
+    with pytest.raises(SecurityError, match="read-only"):
+        await files.write_text(name, "evil")
+    with pytest.raises(SecurityError, match="read-only"):
+        await files.append(name, "evil")
+    with pytest.raises(SecurityError, match="read-only"):
+        await files.copy("mine.toml", name)
+    with pytest.raises(SecurityError, match="read-only"):
+        await files.move("mine.toml", name)
+    assert not (room / name).exists()
+
+
+async def test_a_folder_that_was_deleted_under_its_feet_is_not_somewhere_else(
+    room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (room / "gone").mkdir()
+    opened = os.open
+
+    def open_and_lose(path: Any, *args: Any, **options: Any) -> int:
+        number = opened(path, *args, **options)
+        if str(path).endswith("gone"):
+            (room / "gone").rmdir()
+        return number
+
+    monkeypatch.setattr(os, "open", open_and_lose)
+    with pytest.raises(LLMSpellError):
+        await files_in(room).write_text("gone/a.txt", "x", atomic=False)
+
+
+async def test_a_device_is_neither_read_nor_written(room: Path) -> None:
+    files = files_in(room, allowed_paths=("*", "/dev"))
+    with pytest.raises(ValidationError, match="not a regular file"):
+        await files.read_bytes("/dev/zero")
+    with pytest.raises(ValidationError, match="not a regular file"):
+        await files.write_bytes("/dev/null", b"x", atomic=False)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/proc/self/root/etc/passwd", "/proc/self/cwd/../../etc/passwd", "/proc/self/fd/0", "/proc/thread-self/environ",
+        "/dev/fd/0", "/dev/stdin", "//etc/passwd", "/./etc/passwd", "/tmp/../etc/passwd", "/dev/shm/../../etc/passwd",
+        "~root/.ssh/id_rsa", "~/.ssh/id_rsa", "/sys/kernel/../../etc/shadow", "./" + "../" * 40 + "etc/passwd",
+    ],
+)  # fmt: skip
+async def test_system_places_are_refused_however_they_are_written(room: Path, path: str) -> None:
+    with pytest.raises(SecurityError):
+        await files_in(room, allowed_paths=("*",)).read_bytes(path)
 
 
 async def test_other_case_is_no_way_round_where_case_does_not_matter(

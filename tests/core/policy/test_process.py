@@ -60,6 +60,32 @@ async def test_another_program_of_an_allowed_name_is_refused(tmp_path: Path) -> 
         await process(tmp_path).run("./sh")
 
 
+@pytest.mark.parametrize("path", [".", "", "bin", ".:/usr/bin:/bin"])
+async def test_a_relative_folder_on_the_path_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    for folder in (tmp_path, tmp_path / "bin"):
+        folder.mkdir(exist_ok=True)
+        (folder / "sh").write_text("#!/bin/sh\necho fake\n")
+        (folder / "sh").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", path)
+    try:
+        result = await process(tmp_path).run("sh", ["-c", "echo real"])
+    except (NotFoundError, SecurityError):
+        return
+    assert result.stdout == "real\n"
+
+
+async def test_a_program_gets_no_open_file_of_the_host(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden")
+    with secret.open() as held:
+        os.set_inheritable(held.fileno(), True)
+        result = await process(tmp_path).run("sh", ["-c", "for f in /proc/self/fd/*; do readlink $f; done; true"])
+    assert str(secret) not in result.stdout
+
+
 async def test_a_second_name_of_an_allowed_program_is_refused(tmp_path: Path) -> None:
     """Many programs are one file that looks at its name, busybox above all."""
     tools = tmp_path / "tools"
