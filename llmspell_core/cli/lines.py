@@ -25,7 +25,7 @@ class Lines(Protocol):
 def open_lines(runner: asyncio.Runner, history: Path, complete: Complete) -> Lines:
     """The best source that there is: editing and completion on a terminal, bare lines from a pipe."""
     if not sys.stdin.isatty():
-        return PipedLines()
+        return PipedLines(runner)
     with contextlib.suppress(OSError):
         history.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -35,13 +35,25 @@ def open_lines(runner: asyncio.Runner, history: Path, complete: Complete) -> Lin
 
 
 class PipedLines:
-    """Standard input without prompts."""
+    """Standard input without prompts; the session goes on while a line is awaited."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        from llmspell_core.cli.input import StandardInput
+
+        self._runner = runner
+        self._input = StandardInput()
+        self._text = ""
 
     def read(self, prompt: str) -> str:
-        line = sys.stdin.readline()
-        if not line:
+        while "\n" not in self._text:
+            piece = self._runner.run(self._input())
+            if piece is None:
+                break
+            self._text += piece
+        if not self._text:
             raise EOFError
-        return line.rstrip("\n")
+        line, _, self._text = self._text.partition("\n")
+        return line
 
 
 class PlainLines:
@@ -78,7 +90,10 @@ class EditedLines:
         )
 
     def read(self, prompt: str) -> str:
-        return self._runner.run(self._session.prompt_async(prompt))
+        from prompt_toolkit.patch_stdout import patch_stdout
+
+        with patch_stdout(raw=True):  # what a timer prints meanwhile appears above the prompt
+            return self._runner.run(self._session.prompt_async(prompt))
 
 
 def _completer(complete: Complete) -> Completer:

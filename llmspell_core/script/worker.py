@@ -90,6 +90,9 @@ class Interrupted(Exception):  # noqa: N818 - it is not an error, it is what the
 class VM(Protocol):
     """What an engine plugin provides. Constructed as `VM(boot, host)`; raises VMError, never anything else.
 
+    A VM whose scripts have timers may also have `idle() -> float | None`, called between runs: it does what is due and
+    returns the seconds until it wants to be called again, None for "when something has come".
+
     `boot` holds: manifest (see ScriptApi.manifest), profile ("high", "medium", "low"), memory (bytes or None),
     interactive (bool), options (of the engine), language.
     """
@@ -363,9 +366,10 @@ class Host:
 
     def serve_forever(self, vm: VM) -> None:
         self._vm = vm
+        idle: Callable[[], float | None] = getattr(vm, "idle", lambda: None)
         while True:
             try:
-                self.step()
+                self.step(idle())
             except Interrupted:
                 continue
 

@@ -80,8 +80,9 @@ class JavaScriptVM:
         self._invocations: set[int] = set()
         self._outcome: str | VMError | None = None
         self._depth = 0
+        self._interactive = bool(boot.get("interactive"))
         self._context, self._enter = self._bootstrap(boot)
-        if boot.get("interactive"):
+        if self._interactive:
             self._allow_interrupts()
 
     # -- what the worker calls --------------------------------------------------------------------------------------
@@ -131,6 +132,34 @@ class JavaScriptVM:
         if self._depth == 0 and not self._driving:
             self._drive_callbacks()
         return LATER
+
+    def idle(self) -> float | None:
+        """Between the cells of an interactive session: what was started goes on, and timers fire."""
+        if not self._interactive:
+            return None
+        self._outcome, self._host.interrupted, self._running = None, False, True
+        try:
+            self._go_on()
+        except (Interrupted, VMError) as error:
+            self._remark(self._interrupted() if self._stopping else error)
+        finally:
+            self._running = False
+        return self._until_timer()
+
+    def _go_on(self) -> None:
+        """At most one round of timers: whoever repeats without a pause must not keep the next cell waiting."""
+        self._pump()
+        for _ in range(len(self._timers)):
+            if self._outcome is not None or not self._fire_due():
+                break
+            self._pump()
+        if isinstance(self._outcome, VMError):
+            raise self._outcome
+        if self._rejections.take("$lost"):
+            self._report_lost(json.loads(self._guarded("lost")), cell=True)
+
+    def _remark(self, error: BaseException) -> None:
+        self._host.write("stderr", f"Between two entries: {error}\n")
 
     def complete(self, text: str) -> list[str]:
         found: list[str] = json.loads(self._guarded("complete", json.dumps(text)))

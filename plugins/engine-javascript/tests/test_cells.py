@@ -109,3 +109,35 @@ async def test_a_failure_that_nobody_hears_is_remarked(js: Any, cell: Any) -> No
     assert (await cell("(async () => { throw new Error('lost') })(); 5")).value == 5
     assert "nobody listened" in "".join(text for stream, text in js.printed if stream == "stderr")
     assert "lost" in "".join(text for _, text in js.printed)
+
+
+async def test_timers_and_promises_go_on_between_cells(js: Any, cell: Any) -> None:
+    await cell("let n = 0; const every = setInterval(() => { if (++n === 3) clearInterval(every) }, 5)")
+    await cell("const kept = Test.later(5, 0.02).then((v) => Test.note(v))")
+    await asyncio.sleep(0.3)
+    assert js.posted == [5]
+    assert (await cell("n")).value == 3
+
+
+async def test_a_timer_that_fails_between_cells_is_a_remark(js: Any, cell: Any) -> None:
+    await cell("let kept = 1; setTimeout(() => { throw new Error('late trouble') }, 5)")
+    await asyncio.sleep(0.2)
+    assert any(stream == "stderr" and "late trouble" in text for stream, text in js.printed)
+    assert (await cell("kept")).value == 1
+
+
+async def test_timers_without_a_pause_do_not_keep_a_cell_waiting(cell: Any) -> None:
+    await cell("let n = 0; for (let i = 0; i < 5; i++) setInterval(() => { n++; for (let j = 0; j < 1e5; j++); }, 1)")
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(3):
+        assert (await cell("n")).value > 5
+
+
+async def test_an_endless_timer_between_cells_can_be_interrupted(cell: Any) -> None:
+    await cell("let kept = 'here'; setTimeout(() => { while (true); }, 1)")
+    await asyncio.sleep(0.1)
+    running = asyncio.ensure_future(cell("kept"))
+    await asyncio.sleep(0.1)
+    assert not running.done()
+    cell.session.interrupt()
+    assert (await running).value == "here"
