@@ -1,40 +1,41 @@
-// Summarizes many texts: one agent reads each of them, several at the same time; another puts the summaries together.
+// Map-reduce summary of a folder: one agent reads each text, several at the same time; another one sums up its notes.
 //   llmspell run examples/js/map_reduce_summary.js
 //   llmspell run examples/js/map_reduce_summary.js -- --folder notes --model openai/gpt-4o-mini
+//
+// The small local model gets the gist, not the details.
 
 const model = ARGS.model ?? "local/smollm2";
+const folder = ARGS.folder ?? "examples/texts";
 
 function agent(name, task) {
-  return Agent.builder().name(name).model(model).systemPrompt(task).temperature(0).maxTokens(40).build();
+  return Agent.builder()
+    .name(name)
+    .model(model)
+    .systemPrompt(task)
+    .temperature(0)
+    .maxTokens(60)
+    .maxConversationLength(0) // what it read before does not colour what it reads next
+    .build();
 }
 
 agent("reader", "You summarize a text in one short sentence.");
 agent("editor", "You write one short paragraph from notes.");
 
-// The texts: the files of a folder, or these.
-let texts = [
-  "Barn owls hunt at night. Their feathers make almost no sound.",
-  "Snowy owls live in the Arctic. They are active by day, too.",
-  "Little owls nest in old trees and hunt insects from a fence post.",
-];
-if (ARGS.folder) {
-  const listing = await Tool.execute("file-operations", { operation: "list_dir", path: ARGS.folder });
-  const files = listing.result.entries.filter((entry) => entry.type === "file");
-  texts = await Promise.all(
-    files.map(async (entry) => (await Tool.execute("file-operations", { operation: "read", path: `${ARGS.folder}/${entry.name}` })).text),
-  );
-}
+const listing = await Tool.execute("file-operations", { operation: "list_dir", path: folder });
+const names = listing.result.entries.filter((entry) => entry.type === "file").map((entry) => entry.name);
+const texts = await Promise.all(
+  names.map(async (name) => (await Tool.execute("file-operations", { operation: "read", path: `${folder}/${name}` })).text),
+);
 
 const result = await Workflow.mapReduce({
   name: "summary",
   items: texts,
-  map_step: { agent: "reader", input: "{{item}}\nSummarize this text.", timeout_ms: 60000 },
+  map_step: { agent: "reader", input: "Summarize: {{item}}", timeout_ms: 60000 },
   reduce_step: { agent: "editor", input: "Notes:\n{{map.results}}\nWrite the summary.", timeout_ms: 60000 },
   max_concurrency: 2,
-  on_item_error: "skip",
 }).execute();
 
-result.metadata.extra.map_results.forEach((summary, i) => console.log(`${i + 1}  ${summary}`));
-console.log("summary  " + result.output);
+result.metadata.extra.map_results.forEach((summary, i) => console.log(names[i].padEnd(16), summary));
+console.log("all together".padEnd(16), result.output);
 
 return { success: result.success, status: result.status, report: result.output };

@@ -6,7 +6,7 @@ const model = ARGS.model ?? "local/smollm2";
 const topic = ARGS.topic ?? "owls";
 
 function agent(name, task) {
-  return Agent.builder().name(name).model(model).systemPrompt(task).temperature(0).maxTokens(40).build();
+  return Agent.builder().name(name).model(model).systemPrompt(task).temperature(0).maxTokens(80).build();
 }
 
 agent("biologist", "You state one fact in one short sentence.");
@@ -36,9 +36,9 @@ const spell = Spell.create({
 
 const result = await spell.cast({ topic });
 
-console.log("notes     " + result.outputs.research.nature);
-console.log("notes     " + result.outputs.research.culture);
-console.log("report    " + result.outputs.synthesis);
-console.log(result.text);
+console.log("biologist  " + result.outputs.research.nature);
+console.log("historian  " + result.outputs.research.culture);
+console.log("editor     " + result.outputs.synthesis);
+console.log("workflow   " + result.text);
 
 return { success: result.success, status: result.status, report: result.output };

@@ -1,44 +1,46 @@
--- Summarizes many texts: one agent reads each of them, several at the same time; another puts the summaries together.
+-- Map-reduce summary of a folder: one agent reads each text, several at the same time; another one sums up its notes.
 --   llmspell run examples/lua/map_reduce_summary.lua
 --   llmspell run examples/lua/map_reduce_summary.lua -- --folder notes --model openai/gpt-4o-mini
+--
+-- The small local model gets the gist, not the details.
 
 local model = ARGS.model or "local/smollm2"
+local folder = ARGS.folder or "examples/texts"
 
 local function agent(name, task)
-  return Agent.builder():name(name):model(model):system_prompt(task):temperature(0):max_tokens(40):build()
+  return Agent.builder()
+    :name(name)
+    :model(model)
+    :system_prompt(task)
+    :temperature(0)
+    :max_tokens(60)
+    :max_conversation_length(0) -- what it read before does not colour what it reads next
+    :build()
 end
 
 agent("reader", "You summarize a text in one short sentence.")
 agent("editor", "You write one short paragraph from notes.")
 
--- The texts: the files of a folder, or these.
-local texts = {
-  "Barn owls hunt at night. Their feathers make almost no sound.",
-  "Snowy owls live in the Arctic. They are active by day, too.",
-  "Little owls nest in old trees and hunt insects from a fence post.",
-}
-if ARGS.folder then
-  texts = {}
-  local listing = Tool.execute("file-operations", { operation = "list_dir", path = ARGS.folder })
-  for _, entry in ipairs(listing.result.entries) do
-    if entry.type == "file" then
-      texts[#texts + 1] = Tool.execute("file-operations", { operation = "read", path = ARGS.folder .. "/" .. entry.name }).text
-    end
+local names, texts = {}, {}
+local listing = Tool.execute("file-operations", { operation = "list_dir", path = folder })
+for _, entry in ipairs(listing.result.entries) do
+  if entry.type == "file" then
+    names[#names + 1] = entry.name
+    texts[#texts + 1] = Tool.execute("file-operations", { operation = "read", path = folder .. "/" .. entry.name }).text
   end
 end
 
 local result = Workflow.map_reduce({
   name = "summary",
   items = texts,
-  map_step = { agent = "reader", input = "{{item}}\nSummarize this text.", timeout_ms = 60000 },
+  map_step = { agent = "reader", input = "Summarize: {{item}}", timeout_ms = 60000 },
   reduce_step = { agent = "editor", input = "Notes:\n{{map.results}}\nWrite the summary.", timeout_ms = 60000 },
   max_concurrency = 2,
-  on_item_error = "skip",
 }):execute()
 
 for i, summary in ipairs(result.metadata.extra.map_results) do
-  print(i .. "  " .. summary)
+  print(("%-16s %s"):format(names[i], summary))
 end
-print("summary  " .. result.output)
+print(("%-16s %s"):format("all together", result.output))
 
 return { success = result.success, status = result.status, report = result.output }

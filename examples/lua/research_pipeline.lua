@@ -6,7 +6,7 @@ local model = ARGS.model or "local/smollm2"
 local topic = ARGS.topic or "owls"
 
 local function agent(name, task)
-  return Agent.builder():name(name):model(model):system_prompt(task):temperature(0):max_tokens(40):build()
+  return Agent.builder():name(name):model(model):system_prompt(task):temperature(0):max_tokens(80):build()
 end
 
 agent("biologist", "You state one fact in one short sentence.")
@@ -36,9 +36,9 @@ local spell = Spell.create({
 
 local result = spell:cast({ topic = topic })
 
-print("notes     " .. result.outputs.research.nature)
-print("notes     " .. result.outputs.research.culture)
-print("report    " .. result.outputs.synthesis)
-print(result.text)
+print("biologist  " .. result.outputs.research.nature)
+print("historian  " .. result.outputs.research.culture)
+print("editor     " .. result.outputs.synthesis)
+print("workflow   " .. result.text)
 
 return { success = result.success, status = result.status, report = result.output }

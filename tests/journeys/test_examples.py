@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,9 +25,18 @@ def named(path: Path) -> str:
 
 @pytest.mark.model
 @pytest.mark.parametrize("script", SCRIPTS, ids=named)
-def test_every_script_runs(script: Path, invoke_cli: Cli, smollm2: Path) -> None:
-    done = invoke_cli("run", str(script), timeout=100).assert_success()
+def test_every_script_runs_as_its_first_lines_say(script: Path, isolated: Path, invoke_cli: Cli, smollm2: Path) -> None:
+    shutil.copytree(ROOT / "examples", isolated / "examples")
+    first = script.read_text(encoding="utf-8").splitlines()[1]
+    command = first.removeprefix("--").removeprefix("//").split()
+    assert command == ["llmspell", "run", f"examples/{named(script)}"]
+    done = invoke_cli(*command[1:], timeout=100).assert_success()
     assert done.stdout.strip()
+
+
+def test_every_script_exists_in_both_languages() -> None:
+    names = [{path.stem for path in SCRIPTS if path.suffix == suffix} for suffix in (".lua", ".js")]
+    assert names[0] == names[1]
 
 
 @pytest.mark.model
@@ -64,7 +74,12 @@ def server(smollm2: Path) -> Iterator[str]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    wanted = {"backend": "xllamacpp", "model": str(smollm2), "alias": "smollm2", "api_key": "test-key-of-the-server"}
+    wanted: dict[str, Any] = {
+        "backend": "xllamacpp",
+        "model": str(smollm2),
+        "alias": "smollm2",
+        "api_key": "test-key-of-the-server",
+    }
     wanted |= {"context_size": 2048, "threads": 1, "parallel": 1, "gpu_layers": None}
     process.stdin.write(json.dumps(wanted) + "\n")
     process.stdin.flush()

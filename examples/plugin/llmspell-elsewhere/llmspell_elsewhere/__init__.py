@@ -1,0 +1,1 @@
+"""The workflow type tries, and the executor elsewhere."""
