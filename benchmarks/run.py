@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row
 
-TOPICS = ("startup", "scripts", "scale", "agent", "concurrency", "hooks", "events")
+TOPICS = ("startup", "scripts", "scale", "agent", "peers", "concurrency", "hooks", "events")
 REPORT = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
 
 HEAD = """# Benchmarks
@@ -42,6 +42,10 @@ TAIL = """
   that a waiting worker does not share with the others.
 - Agent run: CPU time of `Runtime.run_agent` with a provider that answers at once. The tool call includes validation of the
   parameters, the policy check, the time limit and the result envelope.
+- Peers: the same work in a framework that is installed in an environment of its own (`benchmarks/peers.py` says how), in
+  processes that are started in turn. Both have a model that answers at once; each run begins a new conversation. The tool is
+  a function of two integers. A streamed run is read to its end. A workflow is twenty steps in a row that do nothing; ours
+  writes each result into the state.
 - Hooks and events: one dispatch with listeners that do nothing; events published in one task and received in another.
 """
 
@@ -60,7 +64,7 @@ def number(value: float, unit: str) -> str:
 
 
 def line(row: Row) -> str:
-    against = f"{number(row.baseline, row.unit)} ({row.against})" if row.baseline else ""
+    against = f"{number(row.baseline, row.unit)} ({row.against})" if row.baseline else row.against
     ratio = f"{row.ratio:.2f}" if row.ratio else ""
     met = {True: "yes", False: "**no**", None: ""}[row.met]
     return f"| {row.what} | {number(row.ours, row.unit)} | {against} | {ratio} | {row.budget} | {met} |"
