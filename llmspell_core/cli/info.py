@@ -13,10 +13,12 @@ from llmspell_core.cli.tables import aligned
 from llmspell_core.errors import LLMSpellError
 
 if TYPE_CHECKING:
+    from llmspell_core.config import Config
     from llmspell_core.plugins.catalog import Catalog
 
 __all__ = ["info"]
 
+FENCE = ("no_new_privs", "capabilities", "landlock", "seccomp")
 COUNTED = ("tools", "providers", "engines", "globals", "templates")
 
 
@@ -90,7 +92,27 @@ def _configuration(shell: Shell) -> dict[str, Any]:
         "path": str(loaded.path) if loaded.path else None,
         "home": str(loaded.home),
         "security_profile": loaded.get("runtime.security.profile"),
+        "allows": _allowed(loaded),
         "providers": loaded.provider_names(),
+    }
+
+
+def _allowed(loaded: Config) -> dict[str, Any]:
+    """What the policy lets tools do, all settings and profiles put together; None where the settings are wrong."""
+    from llmspell_core.config import policy_settings
+    from llmspell_core.policy import PolicySettings
+
+    try:
+        made = PolicySettings.of(policy_settings(loaded))
+    except LLMSpellError:
+        return {}
+    return {
+        "files": list(made.allowed_paths) if made.allow_file_access else [],
+        "hosts": list(made.allowed_hosts) if made.allow_network_access else [],
+        "private_networks": list(made.allow_private_networks) if made.allow_network_access else [],
+        "programs": list(made.allowed_commands) if made.allow_process_spawn else [],
+        "variables": list(made.allowed_env_vars),
+        "tools": f"up to {made.max_tool_level}" if made.allow_tools else "none",
     }
 
 
@@ -116,11 +138,19 @@ def _page(data: dict[str, Any]) -> str:
         ("configuration", about["path"] or "defaults (no file)"),
         ("home", about["home"]),
         ("security", about["security_profile"]),
+        *((f"  {name.replace('_', ' ')}", _listed(value)) for name, value in about["allows"].items()),
         ("fence", _fence_line(data["fence"])),
+        *((f"  {name}", str(data["fence"][name])) for name in FENCE if name in data["fence"]),
     ]
     if data["problems"]:
         rows.append(("problems", f"{data['problems']}; see: llmspell plugin list --problems"))
     return aligned(rows)
+
+
+def _listed(value: list[str] | str) -> str:
+    if isinstance(value, str):
+        return value
+    return "any" if "*" in value else ", ".join(value) or "none"
 
 
 def _engine(engine: dict[str, Any]) -> str:

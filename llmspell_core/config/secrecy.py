@@ -14,12 +14,20 @@ _SECRET = re.compile(
     r"(^|_)(((api|access|private|secret|hmac|signing|encryption|auth|service)_?)key|token|password|passwd|passphrase|secret"
     r"|credentials?|authorization|cookie|dsn)$"
 )
+_HEADERS = {"headers", "default_headers"}
+# Any other header may carry a key, whatever its name is.
+_PUBLIC_HEADERS = {"accept", "accept-encoding", "accept-language", "content-type", "user-agent"}
 _URL_PASSWORD = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*):[^/\s@]+@")
 
 
 def is_secret(keys: Sequence[str]) -> bool:
     """Whether the setting at the end of `keys` must never be shown."""
-    return bool(keys) and _SECRET.search(keys[-1].lower().replace("-", "_")) is not None
+    if not keys:
+        return False
+    name = keys[-1].lower()
+    if len(keys) > 1 and keys[-2] in _HEADERS:
+        return name not in _PUBLIC_HEADERS
+    return _SECRET.search(name.replace("-", "_")) is not None
 
 
 def masked(keys: Sequence[str], value: Any) -> Any:

@@ -125,19 +125,23 @@ class Scripts:
         from llmspell_core.script.process import WorkerProcess
 
         worker = worker or WorkerProcess.spawn(engine)  # it boots while the globals are imported
-        security = self._runtime.config.section("runtime.security")
-        session = await ScriptSession.open(
-            engine,
-            self.api,
-            self._runtime,
-            context=context,
-            profile=self._runtime.policy.settings.profile,
-            limits=self.limits(engine, timeout),
-            output=output,
-            interactive=interactive,
-            worker=worker,
-            require_fence=bool(security.get("require_fence", False)),
-        )
+        try:
+            session = await ScriptSession.open(
+                engine,
+                self.api,
+                self._runtime,
+                context=context,
+                profile=self._runtime.policy.settings.profile,
+                limits=self.limits(engine, timeout),
+                output=output,
+                interactive=interactive,
+                worker=worker,
+                require_fence=bool(self._runtime.config.get("runtime.security.require_fence")),
+            )
+        except BaseException:  # also a cancel: nobody else knows of the process
+            worker.kill()
+            await worker.ended()
+            raise
         self._sessions.add(session)
         return session
 

@@ -63,6 +63,21 @@ FILES = {
     "run a system file": Attack("dofile('/etc/passwd')", "require('/etc/passwd')"),
     "require upwards": Attack("require('../outside')", "require('../outside')"),
     "remove": Attack("os.remove('own2.txt')", NEVER, ("low",)),
+    "its process": tool("file-operations", operation="read", path="/proc/self/root/etc/passwd"),
+    "its process by descriptor": tool("file-operations", operation="read", path="/dev/fd/0"),
+    "a key of its owner": tool("file-operations", operation="read", path="~/.ssh/id_rsa"),
+    "open the memory of processes": Attack("assert(io.open('/proc/self/mem', 'r+'))", NEVER),
+    "open two dots behind a link": also(Attack("assert(io.open('linked/../outside.txt')):read('a')", NEVER), "low"),
+    "wait for a pipe": Attack(
+        "assert(io.open('pipe')):read('a')",
+        "(await Tool.execute('file-operations', {operation: 'read', path: 'pipe'})).success",
+    ),
+    "rename to a configuration": tool(
+        "file-operations", operation="move", source_path="own3.txt", target_path="sub/llmspell.toml"
+    ),
+    "a configuration for later": tool("file-operations", operation="write", path="llmspell.prod.toml", content="x"),
+    "a name without end": tool("file-operations", operation="read", path="x" * 5000),
+    "a name with an end": Attack("assert(io.open('own.txt\\0.lua'))", NEVER),
     "load a C library": Attack("package.loadlib('libc.so.6', 'system')", "require('os')"),
 }
 NETWORK = {
@@ -71,6 +86,25 @@ NETWORK = {
     "the cloud's credentials": tool("http-request", method="GET", url="http://169.254.169.254/latest/meta-data/"),
     "a file as address": tool("http-request", method="GET", url="file:///etc/passwd"),
     "the shell's port": tool("http-request", method="GET", url="http://127.0.0.1:22/"),
+    "a number as address": also(tool("http-request", method="GET", url="http://2130706433:{port}/"), "low"),
+    "an address within another": also(
+        tool("http-request", method="GET", url="http://[::ffff:127.0.0.1]:{port}/"), "low"
+    ),
+    "a user as host": also(tool("http-request", method="GET", url="http://example.org@127.0.0.1:{port}/"), "low"),
+    "a model's server": Attack(
+        "Agent.builder():model('openai/x'):base_url('http://127.0.0.1:{port}'):api_key('k'):build():execute('x')",
+        "await Agent.builder().model('openai/x').base_url('http://127.0.0.1:{port}').api_key('k').build().execute('x')",
+    ),
+    "a provider's server": Attack(
+        "Config.setProvider('own', {provider_type = 'openai', defaults = {api_base = 'http://127.0.0.1:{port}'}}) "
+        "or Agent.builder():model('own/x'):build():execute('x')",
+        "Config.setProvider('own', {provider_type: 'openai', defaults: {api_base: 'http://127.0.0.1:{port}'}}) "
+        "|| await Agent.builder().model('own/x').build().execute('x')",
+    ),
+    "the configured key elsewhere": Attack(
+        "Config.set('providers.openai.api_base', 'http://127.0.0.1:{port}') or true",
+        "Config.set('providers.openai.api_base', 'http://127.0.0.1:{port}') ?? true",
+    ),
     "a socket": Attack("require('socket').tcp()", "require('net').connect({port})"),
     "a fetch": Attack("fetch('http://127.0.0.1:{port}')", "await fetch('http://127.0.0.1:{port}')"),
 }
@@ -80,7 +114,7 @@ PROCESS = {
     "the tool": tool("process-executor", executable="touch", arguments="pwned"),
     "a foreign function": Attack("require('ffi').C.system('touch pwned')", "os.exec(['touch', 'pwned'])"),
     "the host's language": Attack("python.eval('1')", "Python.eval('1')"),
-    "the kernel of the engine": Attack("debug.getregistry()", "$bridge('call', 'Script.module', '[]', '')"),
+    "the kernel of the engine": Attack("debug.getregistry()", "$ask('Script.module', '[]', '')"),
 }
 ENVIRONMENT = {
     "a key": Attack("os.getenv('OPENAI_API_KEY')", "process.env.OPENAI_API_KEY"),
@@ -175,6 +209,11 @@ def folder(isolated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (isolated / "outside.js").write_text("module.exports = 1")
     (inner / "own.txt").write_text("mine")
     (inner / "own2.txt").write_text("mine")
+    (inner / "own3.txt").write_text("[runtime.security]")
+    (inner / "sub").mkdir()
+    (isolated / "else").mkdir()
+    (inner / "linked").symlink_to(isolated / "else")
+    os.mkfifo(inner / "pipe")
     (inner / "value.lua").write_text("return 1")
     (inner / "value.js").write_text("module.exports = 1")
     (inner / "link.txt").symlink_to(isolated / "outside.txt")
@@ -206,6 +245,7 @@ async def attacked(language: str, profile: str, folder: Path) -> dict[str, str]:
         result = await runtime.run_script(path=script, timeout=20)
     web.close()
     assert not (folder / "pwned").exists()
+    assert not (folder / "sub" / "llmspell.toml").exists()
     assert (folder / "llmspell.toml").read_text() == ""
     assert (web.visits > 0) == (profile == "low")
     assert SECRET not in str(result.value)

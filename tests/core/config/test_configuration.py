@@ -325,3 +325,12 @@ def test_the_smallest_limit_holds_for_a_script(tmp_path: Path) -> None:
     assert script_limits(config, "javascript") == (30.0, 1_000_000)
     (tmp_path / "llmspell.toml").unlink()
     assert script_limits(load(tmp_path, profile="security/low"), "lua")[1] == 512_000_000
+
+
+def test_headers_may_hold_keys_whatever_they_are_called(tmp_path: Path) -> None:
+    text = '[providers.lab.headers]\nX-Team = "team-secret-1"\nAccept = "text/plain"\n'
+    config = load(tmp_path, text + '[tools.http_request.default_headers]\nX-Key = "k-secret-2"\nUser-Agent = "me"\n')
+    assert config.get("providers.lab.headers") == {"X-Team": "********", "Accept": "text/plain"}
+    assert config.get("tools.http_request.default_headers") == {"X-Key": "********", "User-Agent": "me"}
+    assert {"team-secret-1", "k-secret-2"} <= set(config.secrets())
+    assert config.section("providers.lab.headers")["X-Team"] == "team-secret-1"
