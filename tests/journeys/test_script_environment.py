@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,3 +127,31 @@ def test_lua_comes_in_the_variant_that_is_configured(invoke_cli: Cli, isolated: 
         assert invoke_cli("exec", code).assert_success().stdout == shown
     (isolated / "llmspell.toml").write_text('[engines.lua]\nvariant = "lua1"')
     assert "luajit" in invoke_cli("exec", code).stderr
+
+
+PROGRAMS = """
+    print(os.execute())
+    print(os.execute("echo out; echo err >&2; exit 3"))
+    print(os.execute("true"))
+    print(os.execute("kill -9 $$"))
+    local pipe = io.popen("printf 'a\\\\nb'; exit 2")
+    print(pipe:read("l"), pipe:read("a"), pipe:close())"""
+LOW = '[runtime.security]\nprofile = "low"\n[tools.system]\nallowed_commands = [{}]\n'
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="these programs are POSIX")
+def test_the_low_profile_starts_the_programs_that_are_allowed(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "a.lua").write_text(PROGRAMS)
+    (isolated / "low.toml").write_text(LOW.format('"sh"'))
+    done = invoke_cli("-c", "low.toml", "run", "a.lua").assert_success()
+    assert done.stdout == "true\nout\nnil\texit\t3\ntrue\texit\t0\nnil\tsignal\t9\na\tb\tnil\texit\t2\n"
+    assert done.stderr == "err\n"
+
+
+def test_without_a_permitted_shell_the_low_profile_starts_nothing(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "low.toml").write_text(LOW.format(""))
+    source = "print(os.execute('touch pwned')) print(io.popen('touch pwned')) print(os.execute())"
+    done = invoke_cli("-c", "low.toml", "exec", source).assert_success()
+    assert done.stdout.startswith("nil\texit\t1\nnil\ttouch pwned: 'sh' is not a program that tools may start")
+    assert done.stdout.endswith("false\n")
+    assert not (isolated / "pwned").exists()

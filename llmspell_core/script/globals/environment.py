@@ -1,6 +1,6 @@
 """What the engines themselves ask for on behalf of a script: modules, files, environment names. Not visible to scripts.
 
-`require`, `dofile`, `io.open` and `os.getenv` of a script end up here. Modules are read only from the folder of the
+`require`, `dofile`, `io.open`, `os.getenv` and `os.execute` of a script end up here. Modules are read only from the folder of the
 script; everything else goes through the policy, as for a tool.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,19 @@ async def _stdin(scope: ScriptScope) -> str | None:
     return found
 
 
+async def _execute(scope: ScriptScope, command: str) -> dict[str, Any]:
+    """{"stdout", "stderr", "exit_code"} of a command line that the shell ran; negative: ended by that signal."""
+    if scope.profile != "low":
+        raise SecurityError(
+            f"the security profile '{scope.profile}' does not let scripts start programs",
+            violation_type="process_denied",
+            hint="Use the tool process-executor, or run the script under the profile low.",
+        )
+    shell = ("cmd", "/c") if sys.platform == "win32" else ("sh", "-c")
+    done = await scope.context.process.run(shell[0], [shell[1], command])
+    return {"stdout": done.stdout, "stderr": done.stderr, "exit_code": done.exit_code}
+
+
 def _check_profile(scope: ScriptScope) -> None:
     """The engines offer none of this under "high"; a script that got out of its engine is refused here."""
     if scope.profile == "high":
@@ -131,6 +145,7 @@ SCRIPT = Global(
         Function("source", _script_source, (Param("path", "string"),), returns="object", blocking=True),
         Function("getenv", _getenv, (Param("name", "string"),)),
         Function("stdin", _stdin, blocking=True),
+        Function("execute", _execute, (Param("command", "string"),), returns="object", blocking=True),
     ),
 )
 

@@ -139,6 +139,7 @@ function file.close(self)
   local ok, problem = flush(own)
   own.closed, own.content = true, nil
   open_files[self] = nil
+  if own.outcome then return K.unpack(own.outcome, 1, 3) end
   if not ok then return nil, problem, 5 end
   return true
 end
@@ -296,4 +297,13 @@ if K.profile == "low" then
     end
   end
   env.os.remove, env.os.rename = operation("File.remove"), operation("File.rename")
+
+  -- The program has ended when this returns; what it printed is then read as a file is.
+  function io.popen(command, mode)
+    if mode ~= nil and mode ~= "r" then error("bad argument #2 to 'popen' (only 'r' is available)", 2) end
+    local found, problem, fine, how, code = K.execute("popen", command)
+    if not found then return nil, command .. ": " .. problem, code end
+    if found.stderr ~= "" then host.write("stderr", found.stderr) end
+    return new_file({ path = command, content = found.stdout, position = 1, outcome = { fine, how, code } })
+  end
 end
