@@ -179,7 +179,7 @@ def _problem(component: Component) -> str:
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Parent folder.")
 @click.pass_obj
 def new(shell: Shell, kind: str, name: str, into: Path) -> None:
-    """Write a new plugin whose tests pass as written. KIND: tool, provider, hook or global.
+    """Write a new plugin whose tests pass as written. KIND: tool, provider, hook, global, workflow or executor.
 
     \b
     Example:

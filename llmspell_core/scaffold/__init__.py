@@ -14,7 +14,7 @@ from llmspell_core.errors import ValidationError
 __all__ = ["KINDS", "generate"]
 
 HERE = Path(__file__).parent / "templates"
-KINDS = ("global", "hook", "provider", "tool")
+KINDS = ("executor", "global", "hook", "provider", "tool", "workflow")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 

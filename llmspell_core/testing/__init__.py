@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmspell_core.testing.engine import EngineContract as EngineContract
+    from llmspell_core.testing.executor import ExecutorContract as ExecutorContract
     from llmspell_core.testing.provider import ProviderContract as ProviderContract
     from llmspell_core.testing.scripted import ScriptedProvider as ScriptedProvider
     from llmspell_core.testing.scripted import call as call
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "EngineContract": "engine",
+    "ExecutorContract": "executor",
     "ProviderContract": "provider",
     "ScriptedProvider": "scripted",
     "ToolContract": "tool",
@@ -31,7 +33,16 @@ _HOMES = {
     "say": "scripted",
 }
 
-__all__ = ["EngineContract", "ProviderContract", "ScriptedProvider", "ToolContract", "WorkflowContract", "call", "say"]
+__all__ = [
+    "EngineContract",
+    "ExecutorContract",
+    "ProviderContract",
+    "ScriptedProvider",
+    "ToolContract",
+    "WorkflowContract",
+    "call",
+    "say",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -94,7 +94,7 @@ def needed_by(*projects: Path) -> list[str]:
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Venv:
     made = Venv(tmp_path_factory.mktemp("fresh") / "venv")
     ours = [ROOT, ROOT / "plugins/engine-lua", ROOT / "plugins/engine-javascript", ROOT / "plugins/tool-pdf"]
-    made.borrow("pytest", *needed_by(*ours))
+    made.borrow("pytest", "pytest-asyncio", *needed_by(*ours))
     made.install("-e", ROOT, "-e", ROOT / "plugins/engine-lua")
     return made
 
@@ -124,14 +124,30 @@ def test_the_shell_and_lua_find_it_as_long_as_it_is_installed(venv: Venv, tmp_pa
     assert "weather" not in venv.llmspell("tool", "list").split()
 
 
-def test_the_example_of_a_third_party_passes_its_own_tests(venv: Venv, tmp_path: Path) -> None:
-    folder = tmp_path / "llmspell-dice"
-    shutil.copytree(ROOT / "examples/plugin/llmspell-dice", folder)
+@pytest.mark.parametrize("name", ["llmspell-dice", "llmspell-elsewhere"])
+def test_the_example_of_a_third_party_passes_its_own_tests(name: str, venv: Venv, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    shutil.copytree(ROOT / "examples/plugin" / name, folder)
     venv.install("-e", folder, "-e", ROOT / "plugins/engine-javascript")
-    report = venv.call(venv.bin / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
-    assert "failed" not in report
-    assert "Dice" in venv.llmspell("stubs", "lua")
-    venv.uninstall("llmspell-dice")
+    try:
+        report = venv.call(venv.bin / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
+        assert "failed" not in report
+        assert name != "llmspell-dice" or "Dice" in venv.llmspell("stubs", "lua")
+    finally:
+        venv.uninstall(name)
+
+
+def test_a_strangers_workflow_type_comes_and_goes_with_its_distribution(venv: Venv, tmp_path: Path) -> None:
+    venv.llmspell("plugin", "new", "workflow", "upside-down", "--into", str(tmp_path))
+    venv.install(tmp_path / "llmspell-workflow-upside-down", "-e", ROOT / "plugins/engine-javascript")
+    step = "{name = 'a', execute = function() return 1 end}, {name = 'b', execute = function(c) return c.steps.a end}"
+    lua = f"print(Workflow.create({{type = 'upside-down', steps = {{{step}}}}}):execute().output)"
+    js = "console.log((await Workflow.builder().type('upside-down').addStep({name: 'a', execute: () => 7}).build().execute()).output)"
+    assert venv.llmspell("exec", lua) == "1\n"
+    assert venv.llmspell("exec", "--engine", "javascript", js) == "7\n"
+    assert "upside-down" in venv.llmspell("exec", "print(table.concat(Workflow.types(), ' '))")
+    venv.uninstall("llmspell-workflow-upside-down")
+    assert venv.llmspell("exec", "print(Workflow == nil)") == "true\n"
 
 
 def test_a_wheel_of_pdf_processor_works_with_only_the_core_and_an_engine(venv: Venv, tmp_path: Path) -> None:

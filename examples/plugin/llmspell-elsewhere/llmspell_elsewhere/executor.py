@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, Self
 
 from llmspell_core.errors import ComponentError
 from llmspell_core.executor import Done, Executor, Job, LocalExecutor, Work
@@ -41,7 +41,7 @@ class Child:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._starting = asyncio.Lock()
 
-    async def __aenter__(self) -> Child:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -49,9 +49,9 @@ class Child:
             return
         with suppress(ProcessLookupError):
             self._process.kill()
-        await asyncio.gather(self._reader, return_exceptions=True)
-        await self._process.wait()
-        self._process._transport.close()  # type: ignore[attr-defined]  # or its pipes outlive the loop
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await asyncio.gather(self._reader, self._process.wait(), return_exceptions=True)
 
     async def perform(self, job: Job) -> Any:
         async with self._starting:
@@ -74,6 +74,13 @@ class Child:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             found = json.loads(line)
-            self._waiting.pop(found["index"]).set_result(found["result"])
+            answer = self._waiting.pop(found["index"])
+            if answer.done():
+                continue  # nobody waits for it any more
+            if "error" in found:
+                answer.set_exception(ComponentError(found["error"]))
+            else:
+                answer.set_result(found["result"])
         for answer in self._waiting.values():
-            answer.set_exception(ComponentError("the other process has ended", hint="Look at its error output."))
+            if not answer.done():
+                answer.set_exception(ComponentError("the other process has ended", hint="Look at its error output."))

@@ -7,6 +7,7 @@ import json
 import sys
 
 from llmspell_core import Runtime
+from llmspell_core.errors import LLMSpellError
 from llmspell_core.workflow import perform_job
 
 
@@ -15,8 +16,11 @@ async def main() -> None:
 
         async def perform(line: str) -> None:
             data = json.loads(line)
-            result = await perform_job(runtime, data)
-            print(json.dumps({"index": data["index"], "result": result}), flush=True)
+            try:
+                answer = {"result": await perform_job(runtime, data)}
+            except LLMSpellError as error:
+                answer = {"error": error.message}
+            print(json.dumps({"index": data["index"], **answer}), flush=True)
 
         while line := await asyncio.to_thread(sys.stdin.readline):
             jobs.create_task(perform(line))
