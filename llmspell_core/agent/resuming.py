@@ -33,7 +33,12 @@ async def whole_run(
         ApprovalRequiredError: with the id of the record.
     """
     try:
-        return await work()
+        if getattr(desk, "tracer", None) is None:
+            return await work()
+        from llmspell_core.trace.tracer import one_run
+
+        with one_run():
+            return await work()
     except LLMSpellError as error:
         raise await saved(desk, place, root, context, error) from error.__cause__
     finally:

@@ -145,11 +145,14 @@ async def follow_stream(agent: BaseAgent, input: AgentInput, context: ExecutionC
 async def _chain(
     place: Place, agent: BaseAgent, input: AgentInput, context: ExecutionContext
 ) -> AsyncGenerator[AgentChunk, None]:
+    from llmspell_core.trace.tracer import one_run
+
     chain: Chain | None = None
     numbered, here = _Numbered(), place
+    run_id: str | None = None
     while True:
         output: AgentOutput | None = None
-        with here.entered():
+        with here.entered(), one_run(run_id) as run_id:
             stream = agent.stream_execute(input, context)
         async with aclosing(stream) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:

@@ -17,7 +17,7 @@ from llmspell_core.trace.span import Kind, Span
 if TYPE_CHECKING:
     from llmspell_core.provider import Completion, CompletionRequest
 
-__all__ = ["Observer", "Tracer"]
+__all__ = ["Observer", "Tracer", "one_run"]
 
 log = logging.getLogger("llmspell.trace")
 
@@ -39,6 +39,18 @@ class Observer(Protocol):
 
 
 _current: ContextVar[tuple[Tracer, Span] | None] = ContextVar("llmspell_span", default=None)
+_run: ContextVar[str | None] = ContextVar("llmspell_run", default=None)
+
+
+@contextmanager
+def one_run(run_id: str | None = None) -> Iterator[str]:
+    """What begins inside, one after the other, belongs to one run; the first span is its root. Yields the run's id."""
+    chosen = run_id or _run.get() or _run_id()
+    token = _run.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _run.reset(token)
 
 
 class Tracer:
@@ -58,7 +70,7 @@ class Tracer:
         """A span below the one that is open here; what is raised inside ends it as failed or cancelled."""
         above = _current.get()
         parent = above[1] if above is not None and above[0] is self else None
-        run_id = parent.run_id if parent is not None else _run_id()
+        run_id = parent.run_id if parent is not None else _run.get() or _run_id()
         span = Span(kind, self._clean(name), run_id, os.urandom(8).hex(), parent.id if parent else None)
         span.attributes = attributes
         token = _current.set((self, span))

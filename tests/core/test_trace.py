@@ -57,6 +57,26 @@ async def test_streamed_runs_leave_the_same_tree(make_runtime: MakeRuntime) -> N
     assert [child.span.kind for child in last(runtime).children] == ["model", "tool", "model"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_who_takes_over_a_conversation_is_in_the_same_run(make_runtime: MakeRuntime, streamed: bool) -> None:
+    runtime = await make_runtime(
+        {"tracing": {"enabled": True}}, replies=[call("transfer_to_agent", {"agent": "b"}), say("b here")]
+    )
+    builder = runtime.agent_builder().model("scripted/any")
+    builder.name("b").build()
+    agent = builder.name("a").handoff("b").build()
+    if streamed:
+        async for _ in runtime.stream_agent(agent, "hello"):
+            pass
+    else:
+        await runtime.run_agent(agent, "hello")
+    assert len(runtime.journal().runs()) == 1
+    tree = last(runtime)
+    assert (tree.span.name, tree.span.attributes["handoff"]) == ("a", "b")
+    assert [child.span.name for child in tree.children if child.span.kind == "agent"] == ["b"]
+    assert tree.usage().total_tokens == 10
+
+
 async def test_parallel_runs_do_not_mix(make_runtime: MakeRuntime) -> None:
     runtime = await make_runtime(TRACED, replies=[say("hi")])
     agents = [runtime.agent_builder().name(f"a{i}").model("scripted/any").build() for i in range(20)]

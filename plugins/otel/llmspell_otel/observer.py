@@ -23,6 +23,8 @@ NAMES = {"agent": "gen_ai.agent.name", "tool": "gen_ai.tool.name", "workflow": "
 VENDORS = {"gemini": "gcp.gemini", "mistral": "mistral_ai"}
 """Provider names that the conventions write in another way."""
 OWN = "llmspell"
+KEPT = 1000
+"""Runs whose roots are remembered."""
 
 
 class OtelObserver:
@@ -51,10 +53,11 @@ class OtelObserver:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer(OWN)
         self._open: dict[str, OtelSpan] = {}
+        self._roots: dict[str, OtelSpan] = {}  # of the newest runs: what follows a root in its run lies below it
 
     def started(self, span: Span) -> None:
-        parent = self._open.get(span.parent_id or "")
-        self._open[span.id] = self._tracer.start_span(
+        parent = self._open.get(span.parent_id or "") or self._roots.get(span.run_id)
+        made = self._open[span.id] = self._tracer.start_span(
             _name(span),
             context=trace.set_span_in_context(parent)
             if parent is not None
@@ -62,6 +65,10 @@ class OtelObserver:
             kind=SpanKind.CLIENT if span.kind == "model" else SpanKind.INTERNAL,
             start_time=round(span.started * 1e9),
         )
+        if parent is None:
+            self._roots[span.run_id] = made
+            if len(self._roots) > KEPT:
+                self._roots.pop(next(iter(self._roots)))
 
     def ended(self, span: Span) -> None:
         made = self._open.pop(span.id, None)
