@@ -180,9 +180,8 @@ class AgentInput(Record):
         if isinstance(value, str):
             return cls(text=value)
         if not isinstance(value, Mapping):
-            raise ValidationError(
-                f"expected a prompt or a table with 'text', got {type(value).__name__}", field="input"
-            )
+            given = "nothing" if value is None else type(value).__name__
+            raise ValidationError(f"expected a prompt or a table with 'text', got {given}", field="input")
         return cls._from_mapping(value)
 
     @classmethod

@@ -21,6 +21,7 @@ from llmspell_core.script.failure import crashed, failed, too_late
 from llmspell_core.script.process import WorkerProcess
 from llmspell_core.script.result import Limits, Output, ScriptResult
 from llmspell_core.script.scope import ScriptScope, gone
+from llmspell_core.script.spelling import meant
 from llmspell_core.script.wire import dump_text
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class ScriptSession:
         self.scope = scope(self)
         self._worker = worker
         self.scope.process_id = worker.process.pid
+        self._api = api
         self._calls = Calls(api, self.scope, worker, limits.open_calls)
         self._sink = output
         self._output = Output(limits.output_bytes)
@@ -292,9 +294,14 @@ class ScriptSession:
         self._end = self._end or reason
         self._worker.kill()
 
+    def _failed(self, error: Any, source: str) -> ScriptError:
+        found = failed(error, self.engine.language, source=source, name=self._name)
+        found.hint = found.hint or meant(found.message, found.source_line, self._api.manifest(self.engine.language))
+        return found
+
     def _result(self, env: dict[str, Any], source: str, duration: float) -> ScriptResult:
         if not env["ok"]:
-            raise failed(env["error"], self.engine.language, source=source, name=self._name)
+            raise self._failed(env["error"], source)
         exit_code, display = env.get("exit"), env.get("display")
         return ScriptResult(
             value=env.get("value"),

@@ -21,7 +21,9 @@ BUILDER = Builder(
         Setter("name", Param("name", "string"), doc="Unique among live agents."),
         Setter("description", TEXT),
         Setter("type", TEXT, doc="`llm`."),
-        Setter("model", Param("model", "string"), doc="`provider/model`."),
+        Setter(
+            "model", Param("model", "any"), doc="`provider/model`; a list is a chain: the first that can answer does."
+        ),
         Setter("provider", Param("provider", "string")),
         Setter("system_prompt", TEXT),
         Setter("temperature", Param("temperature", "number")),

@@ -56,8 +56,16 @@ def table(value: Any) -> dict[str, Any]:
 
 
 def _spread_model(given: dict[str, Any]) -> None:
-    """`model = {provider, model_id, temperature?, max_tokens?, settings?}` becomes flat fields."""
+    """`model = {provider, model_id, temperature?, max_tokens?, settings?}` becomes flat fields, a list one text."""
     model = given.get("model")
+    if isinstance(model, list) and all(isinstance(each, str) for each in model):
+        given["model"] = ", ".join(model)
+    elif model is not None and not isinstance(model, str | Mapping):
+        raise ValidationError(
+            f"model: a string or a list of strings is expected, got {model!r}",
+            field="model",
+            hint="Name one, e.g. model('openai/gpt-4o-mini').",
+        )
     if not isinstance(model, Mapping):
         return
     given["model"] = model.get("model_id") or model.get("model")
