@@ -17,7 +17,16 @@ from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentChunk, Message, ToolCall, new_id
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ToolDefinition
 
-__all__ = ["as_call", "as_text_history", "bounded", "call_stream", "forced_request", "forced_tools", "read_call"]
+__all__ = [
+    "as_call",
+    "as_text_history",
+    "bounded",
+    "call_stream",
+    "forced_request",
+    "forced_tools",
+    "held",
+    "read_call",
+]
 
 MAX_STRING = 200
 MAX_ITEMS = 16
@@ -199,6 +208,18 @@ async def call_stream(
                 reason = "length" if INVALID_JSON in call.parameters else "tool_calls"
                 data = (chunk.data or {}) | {"finish_reason": reason}
                 yield replace(chunk, chunk_index=chunk.chunk_index + 1, data=data)
+
+
+async def held(chunks: AsyncGenerator[AgentChunk, None]) -> AsyncGenerator[AgentChunk, None]:
+    """The chunks, from where it is sure that a tool is called; none at all, not even the end, when none is."""
+    kept: list[AgentChunk] = []
+    sure = False
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            sure = sure or chunk.type in {"tool_call_progress", "tool_call"}
+            kept.append(chunk)
+            while sure and kept:
+                yield kept.pop(0)
 
 
 def as_text_history(messages: list[Message]) -> list[Message]:

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmspell_core.errors import ValidationError
-from llmspell_core.messages import AgentChunk
-from llmspell_core.provider import Completion, CompletionRequest, Provider, ProviderCapabilities, ProviderSettings
+from llmspell_core.messages import AgentChunk, Message, new_id
+from llmspell_core.provider import (
+    Completion,
+    CompletionRequest,
+    Provider,
+    ProviderCapabilities,
+    ProviderSettings,
+    ToolDefinition,
+    constrain,
+)
 from llmspell_provider_anthropic.failure import Failures
+from llmspell_provider_anthropic.filling import Filling
 from llmspell_provider_anthropic.streaming import StreamReader
 from llmspell_provider_anthropic.wire import ANSWER_TOOL, answer_request, as_answer, body_of, completion_of
 
@@ -30,6 +39,9 @@ class AnthropicProvider(Provider):
 
     JSON by schema is asked for with the vendor's own field. A model or server that does not know it is asked again with a
     tool that takes the answer; the setting `structured_output = "tool"` does so from the start.
+
+    A server of one's own that answers a forced tool in prose is asked again, value by value; the setting
+    `tool_calls = "fill"` does so from the start.
     """
 
     description = "Anthropic's Claude, and any server that speaks the Messages API."
@@ -42,6 +54,7 @@ class AnthropicProvider(Provider):
         self.failures = Failures(settings, self.key_variable, self.base_url, address_hint=hint)
         self._client: AsyncAnthropic | None = None
         self._tool_models: set[str] = set()
+        self._filled_models: set[str] = set()
 
     @classmethod
     def preload(cls) -> None:
@@ -53,7 +66,7 @@ class AnthropicProvider(Provider):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         if request.response_schema is None:
-            return await self._complete(request)
+            return await self._answer(request)
         if not self._by_tool(request):
             try:
                 answer = await self._complete(request)
@@ -65,15 +78,63 @@ class AnthropicProvider(Provider):
                     return answer
             self._tool_models.add(request.model)
         if request.tools:
-            return await self._complete(replace(request, response_schema=None))
-        return as_answer(await self._complete(replace(request, **answer_request(request))))
+            return await self._answer(replace(request, response_schema=None))
+        return as_answer(await self._answer(replace(request, **answer_request(request))))
+
+    async def _answer(self, request: CompletionRequest) -> Completion:
+        """With a call, where one is forced."""
+        tools = constrain.forced_tools(request)
+        if not tools or self.base_url == VENDOR_URL:
+            return await self._complete(request)
+        if self._by_filling(request):
+            return await self._filled(request, tools)
+        answer = await self._complete(request)
+        if answer.tool_calls:
+            return answer
+        self._filled_models.add(request.model)
+        second = await self._filled(request, tools)
+        second.usage += answer.usage
+        return second
+
+    async def _filled(self, request: CompletionRequest, tools: list[ToolDefinition]) -> Completion:
+        """A call whose form is written here, and whose values are the model's."""
+        asked = constrain.forced_request(request, tools, required_only=True)
+        asked.messages = constrain.as_text_history(asked.messages)
+        schema, asked.response_schema = asked.response_schema or {}, None
+
+        async def more(begun: str, stops: list[str]) -> Completion:
+            turns = [*asked.messages, Message("assistant", begun)]
+            return await self._complete(replace(asked, messages=turns, stop=stops))
+
+        filling = Filling(more, asked.messages[-1].content)
+        text = await filling.fill(schema)
+        return constrain.as_call(Completion(text, [], filling.usage, request.model), tools)
+
+    async def _streamed(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        """As `_answer`."""
+        tools = constrain.forced_tools(request) if self.base_url != VENDOR_URL else []
+        called = False
+        if not tools or not self._by_filling(request):
+            chunks = self._stream(request)
+            async with aclosing(constrain.held(chunks) if tools else chunks) as answer:
+                async for chunk in answer:
+                    called = True
+                    yield chunk
+        if tools and not called:
+            self._filled_models.add(request.model)
+            for chunk in _chunks(await self._filled(request, tools)):
+                yield chunk
+
+    def _by_filling(self, request: CompletionRequest) -> bool:
+        """Whether the server is known to ignore a forced tool with this model."""
+        return request.model in self._filled_models or self.settings.options.get("tool_calls") == "fill"
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         by_tool = request.response_schema is not None and self._by_tool(request)
         if by_tool and not request.tools:
-            chunks = _as_text(self._stream(replace(request, **answer_request(request))))
+            chunks = _as_text(self._streamed(replace(request, **answer_request(request))))
         else:
-            chunks = self._stream(replace(request, response_schema=None) if by_tool else request)
+            chunks = self._streamed(replace(request, response_schema=None) if by_tool else request)
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
@@ -110,6 +171,7 @@ class AnthropicProvider(Provider):
                 messages=[],
                 stream=True,
                 extra_body=body_of(request, self.settings),
+                extra_headers=self._stream_headers,
                 timeout=timeout,
             )
             try:
@@ -120,6 +182,11 @@ class AnthropicProvider(Provider):
                 await events.close()
             for chunk in reader.end():
                 yield chunk
+
+    @property
+    def _stream_headers(self) -> dict[str, str]:
+        """llama.cpp's server promises to keep the connection of a stream and then closes it; nobody shall reuse it."""
+        return {} if self.base_url == VENDOR_URL else {"Connection": "close"}
 
     async def list_models(self) -> list[str]:
         client = await self._connect()
@@ -163,6 +230,18 @@ class AnthropicProvider(Provider):
         url = urlsplit(self.base_url)
         local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
         return DefaultAsyncHttpxClient(trust_env=False) if local else None
+
+
+def _chunks(answer: Completion) -> list[AgentChunk]:
+    """One call and the end, as the chunks of a stream."""
+    call, stream_id = answer.tool_calls[0], new_id()
+    arguments = json.dumps(call.parameters, ensure_ascii=False)
+    data = {"finish_reason": answer.finish_reason, "model": answer.model}
+    return [
+        AgentChunk("tool_call_progress", arguments, stream_id, 0, call.tool_id, call.tool_name),
+        AgentChunk("tool_call", "", stream_id, 1, call.tool_id, call.tool_name, call),
+        AgentChunk("end", "", stream_id, 2, usage=answer.usage, data=data),
+    ]
 
 
 def _is_json(answer: Completion) -> bool:

@@ -108,7 +108,22 @@ def schema_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     from anthropic import transform_schema
 
-    return {"format": {"type": "json_schema", "schema": transform_schema(schema)}}
+    return {"format": {"type": "json_schema", "schema": transform_schema(single_types(schema))}}
+
+
+def single_types(schema: Any) -> Any:
+    """Several types of one value as alternatives: the package knows one type at a time."""
+    if isinstance(schema, list):
+        return [single_types(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: single_types(value) for key, value in schema.items()}
+    types = made.get("type")
+    if not isinstance(types, list):
+        return made
+    rest = {key: value for key, value in made.items() if key not in {"type", "description"}}
+    options = [{"type": "null"} if each == "null" else rest | {"type": each} for each in types]
+    return {key: made[key] for key in ("description",) if key in made} | {"anyOf": options}
 
 
 def answer_request(request: CompletionRequest) -> dict[str, Any]:

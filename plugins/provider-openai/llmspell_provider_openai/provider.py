@@ -96,7 +96,7 @@ class OpenAIProvider(Provider):
         native = not (tools and self._by_schema(request))
         if native:
             chunks = self._stream(request)
-            async with aclosing(_held(chunks) if tools else chunks) as answer:
+            async with aclosing(constrain.held(chunks) if tools else chunks) as answer:
                 async for chunk in answer:
                     yield chunk
                     native = native and chunk.type != "end"
@@ -162,8 +162,18 @@ class OpenAIProvider(Provider):
 
     async def _events(self, client: AsyncOpenAI, model: str, body: dict[str, Any], timeout: float) -> Any:
         return await client.chat.completions.create(
-            model=model, messages=[], stream=True, extra_body=body, timeout=timeout
+            model=model,
+            messages=[],
+            stream=True,
+            extra_body=body,
+            extra_headers=self._stream_headers,
+            timeout=timeout,
         )
+
+    @property
+    def _stream_headers(self) -> dict[str, str]:
+        """llama.cpp's server promises to keep the connection of a stream and then closes it; nobody shall reuse it."""
+        return {"Connection": "close"} if self._is_own_server else {}
 
     async def list_models(self) -> list[str]:
         client = await self._connect()
@@ -221,15 +231,3 @@ class OpenAIProvider(Provider):
         private = ("OpenAI-Organization", "OpenAI-Project") if self.base_url else ()
         headers: dict[str, Any] = dict.fromkeys(private, omit)
         return headers | self.settings.headers
-
-
-async def _held(chunks: AsyncGenerator[AgentChunk, None]) -> AsyncGenerator[AgentChunk, None]:
-    """The chunks, from where it is sure that a tool is called; none at all, not even the end, when none is."""
-    held: list[AgentChunk] = []
-    sure = False
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            sure = sure or chunk.type in {"tool_call_progress", "tool_call"}
-            held.append(chunk)
-            while sure and held:
-                yield held.pop(0)

@@ -83,3 +83,12 @@ async def test_a_prompt_that_does_not_fit_is_named_as_such(address: str) -> None
     await provider.close()
     assert "2048" in caught.value.message
     assert "Shorten" in str(caught.value.hint)
+
+
+async def test_calls_that_follow_on_streams_find_a_connection(address: str) -> None:
+    """This server closes the connection of a stream that it promised to keep."""
+    provider, request = provider_at(address), CompletionRequest("smollm2", [Message("user", "Hi.")], max_tokens=2)
+    for _ in range(8):
+        assert [chunk.type async for chunk in provider.stream(request)][-1] == "end"
+        assert (await provider.complete(request)).finish_reason == "length"
+    await provider.close()
