@@ -16,7 +16,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from llmspell_core.errors import (
     LLMSpellError,
@@ -44,6 +44,22 @@ MAX_HOSTS = 1000  # whose requests are counted; more would only fill the memory
 PUBLIC_HEADERS = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-length", "content-type", "user-agent"}
 )
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request may have besides its method and URL.
+
+    `json` is the body as plain data, `content` the body as it is; `max_redirects` and `max_bytes` (of the answer) are the
+    policy's by default.
+    """
+
+    headers: Mapping[str, str] | None
+    params: Mapping[str, Any] | None
+    json: Any
+    content: bytes | str | None
+    follow_redirects: bool
+    max_redirects: int | None
+    max_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,25 +139,13 @@ class Http:
         self._context = context
 
     async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        content: bytes | str | None = None,
-        timeout: float | None = None,
-        follow_redirects: bool = True,
-        max_redirects: int | None = None,
-        max_bytes: int | None = None,
+        self, method: str, url: str, *, timeout: float | None = None, **options: Unpack[RequestOptions]
     ) -> HttpResponse:
         """Send one request and read the whole answer, whatever its status.
 
         Args:
-            json: the body as plain data; `content` is the body as it is.
             timeout: seconds for everything, redirects and body included.
-            max_redirects, max_bytes: by default the policy's.
+            options: see `RequestOptions`.
 
         Raises:
             SecurityError: the policy refuses a host, address or port, at the start or after a redirect.
@@ -150,27 +154,14 @@ class Http:
             ResourceLimitError: the answer is bigger than `max_bytes`, or the body than the policy allows.
             ValidationError: the URL or a header is not well-formed.
         """
-        options = _Options(headers, params, json, content, follow_redirects, max_redirects, max_bytes)
-        async with self._within(timeout, url), self._stream(method, url, options) as stream:
+        async with self.stream(method, url, timeout=timeout, **options) as stream:
             return await stream.read()
 
     @asynccontextmanager
     async def stream(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        content: bytes | str | None = None,
-        timeout: float | None = None,
-        follow_redirects: bool = True,
-        max_redirects: int | None = None,
-        max_bytes: int | None = None,
+        self, method: str, url: str, *, timeout: float | None = None, **options: Unpack[RequestOptions]
     ) -> AsyncIterator[HttpStream]:
         """The same for bodies that are read piece by piece; `timeout` covers the body of the `async with`."""
-        options = _Options(headers, params, json, content, follow_redirects, max_redirects, max_bytes)
         async with self._within(timeout, url), self._stream(method, url, options) as stream:
             yield stream
 
@@ -190,27 +181,28 @@ class Http:
             raise
 
     @asynccontextmanager
-    async def _stream(self, method: str, url: str, options: _Options) -> AsyncIterator[HttpStream]:
+    async def _stream(self, method: str, url: str, options: RequestOptions) -> AsyncIterator[HttpStream]:
         pool = self._policy.http_pool()
         client = await pool.client()
-        request = options.request(client, method.upper(), url, self._policy.settings.max_request_size)
+        request = _request(client, method.upper(), url, options, self._policy.settings.max_request_size)
         response = await self._send(pool, client, request, options)
-        limit = options.max_bytes
+        limit = options.get("max_bytes")
         try:
             yield HttpStream(response, self._policy.settings.max_response_size if limit is None else limit)
         finally:
             await response.aclose()
 
     async def _send(
-        self, pool: HttpPool, client: httpx2.AsyncClient, request: httpx2.Request, options: _Options
+        self, pool: HttpPool, client: httpx2.AsyncClient, request: httpx2.Request, options: RequestOptions
     ) -> httpx2.Response:
-        limit = self._policy.settings.max_redirects if options.max_redirects is None else options.max_redirects
+        given = options.get("max_redirects")
+        limit = self._policy.settings.max_redirects if given is None else given
         for _ in range(limit + 1):
             pool.admit(request.url)
             log.info("%s %s", request.method, _shown(request.url))
             with _explained(_shown(request.url)):
                 response = await client.send(request, stream=True)
-            following = response.next_request if options.follow_redirects else None
+            following = response.next_request if options.get("follow_redirects", True) else None
             if following is None:
                 return response
             await response.aclose()
@@ -220,35 +212,33 @@ class Http:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    headers: Mapping[str, str] | None
-    params: Mapping[str, Any] | None
-    json: Any
-    content: bytes | str | None
-    follow_redirects: bool
-    max_redirects: int | None
-    max_bytes: int | None
+def _request(
+    client: httpx2.AsyncClient, method: str, url: str, options: RequestOptions, max_size: int
+) -> httpx2.Request:
+    import httpx2
 
-    def request(self, client: httpx2.AsyncClient, method: str, url: str, max_size: int) -> httpx2.Request:
-        import httpx2
-
-        if any(name.lower() == "host" for name in self.headers or ()):
-            raise ValidationError("the header Host follows from the URL", field="headers", hint="Leave it out.")
-        try:
-            request = client.build_request(
-                method, url, headers=self.headers, params=self.params, json=self.json, content=self.content
-            )
-        except (httpx2.InvalidURL, ValueError, TypeError) as error:
-            raise ValidationError(
-                f"this cannot be requested: {error}", field="url", hint="Write http://host/... or https://host/..."
-            ) from None
-        size = int(request.headers.get("content-length", "0"))
-        if size > max_size:
-            raise ResourceLimitError(
-                "the body of the request is too big", resource="request size", limit=max_size, used=size
-            )
-        return request
+    headers = options.get("headers")
+    if any(name.lower() == "host" for name in headers or ()):
+        raise ValidationError("the header Host follows from the URL", field="headers", hint="Leave it out.")
+    try:
+        request = client.build_request(
+            method,
+            url,
+            headers=headers,
+            params=options.get("params"),
+            json=options.get("json"),
+            content=options.get("content"),
+        )
+    except (httpx2.InvalidURL, ValueError, TypeError) as error:
+        raise ValidationError(
+            f"this cannot be requested: {error}", field="url", hint="Write http://host/... or https://host/..."
+        ) from None
+    size = int(request.headers.get("content-length", "0"))
+    if size > max_size:
+        raise ResourceLimitError(
+            "the body of the request is too big", resource="request size", limit=max_size, used=size
+        )
+    return request
 
 
 class HttpPool:
