@@ -26,6 +26,7 @@ from llmspell_core.component import BaseAgent, HookPoints, stream_once
 from llmspell_core.errors import (
     ApprovalRequiredError,
     CancelledByHookError,
+    ComponentError,
     LLMSpellError,
     ResourceLimitError,
     TimeoutError,
@@ -111,12 +112,13 @@ class Agent(BaseAgent):
         try:
             async with time_limit(limit) as deadline:
                 return await work()
-        except (LLMSpellError, OSError) as error:
-            place.note()
-            self._note(error)
-            if type(error) is builtins.TimeoutError:
-                raise self._timed_out(place) from None
+        except LLMSpellError as error:
+            self._note(error, place)
             raise
+        except Exception as error:
+            told = self._told(error, deadline, place)
+            self._note(told, place)
+            raise told from error
         finally:
             place.seconds = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
             await self._finish(started)
@@ -143,10 +145,11 @@ class Agent(BaseAgent):
                 lambda: self.limited(work, input, context),
             )
 
-    def _note(self, error: BaseException) -> None:
+    def _note(self, error: LLMSpellError, place: Place) -> None:
+        place.note()
         if not isinstance(error, ApprovalRequiredError):
             self.failures += 1
-            self._error = str(getattr(error, "message", error))
+            self._error = error.message
 
     def _check_depth(self, context: ExecutionContext) -> None:
         place = current()
@@ -183,6 +186,15 @@ class Agent(BaseAgent):
                 await self.lifecycle.go("Ready")
         if self.alerts is not None:
             self.alerts.evaluate(self)
+
+    def _told(self, error: Exception, deadline: asyncio.Timeout, place: Place) -> LLMSpellError:
+        """The error that callers see of one that is not ours."""
+        if isinstance(error, builtins.TimeoutError) and deadline.expired():
+            return self._timed_out(place)
+        return ComponentError(
+            f"agent '{self.name}' failed: {type(error).__name__}: {error}",
+            hint="The code of the agent, or of something it uses, raised this; it looks like a defect there.",
+        )
 
     def _timed_out(self, place: Place) -> TimeoutError:
         """The error of this execution's time limit, which may be what another agent left of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +54,8 @@ class AgentBuilder:
     def description(self, description: str) -> AgentBuilder:
         return self.set(description=description)
 
-    def model(self, model: str) -> AgentBuilder:
-        """`provider/model`, or a bare model when `provider` is set too."""
+    def model(self, model: str | Sequence[str]) -> AgentBuilder:
+        """`provider/model`, or a bare model when `provider` is set too; several are a chain: the first that can answer."""
         return self.set(model=model)
 
     def provider(self, provider: str) -> AgentBuilder:

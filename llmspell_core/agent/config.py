@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -43,7 +43,7 @@ class ResourceLimits(Record):
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig(Record):
-    """Everything that defines an agent. `model` is `provider/model` or a bare model of `provider`.
+    """Everything that defines an agent. `model` is `provider/model`, a bare model of `provider`, or several as a chain.
 
     Attributes:
         allowed_tools: names; `*` stands for all.
@@ -56,7 +56,7 @@ class AgentConfig(Record):
     name: str
     description: str = DEFAULT_DESCRIPTION
     agent_type: str = "llm"
-    model: str | None = None
+    model: str | Sequence[str] | None = None
     provider: str | None = None
     system_prompt: str | None = None
     temperature: float | None = None

@@ -11,7 +11,7 @@ from llmspell_core.agent.config import DEFAULT_DESCRIPTION, AgentConfig, AgentDe
 from llmspell_core.agent.handoff import transfer_tool
 from llmspell_core.agent.history import trimmed
 from llmspell_core.agent.loop import Run
-from llmspell_core.errors import ComponentError, LLMSpellError, ValidationError
+from llmspell_core.errors import ComponentError, LLMSpellError, StorageError, ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, Message, Usage
 from llmspell_core.provider import ToolDefinition
 
@@ -147,12 +147,23 @@ class LLMAgent(Agent):
         await self._store().set(f"agent:{self.name}", data)
 
     async def load_state(self) -> bool:
-        """Replace the conversation by the saved one. Whether there was one."""
+        """Replace the conversation by the saved one. Whether there was one.
+
+        Raises: StorageError when what is there is no conversation; the present one stays.
+        """
         data = await self._store().get(f"agent:{self.name}")
-        if not isinstance(data, dict):
+        if data is None:
             return False
-        self.history[:] = [Message.from_dict(message) for message in data.get("conversation") or ()]
-        self.usage = Usage.from_dict(data.get("usage") or {})
+        try:
+            conversation = [Message.from_dict(message) for message in data.get("conversation") or ()]
+            usage = Usage.from_dict(data.get("usage") or {})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise StorageError(
+                f"what is saved for agent '{self.name}' is no conversation",
+                hint="delete_state() removes it.",
+                operation="format",
+            ) from error
+        self.history[:], self.usage = conversation, usage
         return True
 
     async def delete_state(self) -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.handoff import TRANSFER, back_to_model, read_transfer
+from llmspell_core.agent.overrides import iterations
 from llmspell_core.agent.place import Ledger, Place, current
-from llmspell_core.agent.requests import check_budget, make_request
+from llmspell_core.agent.requests import check_budget, clipped, make_request, make_room
 from llmspell_core.errors import (
     ApprovalRequiredError,
     LLMSpellError,
@@ -31,6 +32,7 @@ from llmspell_core.messages import (
     ToolCall,
     ToolOutput,
     Usage,
+    new_id,
 )
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, Provider
 
@@ -85,6 +87,7 @@ class Run:
 
     async def answer(self, provider: Provider, model: str) -> AgentOutput:
         """Answer the input; or go on from where this agent waited in the run."""
+        self._provider = provider
         waited = await self.place.ledger.take(self.place.path) if self.place.ledger.waiting else None
         if waited is not None:
             return await self._go_on(provider, model, waited)
@@ -109,7 +112,7 @@ class Run:
     async def _turns(self) -> AgentOutput:
         agent, request = self.agent, self.request
         limits = agent.config.limits
-        most = int(self.input.parameters.get("max_iterations") or limits.max_iterations)
+        most = iterations(self.input.parameters, limits.max_iterations)
         while self.model_calls < most:
             if agent.lifecycle.state != "Running" or self._epoch != agent.lifecycle.epoch:
                 await agent.lifecycle.checkpoint(self._epoch)
@@ -162,7 +165,11 @@ class Run:
 
     def _answered(self, completion: Completion) -> AgentOutput:
         turns = self.request.messages[self.start : self._repair_from]
-        self.agent.remember([*turns, Message("assistant", completion.text)], self.usage)
+        if completion.text:
+            turns.append(Message("assistant", completion.text))
+        elif len(turns) == 1:
+            turns = []  # many models refuse a conversation with an empty turn in it
+        self.agent.remember(turns, self.usage)
         output = self._output(completion)
         if self.request.response_schema is not None:
             output.metadata.extra["parsed"] = self.parsed
@@ -187,6 +194,7 @@ class Run:
 
     async def _tool_turn(self, completion: Completion) -> None:
         agent = self.agent
+        _tell_apart(completion.tool_calls)
         self.budget.take_calls(agent.name, len(completion.tool_calls))
         waiting = [call for call in completion.tool_calls if agent.needs_consent(call.tool_name)]
         if waiting:
@@ -206,7 +214,9 @@ class Run:
             raise self._waits
         self.calls.extend(calls)
         request.messages.append(Message("assistant", completion.text, tool_calls=calls))
-        request.messages.extend(_tool_message(call) for call in calls)
+        window = self.agent.config.context_window or self._provider.capabilities.max_context_tokens
+        self.start, most = make_room(request, self.start, window, len(calls))
+        request.messages.extend(_tool_message(call, most) for call in calls)
         if request.tool_choice not in {"auto", "none"}:
             request.tool_choice = "auto"  # a forced call was made; now the model may answer
 
@@ -316,6 +326,15 @@ class Run:
         return isinstance(error, ApprovalRequiredError)
 
 
+def _tell_apart(calls: list[ToolCall]) -> None:
+    """Some models give the calls of one turn the same id, or none; their results could not be told apart."""
+    seen: set[str] = set()
+    for call in calls:
+        if not call.tool_id or call.tool_id in seen:
+            call.tool_id = new_id("call")
+        seen.add(call.tool_id)
+
+
 def _result_of(output: AgentOutput) -> ToolOutput:
     result = ToolOutput(True, output.metadata.extra.get("response") or output.text)
     if isinstance(result.data, dict) and result.data.get("success") is False:
@@ -329,8 +348,9 @@ def _error_text(envelope: Mapping[str, Any]) -> str:
     return str(error.get("message") if isinstance(error, Mapping) else error or envelope.get("message"))
 
 
-def _tool_message(call: ToolCall) -> Message:
+def _tool_message(call: ToolCall, most: int) -> Message:
+    """What the model is told of a result: at most that many characters of it."""
     result = call.result or ToolOutput(False, None, "the call was not made")
     content = result.data if result.success else {"success": False, "error": result.error}
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, default=str)
-    return Message("tool", text, tool_call_id=call.tool_id, name=call.tool_name)
+    return Message("tool", clipped(text, most), tool_call_id=call.tool_id, name=call.tool_name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmspell_core.agent.history import estimate_tokens, trimmed
+from llmspell_core.agent.history import CHARACTERS_PER_TOKEN, estimate_tokens, trimmed
+from llmspell_core.agent.overrides import apply_overrides
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentInput, Message
 from llmspell_core.provider import CompletionRequest, Provider
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
     from llmspell_core.agent.budget import Budget
     from llmspell_core.agent.llm import LLMAgent
 
-__all__ = ["check_budget", "make_request"]
+__all__ = ["check_budget", "clipped", "make_request", "make_room"]
 
-OVERRIDES = ("temperature", "max_tokens", "tool_choice", "response_schema", "stop", "seed", "timeout", "options")
 SHORT = 2000
 """Characters of a first prompt that fit every model; longer ones, and all later turns, are measured."""
 ANSWER_TOKENS = 1024
+LONGEST_RESULT = 200_000
+"""Characters of one tool result that are told to a model whose window nobody knows."""
+LEAST_RESULT = 800
+"""Characters of each that are told in any case."""
 
 
 def make_request(
@@ -27,7 +31,8 @@ def make_request(
     """The first request of an execution.
 
     Raises:
-        ValidationError: the prompt is longer than the model's context, or it holds media the provider cannot take.
+        ValidationError: the prompt is longer than the model's context, it holds media the provider cannot take, or
+            what this call sets in another way makes no sense.
         MissingDependencyError: the answer shall follow a schema, and the validator is not installed.
     """
     config = agent.config
@@ -45,14 +50,13 @@ def make_request(
         temperature=config.temperature,
         max_tokens=config.max_tokens,
     )
-    for name in OVERRIDES:
-        if name in input.parameters:
-            setattr(request, name, input.parameters[name])
+    if input.parameters or request.tool_choice != "auto":
+        apply_overrides(request, input.parameters)
     request.messages = _messages(agent, provider, user, request)
     if request.response_schema is not None:
-        from llmspell_core.agent.structured import require_validator
+        from llmspell_core.agent.structured import check_schema
 
-        require_validator()
+        check_schema(request.response_schema)
     return request
 
 
@@ -71,8 +75,37 @@ def _messages(agent: LLMAgent, provider: Provider, user: Message, request: Compl
             field="text",
             hint="Shorten it, or choose a model with a larger context.",
         )
-    left -= min(request.max_tokens or ANSWER_TOKENS, window // 4)
+    left -= _reserve(request, window)
     return [*system, *trimmed(history, agent.config.max_conversation_length, max(left, 0)), user]
+
+
+def _reserve(request: CompletionRequest, window: int) -> int:
+    """Tokens that are kept free for the answer."""
+    return min(request.max_tokens or ANSWER_TOKENS, window // 4)
+
+
+def make_room(request: CompletionRequest, start: int, window: int | None, results: int) -> tuple[int, int]:
+    """Before the results of a turn are added: earlier turns (before `start`) give way when less than half is free.
+
+    Returns: where this execution's turns begin now, and how many characters each of `results` may have.
+    """
+    if window is None:
+        return start, LONGEST_RESULT
+    room = window - _reserve(request, window) - sum(map(estimate_tokens, request.tools))
+    used = sum(map(estimate_tokens, request.messages))
+    if used > room // 2 and start > 1:
+        turns = request.messages[start:]
+        kept = trimmed(request.messages[:start], start, max(room // 2 - sum(map(estimate_tokens, turns)), 0))
+        request.messages = [*kept, *turns]
+        start, used = len(kept), sum(map(estimate_tokens, request.messages))
+    return start, max((room - used) * CHARACTERS_PER_TOKEN // max(results, 1), LEAST_RESULT)
+
+
+def clipped(text: str, most: int) -> str:
+    """The beginning of a text that is too long, and how much is missing."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}\n[{len(text) - most:,} of {len(text):,} characters left out]"
 
 
 def check_budget(agent: LLMAgent, request: CompletionRequest, budget: Budget) -> None:

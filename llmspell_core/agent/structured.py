@@ -8,12 +8,12 @@ from typing import Any
 
 from llmspell_core.errors import MissingDependencyError, ValidationError
 
-__all__ = ["parsed_answer", "require_validator"]
+__all__ = ["check_schema", "parsed_answer"]
 
 FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n\s*```\s*\Z", re.DOTALL)
 
 
-def require_validator() -> Any:
+def _library() -> Any:
     """The library that validates. Raises: MissingDependencyError saying what to install."""
     try:
         import jsonschema_rs
@@ -26,18 +26,27 @@ def require_validator() -> Any:
     return jsonschema_rs
 
 
+def check_schema(schema: dict[str, Any]) -> Any:
+    """What validates answers. Raises: ValidationError when this is no JSON schema; MissingDependencyError."""
+    library = _library()
+    try:
+        return library.validator_for(schema)
+    except ValueError as error:
+        first = str(error).partition("\n")[0]
+        raise ValidationError(
+            f"the response_schema is not a JSON schema: {first}", field="response_schema", hint="See json-schema.org."
+        ) from None
+
+
 def parsed_answer(text: str, schema: dict[str, Any]) -> Any:
     """The value of an answer. Raises: ValidationError that says where it differs from the schema."""
-    library = require_validator()
+    validator = check_schema(schema)
     fenced = FENCED.match(text)
     try:
         value = json.loads(fenced.group(1) if fenced else text)
     except ValueError as error:
         raise ValidationError(f"the answer is not JSON: {error}", field="response_schema") from None
-    try:
-        problems = list(library.validator_for(schema).iter_errors(value))
-    except ValueError as error:
-        raise ValidationError(f"the response_schema is not a JSON schema: {error}", field="response_schema") from None
+    problems = list(validator.iter_errors(value))
     if problems:
         text = "; ".join(f"{_place(p.instance_path)}: {p.message}" for p in problems[:5])
         raise ValidationError(f"the answer does not fit the schema: {text}", field="response_schema")

@@ -69,7 +69,7 @@ class Agents:
         """Make and register an agent; its provider's package begins to load in the background.
 
         Raises:
-            ValidationError: no model, a taken name. NotFoundError: unknown provider or tool.
+            ValidationError: no model, a taken name, no JSON schema. NotFoundError: unknown provider or tool.
             MissingDependencyError: a response_schema, and the validator is not installed.
         """
         from dataclasses import replace
@@ -82,9 +82,9 @@ class Agents:
             if tool != "*":
                 self.tool_for(tool)
         if config.response_schema is not None:
-            from llmspell_core.agent.structured import require_validator
+            from llmspell_core.agent.structured import check_schema
 
-            require_validator()
+            check_schema(config.response_schema)
         self.providers.preload(str(spec.provider), spec.model)
         agent = LLMAgent(replace(config, model=spec.model, provider=spec.provider), self)
         self.register_agent(agent)
