@@ -91,6 +91,12 @@ class Workflows(Mapping[str, Workflow]):
             except FOUND as error:
                 raise located(f"step '{step.name}'", [error]) from None
 
+    def variant(self, workflow: Workflow, **options: Any) -> Workflow:
+        """The same workflow with other options, not registered; shared data and listeners are those of the first one."""
+        made = self._make(workflow.type, {**workflow.definition.options, "name": workflow.name, **options}, 0)
+        made.share(workflow)
+        return made
+
     def add(self, workflow: Workflow) -> None:
         self._instances[workflow.id] = workflow
 

@@ -139,6 +139,7 @@ async def _workflow(step: Step, given: Any, frame: Frame) -> Answer:
     finally:  # what it did is undone with this run, unless it was undone already, or the step itself says how
         run.undo.extend(undo)
     extra = output.metadata.extra
+    run.agent_outputs.update(extra.get("agent_outputs") or {})
     return Answer(extra.get("output", output.text), {"text": output.text, **extra})
 
 

@@ -154,6 +154,12 @@ class Workflow(BaseAgent):
         self.shared.clear()
         self.totals = Totals()
 
+    def share(self, other: Workflow) -> None:
+        """Have the shared data, the listeners and the error handler of another workflow."""
+        self.shared = other.shared
+        self._listeners = other._listeners
+        self.default_error_handler = other.default_error_handler
+
     # -- listeners ----------------------------------------------------------------------------------------------------
 
     def on(self, event: str, listener: Callable[..., Any]) -> Callable[[], None]:

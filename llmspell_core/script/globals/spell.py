@@ -25,34 +25,22 @@ class Spell:
 
 
 def create(scope: ScriptScope, config: dict[str, Any]) -> Spell:
-    """`{name, workflow, error_strategy?, description?}`; `workflow` may also be a list of steps."""
+    """`{name, workflow, error_strategy?, description?}`; `workflow` may also be a table, or a list of steps."""
     table = live(scope, config)
     workflow = table.get("workflow", table.get("steps"))
     if isinstance(workflow, (list, Mapping)) and workflow:
         type_ = str(workflow.get("type") or "sequential") if isinstance(workflow, Mapping) else "sequential"
         workflow = make(scope, type_, workflow)
+    if isinstance(workflow, str):
+        workflow = scope.runtime.workflows.find(workflow)
     if not isinstance(workflow, Workflow):
         raise ValidationError(
             "Spell.create: 'workflow' is required", field="workflow", hint="Give it Workflow.sequential({...})."
         )
-    if table.get("error_strategy") is not None:
-        workflow = _with_strategy(scope, workflow, table["error_strategy"])
+    strategy = table.get("error_strategy", table.get("errorStrategy"))
+    if strategy is not None:
+        workflow = scope.runtime.workflows.variant(workflow, error_strategy=strategy, on_error=None, max_retries=None)
     return Spell(str(table.get("name") or workflow.name), str(table.get("description") or ""), workflow)
-
-
-def _with_strategy(scope: ScriptScope, workflow: Workflow, strategy: Any) -> Workflow:
-    """The same workflow, whose steps and branches fail in this way."""
-    options = {**workflow.definition.options, "name": workflow.name, "error_strategy": strategy}
-    for key in ("steps", "branches", "body"):
-        if isinstance(options.get(key), list):
-            options[key] = [_inherit(entry, strategy) for entry in options[key]]
-    return make(scope, workflow.type, options)
-
-
-def _inherit(entry: Any, strategy: Any) -> Any:
-    """Steps that are workflows themselves hand the strategy on."""
-    inner = isinstance(entry, Mapping) and any(key in entry for key in ("steps", "branches", "agents", "body"))
-    return {"error_strategy": strategy, **entry} if inner else entry
 
 
 async def cast(scope: ScriptScope, spell: Spell, input_: Any) -> dict[str, Any]:

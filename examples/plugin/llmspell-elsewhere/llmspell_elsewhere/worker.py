@@ -16,10 +16,11 @@ async def main() -> None:
 
         async def perform(line: str) -> None:
             data = json.loads(line)
+            answer: dict[str, object] = {}
             try:
-                answer = {"result": await perform_job(runtime, data)}
+                answer["result"] = await perform_job(runtime, data)
             except LLMSpellError as error:
-                answer = {"error": error.message}
+                answer["error"] = error.message
             print(json.dumps({"index": data["index"], **answer}), flush=True)
 
         while line := await asyncio.to_thread(sys.stdin.readline):
