@@ -2,8 +2,8 @@
 
 The peers live in an environment of their own, because the project does not depend on them:
 
-    uv venv benchmarks/.peers
-    uv pip install --python benchmarks/.peers pydantic-ai-slim langgraph
+    uv venv build/peers
+    uv pip install --python build/peers pydantic-ai-slim langgraph
 
 `LLMSPELL_BENCH_PEERS` names another interpreter. Without one, the rows say that there is nothing to compare with.
 """
@@ -78,7 +78,7 @@ async def _ours() -> dict[str, float]:
 
 def interpreter() -> Path | None:
     """The one that has the peers."""
-    named = Path(os.environ.get("LLMSPELL_BENCH_PEERS") or HERE / ".peers" / "bin" / "python")
+    named = Path(os.environ.get("LLMSPELL_BENCH_PEERS") or HERE.parent / "build" / "peers" / "bin" / "python")
     return named if named.is_file() else None
 
 
