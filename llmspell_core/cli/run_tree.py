@@ -57,6 +57,8 @@ def _facts(node: Node) -> Iterator[str]:
         yield span.model
     if span.attributes.get("retries"):
         yield f"{span.attributes['retries']} retries"
+    if span.attributes.get("instead_of"):
+        yield f"instead of {printable(str(span.attributes['instead_of']))}"
     if span.attributes.get("handoff"):
         yield f"-> {printable(str(span.attributes['handoff']))}"
 

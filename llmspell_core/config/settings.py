@@ -84,7 +84,7 @@ class ProviderTable(Section):
     base_url: str | None = None
     api_key_env: str | None = None
     api_key: str | None = Field(default=None, repr=False)
-    default_model: str | None = None
+    default_model: str | list[str] | None = None
     max_tokens: PositiveInt | None = None
     timeout_seconds: PositiveFloat | None = None
     temperature: Temperature | None = None

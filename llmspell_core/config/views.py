@@ -122,6 +122,8 @@ def provider_settings(config: Config, name: str, environ: Mapping[str, str] | No
     )
     for field in _FIELDS:
         setattr(settings, field, table.get(field))
+    if isinstance(settings.default_model, list):
+        settings.default_model = ", ".join(settings.default_model)
     settings.timeout_seconds = float(table.get("timeout_seconds") or settings.timeout_seconds)
     settings.max_retries = int(table.get("max_retries", settings.max_retries))
     return settings

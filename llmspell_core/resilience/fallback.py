@@ -28,6 +28,7 @@ from llmspell_core.provider import (
     ProviderCapabilities,
     ProviderSettings,
 )
+from llmspell_core.trace.tracer import annotate
 
 __all__ = ["FallbackProvider", "chain_of"]
 
@@ -106,6 +107,7 @@ class FallbackProvider(Provider):
         """Raises: `error`, when it ends the chain."""
         if isinstance(error, ContentRefusedError):
             raise error
+        annotate(instead_of=f"{spec} ({type(error).__name__}: {error.message})")
         if str(spec) not in self._failing:
             self._failing.add(str(spec))
             log.warning("%s cannot answer, the next model of the chain is asked: %s", spec, error.message)

@@ -25,6 +25,7 @@ from llmspell_core.resilience.limits import Limits
 from llmspell_core.resilience.prices import PriceList
 from llmspell_core.resilience.retry import RetryPolicy
 from llmspell_core.resilience.totals import ProviderTotals, Totals
+from llmspell_core.trace.tracer import annotate
 
 __all__ = ["GuardedProvider", "guarded"]
 
@@ -140,6 +141,7 @@ class GuardedProvider(Provider):
         wait = self._retry.wait(error, attempt)
         if wait is None:
             raise error
+        annotate(retries=1)
         log.info("%s: %s; trying again in %.1f s", self.settings.name, error.message, wait)
         await asyncio.sleep(wait)
 

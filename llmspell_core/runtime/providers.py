@@ -61,7 +61,7 @@ class Providers:
 
     def _resolve_one(self, model: str | None, provider: str | None) -> ModelSpec:
         spec = self._complete(self._parse(model) if model else None, provider)
-        if not self._is_known(spec.provider):
+        if spec.provider != FALLBACK and not self._is_known(spec.provider):
             raise self._unknown(str(spec.provider))
         return spec
 
@@ -94,7 +94,7 @@ class Providers:
         if provider:
             model = self.settings(provider).default_model
             if model:
-                return self._complete(ModelSpec.parse(model), provider)
+                return self._default_of(model, provider)
         elif not self.configured():
             self._say_default()
             return DEFAULT_MODEL
@@ -103,6 +103,14 @@ class Providers:
             field="model",
             hint="Name one, e.g. model('openai/gpt-4o-mini'), or set providers.<name>.default_model.",
         )
+
+    def _default_of(self, model: str, provider: str) -> ModelSpec:
+        """In a chain, a model that names a provider of ours belongs to it; a single one is always this provider's own."""
+        chain = _chain(model)
+        if len(chain) == 1:
+            return self._complete(ModelSpec.parse(chain[0]), provider)
+        named = [each if self._is_known(self._parse(each).provider) else f"{provider}/{each}" for each in chain]
+        return self.resolve(named)
 
     def _say_default(self) -> None:
         if not self._said_default:

@@ -17,7 +17,7 @@ from llmspell_core.trace.span import Kind, Span
 if TYPE_CHECKING:
     from llmspell_core.provider import Completion, CompletionRequest
 
-__all__ = ["Observer", "Tracer", "one_run"]
+__all__ = ["Observer", "Tracer", "annotate", "one_run"]
 
 log = logging.getLogger("llmspell.trace")
 
@@ -51,6 +51,19 @@ def one_run(run_id: str | None = None) -> Iterator[str]:
         yield chosen
     finally:
         _run.reset(token)
+
+
+def annotate(**attributes: Any) -> None:
+    """Write into the span around the running work. A number is added to the one that is there, a text goes behind it."""
+    found = _current.get()
+    if found is None:
+        return
+    tracer, span = found
+    for name, value in attributes.items():
+        before = span.attributes.get(name)
+        made = tracer._clean(value) if isinstance(value, str) else value  # noqa: SLF001 - a function of the same module
+        joined = f"{before}; {made}" if isinstance(made, str) else made + (before or 0)
+        span.attributes[name] = made if before is None else joined
 
 
 class Tracer:
