@@ -82,13 +82,15 @@ class Calls:
             task.cancel()
 
     def doing(self) -> str | None:
-        """What the script was doing last, in words; None when it never asked for anything."""
+        """What the script was doing last, in words; None when it never asked for anything and computes."""
         if self._labels:
             label, line = next(reversed(self._labels.values()))
             return f"it was waiting for {label}{_at(line)}"
+        asleep = self._worker.is_asleep
         if self._last is not None:
-            return f"it was computing; its last host call was {self._last[0]}{_at(self._last[1])}"
-        return None
+            now = "waiting" if asleep else "computing"
+            return f"it was {now}; its last host call was {self._last[0]}{_at(self._last[1])}"
+        return "it was waiting, but not for the host: for a timer, or for its output to be read" if asleep else None
 
     def forget(self) -> None:
         """A new run begins; what the one before did last is of no interest any more."""
@@ -138,9 +140,10 @@ class Calls:
         task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work))
         self._tasks[call_id] = task
         self._labels[call_id] = (operation.label, line)
-        task.add_done_callback(lambda _: self._finished(call_id))
+        task.add_done_callback(lambda _: self._finished(call_id, work))
 
-    def _finished(self, call_id: int) -> None:
+    def _finished(self, call_id: int, work: Coroutine[Any, Any, Any]) -> None:
+        work.close()  # of a task that was cancelled before it began, nobody else does
         self._tasks.pop(call_id, None)
         self._labels.pop(call_id, None)
 

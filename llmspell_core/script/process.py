@@ -104,6 +104,15 @@ class WorkerProcess(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it waits instead of computing; False where the system does not say."""
+        try:
+            with open(f"/proc/{self.process.pid}/stat", "rb") as file:  # noqa: PTH123 - a pseudo file
+                return file.read().rpartition(b")")[2].split()[:1] == [b"S"]
+        except OSError:
+            return False
+
     async def ended(self) -> int:
         """Waits for the end; the exit status."""
         if self._ended is None:  # never connected

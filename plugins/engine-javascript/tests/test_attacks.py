@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -116,3 +117,39 @@ async def test_an_attack_leaves_other_scripts_alone(js: Any) -> None:
     async with js.session() as other:
         await js.error("while (true) {}", timeout=0.1)
         assert (await other.run("return 1 + 1")).value == 2
+
+
+async def test_calls_that_a_deadline_cuts_off_leave_nothing_behind(js: Any) -> None:
+    for i in range(6):
+        script = "for (;;) Test.later(1, 60).catch(() => {})"
+        error = await js.error(script, timeout=0.15 + i * 0.02, memory_bytes=256 << 20)
+        assert "waiting for Test.later (line 1)" in error.message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says whether a process waits")
+async def test_a_deadline_tells_waiting_from_computing(js: Any) -> None:
+    assert "it was waiting, but not for the host" in (await js.error("setTimeout(() => 0, 1e8)", timeout=0.4)).message
+    assert "it was computing" in (await js.error("Test.echo(1); while (true);", timeout=0.4)).message
+
+
+POLLUTED = {
+    "frozen globals": "Object.freeze(globalThis); return [Test.echo(1), Test.echo(2)]",
+    "names of the border": """
+        Object.assign(Object.prototype, {$handle: "Counter", $fn: 1, $big: "5", h: 1, fields: {}, id: 1});
+        return [Test.echo(1), Object.keys(Test.echo({x: [2]})).length + 1]""",
+    "regular expressions": """
+        RegExp.prototype.exec = () => null; RegExp.prototype.test = () => true;
+        return [Test.echo(1), Number(Test.echo(2n ** 64n) / 2n ** 63n)]""",
+    "stacks": """
+        Error.prepareStackTrace = () => ({}); Error.captureStackTrace = null; Error.stackTraceLimit = -1;
+        Object.defineProperty(Object.prototype, "stack", {set() { throw 1 }, get() { return "?" }});
+        return [Test.echo(1), Test.echo(2)]""",
+    "constructors": """
+        const known = Test; for (const name of ["Array", "Object", "Error", "Promise", "JSON", "WeakMap"]) globalThis[name] = null;
+        return [known.echo(1), await known.later(2)]""",
+}
+
+
+@pytest.mark.parametrize("script", POLLUTED.values(), ids=POLLUTED.keys())
+async def test_a_script_that_spoils_what_the_engine_uses_is_still_answered(js: Any, script: str) -> None:
+    assert await js.value(script) == [1, 2]

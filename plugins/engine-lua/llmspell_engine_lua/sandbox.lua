@@ -64,14 +64,23 @@ end
 
 -- `return f()` at the end of a chunk replaces the chunk by f, and nobody could say any more in which line f was called.
 -- In the scope of a variable that has to be closed Lua makes no such tail call.
-local ONLY_CALLS = "local __chunk <close> = nil "
+local ONLY_CALLS = "local __llmspell_chunk <close> = nil "
 if not load(ONLY_CALLS, "=", "t") then ONLY_CALLS = "" end
+
+-- `load` as it should be: code that is nested too deeply makes it hand its message to the handler below.
+local function compiled(text, name, environment)
+  local chunk, problem = load(text, name, "t", environment)
+  if type(problem) == "table" then problem = problem[1] end
+  return chunk, problem
+end
 
 function K.compile(source, name, environment)
   local text = sub(source, 1, 1) == "#" and "--" .. source or source
   host.remember(name, source)
   K.chunks[short_name(name)] = name
-  return load(ONLY_CALLS .. text, "@" .. name, "t", environment or env)
+  local chunk = load(ONLY_CALLS .. text, "@" .. name, "t", environment or env)
+  if chunk then return chunk end
+  return compiled(text, "@" .. name, environment or env) -- the message must not know of our variable
 end
 
 if profile ~= "high" then
@@ -89,7 +98,7 @@ if profile ~= "high" then
     if type(source) == "function" then source = pieces(source) end
     if type(source) ~= "string" then error("bad argument #1 to 'load' (string or function expected)", 2) end
     if sub(source, 1, 1) == "\27" then return nil, "attempt to load a binary chunk (only text is allowed)" end
-    return load(source, name or source, "t", environment or env)
+    return compiled(source, name or source, environment or env)
   end
 
   local function fetch(op, name)
@@ -153,6 +162,7 @@ env.os = { time = os.time, date = os.date, clock = os.clock, difftime = os.difft
 function env.os.exit(code)
   if code == nil or code == true then code = 0 elseif code == false then code = 1 end
   if type(code) ~= "number" then error("bad argument #1 to 'exit' (number expected)", 2) end
+  if not (code > -2 ^ 53 and code < 2 ^ 53) then error("bad argument #1 to 'exit' (number has no integer representation)", 2) end
   K.flush_files()
   host.exit(floor(code))
 end

@@ -161,7 +161,7 @@ class LuaVM:
         error = VMError(
             phase, message, file=file, line=line, source_line=self._line_of(file, line), traceback=trace or None
         )
-        if message.endswith("stack overflow"):
+        if phase == "runtime" and message.endswith("stack overflow"):
             error.error["hint"] = "Look for a function that calls itself without an end."
         return error
 

@@ -96,7 +96,7 @@ async def test_a_hungry_script_ends_at_a_limit(lua: Any, script: str) -> None:
 async def test_nothing_dangerous_is_reachable_in_any_profile(lua: Any, profile: str) -> None:
     checks = ", ".join(f"['{name}'] = pcall(function() assert({name}) end)" for name in UNREACHABLE)
     reachable = {name for name, found in (await lua.value(f"return {{{checks}}}", profile=profile)).items() if found}
-    assert reachable <= ({"os.remove"} if profile == "low" else set())
+    assert reachable <= ({"os.remove", "io.popen"} if profile == "low" else set())
 
 
 @pytest.mark.parametrize("script", HARMLESS.values(), ids=HARMLESS.keys())
@@ -161,3 +161,36 @@ async def test_the_worker_sees_no_environment_and_no_files(lua: Any) -> None:
     async with lua.session() as session:
         await session.run("return 1")
         assert session.fence["no_new_privs"] or "no_new_privs" in session.fence["missing"]
+
+
+SPOILED = {
+    "functions": "for _, name in ipairs({'type', 'pairs', 'next', 'select', 'error', 'tostring', 'pcall', 'setmetatable'}) do "
+    "_G[name] = function() return 'spoiled' end end",
+    "libraries": "for _, lib in ipairs({string, table, math, coroutine, utf8}) do for name in pairs(lib) do lib[name] = nil end end",
+    "globals": "setmetatable(_G, {__index = function(_, name) error(name) end, __newindex = function(_, name) error(name) end})",
+}
+
+
+@pytest.mark.parametrize("first", SPOILED.values(), ids=SPOILED.keys())
+async def test_a_script_that_spoils_what_the_engine_uses_is_still_answered(lua: Any, first: str) -> None:
+    source = f"""{first}
+        local built = Test.builder():tool('a'):build()
+        return {{Test.echo({{1, {{x = 2}}}}), JSON.stringify({{built}}), Async.all({{3}})}}"""
+    assert await lua.value(source) == [[1, {"x": 2}], '[{"tools":["a"]}]', [3]]
+
+
+async def test_a_number_that_is_no_status_does_not_end_a_script(lua: Any) -> None:
+    script = (
+        "local seen = {} for i, n in ipairs({0/0, 1/0, -1/0, 1e300}) do seen[i] = pcall(os.exit, n) end return seen"
+    )
+    assert await lua.value(script) == [False] * 4
+
+
+async def test_code_nested_too_deeply_is_refused_with_a_text(lua: Any) -> None:
+    assert await lua.value("return select(2, load(('('):rep(100000)))") == "C stack overflow"
+    error = await lua.error("return " + "(" * 5000)
+    assert (error.phase, error.hint) == ("syntax", None)
+
+
+async def test_as_many_local_variables_as_lua_allows(lua: Any) -> None:
+    assert await lua.value("\n".join(f"local a{i} = {i}" for i in range(200)) + "\nreturn a199") == 199

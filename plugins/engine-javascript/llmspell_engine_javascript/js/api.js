@@ -23,7 +23,7 @@ function defineLazily(name, get) {
     configurable: true,
     get() {
       const value = get();
-      set(value);
+      try { set(value); } catch {} // a script may have frozen its globals
       return value;
     },
     set,

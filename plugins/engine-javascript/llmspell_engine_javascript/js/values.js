@@ -19,8 +19,9 @@ const repeat = method(String.prototype.repeat);
 const replace = method(String.prototype.replace);
 const split = method(String.prototype.split);
 const lastIndexOf = method(String.prototype.lastIndexOf);
-const matches = method(RegExp.prototype.test);
 const exec = method(RegExp.prototype.exec);
+const matches = (pattern, text) => exec(pattern, text) !== null; // `test` would ask a script's own `exec`
+const hasOwn = method(Object.prototype.hasOwnProperty);
 const weakGet = method(WeakMap.prototype.get);
 const weakSet = method(WeakMap.prototype.set);
 const mapForEach = method(Map.prototype.forEach);
@@ -256,9 +257,11 @@ function revive(value) {
     for (let i = 0; i < value.length; i++) value[i] = revive(value[i]);
     return value;
   }
-  if (typeof value.$handle === "string") return makeHandle(value.$handle, value.id, value.fields);
-  if (typeof value.$fn === "number") return functions[value.$fn] ?? null;
-  if (typeof value.$big === "string" && matches(/^-?\d+$/, value.$big)) return BigIntOf(value.$big);
+  if (hasOwn(value, "$handle") && typeof value.$handle === "string") {
+    return makeHandle(value.$handle, value.id, hasOwn(value, "fields") ? value.fields : undefined);
+  }
+  if (hasOwn(value, "$fn") && typeof value.$fn === "number") return functions[value.$fn] ?? null;
+  if (hasOwn(value, "$big") && typeof value.$big === "string" && matches(/^-?\d+$/, value.$big)) return BigIntOf(value.$big);
   const names = keys(value);
   for (let i = 0; i < names.length; i++) {
     defineProperty(value, names[i], { value: revive(value[names[i]]), enumerable: true, writable: true, configurable: true });
