@@ -10,7 +10,7 @@ import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned
+from llmspell_core.cli.tables import listed
 from llmspell_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def pending(shell: Shell) -> None:
     found = shell.run(_pending(shell))
     calls = [(r.id, c) for r in found for c in r.requests()]
     data = [{"record": id_, **request.to_dict()} for id_, request in calls]
-    rows = [(id_, c.agent, c.tool, json.dumps(c.parameters, ensure_ascii=True)) for id_, c in calls]
-    shell.emit({"waiting": data, "count": len(data)}, lambda: aligned(rows))
+    rows = [(id_, c.call_id, c.agent, c.tool, json.dumps(c.parameters, ensure_ascii=True)) for id_, c in calls]
+    shell.emit({"waiting": data, "count": len(data)}, lambda: listed(("run", "call", "agent", "tool", "with"), rows))
     if not found:
         shell.note("No run waits for a decision.")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned
+from llmspell_core.cli.tables import aligned, listed
 from llmspell_core.errors import NetworkError, NotFoundError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["model", "offer_models"]
 
 T = TypeVar("T")
+HEADING = ("model", "backend", "size", "quantization", "where or what")
 INSTALL = "pip install 'llmspell-provider-llamacpp[xllamacpp]'"
 
 
@@ -69,7 +71,11 @@ def available(shell: Shell, backend: str | None, recommended: bool) -> None:  # 
 def _emit(shell: Shell, found: list[LocalModel], *, verbose: bool) -> None:
     data = {"models": [m.to_dict() for m in found], "count": len(found)}
     rows = [(m.id, m.backend, _size(m.size_bytes), m.quantization or "-", m.path or m.description) for m in found]
-    shell.emit(data, lambda: aligned(rows) if verbose else "\n".join(m.id for m in found), lambda: aligned(rows))
+    shell.emit(
+        data,
+        lambda: listed(HEADING, rows) if verbose else "\n".join(m.id for m in found),
+        lambda: listed(HEADING, rows),
+    )
 
 
 @model.command()
@@ -107,7 +113,15 @@ def info(shell: Shell, name: str, backend: str | None) -> None:
     """
     found = shell.run(_with_one(shell, backend, lambda provider: provider.model_info(name)))
     data = found.to_dict()
-    shell.emit(data, lambda: aligned([(f"{k}:", str(v)) for k, v in data.items() if v not in (None, "")]))
+    shell.emit(data, lambda: aligned([(f"{k}:", _shown(k, v)) for k, v in data.items() if v not in (None, "")]))
+
+
+def _shown(key: str, value: Any) -> str:
+    if key == "size_bytes":
+        return f"{value} ({_size(value)})"
+    if key == "modified_at":
+        return datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 @model.command()
@@ -143,7 +157,7 @@ def status(shell: Shell) -> None:
     """
     rows = shell.run(_status(shell))
     cells = [(r["backend"], "yes" if r["available"] else "no", str(r["models"]), r["reason"] or "") for r in rows]
-    shell.emit(rows, lambda: aligned(cells))
+    shell.emit(rows, lambda: listed(("backend", "available", "models", "reason"), cells))
 
 
 async def _status(shell: Shell) -> list[dict[str, Any]]:

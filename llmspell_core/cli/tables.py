@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-__all__ = ["aligned", "boxed", "bullets"]
+__all__ = ["aligned", "boxed", "bullets", "listed"]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -17,6 +18,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def listed(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned rows; below a heading on a terminal, alone in a pipe, where every line is an entry."""
+    return aligned([heading, *rows] if rows and sys.stdout.isatty() else rows)
+
+
 def bullets(rows: Sequence[tuple[str, str]], total: str) -> str:
     """`• name  what it is`, and how many there are."""
     return aligned([(f"• {name}", text) for name, text in rows]) + f"\n\n{total}: {len(rows)}"
@@ -26,7 +32,6 @@ def boxed(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for people, in colour where the terminal has it."""
     import io
     import os
-    import sys
 
     from rich.console import Console
     from rich.table import Table

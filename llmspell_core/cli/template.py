@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
+from llmspell_core.cli.tables import listed
 
 if TYPE_CHECKING:
     from llmspell_core.cli.shell import Shell
@@ -57,7 +58,8 @@ def search(shell: Shell, query: tuple[str, ...], category: str | None) -> None:
 def _show(shell: Shell, query: str, category: str | None) -> None:
     rows = [r for r in map(_row, shell.catalog().components("templates")) if _matches(r, query, category)]
     data: dict[str, Any] = {"query": query, "results": rows} if query else {"templates": rows}
-    shell.emit(data, lambda: "\n".join(f"{r['id']}  {r['category']}  {r['description']}" for r in rows))
+    cells = [(r["id"], r["category"], r["description"]) for r in rows]
+    shell.emit(data, lambda: listed(("name", "category", "description"), cells))
 
 
 def _row(component: Any) -> dict[str, Any]:

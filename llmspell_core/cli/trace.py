@@ -10,12 +10,14 @@ import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned
+from llmspell_core.cli.tables import listed
 
 if TYPE_CHECKING:
     from llmspell_core.trace import Journal, Node
 
 __all__ = ["trace"]
+
+HEADING = ("run", "started", "status", "time", "what")
 
 
 @click.group(cls=SuggestingGroup)
@@ -54,7 +56,9 @@ def list_(shell: Shell, limit: int) -> int:
     records = journal()
     trees = [tree_of(records.read(id_)) for id_ in reversed(records.runs()[-limit:])]
     rows = [_row(tree) for tree in trees if tree is not None]
-    shell.emit(rows, lambda: aligned([_cells(row) for row in rows]) or "No run is recorded. Try: llmspell run --trace")
+    shell.emit(
+        rows, lambda: listed(HEADING, [_cells(row) for row in rows]) or "No run is recorded. Try: llmspell run --trace"
+    )
     return 0
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from llmspell_core.testing.fixtures import CliResult
 from llmspell_core.testing.terminal import Terminal
 
 pytest.importorskip("pty", reason="pseudo terminals are POSIX")
@@ -154,3 +155,24 @@ def test_ctrl_c_at_a_question_is_an_interrupt(terminals: list[Terminal]) -> None
     terminal.type("\x03")
     assert terminal.end() == 130
     assert "Interrupted" in terminal.seen
+
+
+@pytest.mark.parametrize(
+    ("command", "heading"),
+    [
+        (("model", "available"), ["model", "backend", "size"]),
+        (("template", "list"), ["name", "category", "description"]),
+        (("plugin", "list", "--kind", "engines"), ["kind", "name", "distribution"]),
+    ],
+)
+def test_a_list_has_a_heading_for_a_person_and_none_for_a_program(
+    terminals: list[Terminal], invoke_cli: Callable[..., CliResult], command: tuple[str, ...], heading: list[str]
+) -> None:
+    piped = invoke_cli(*command).assert_success().stdout.splitlines()
+    terminal = Terminal(*command)
+    terminals.append(terminal)
+    terminal.expect(piped[-1].split()[0])
+    assert terminal.end() == 0
+    shown = terminal.seen.splitlines()
+    assert shown[0].split()[:3] == heading
+    assert piped[0].split()[:3] != heading
