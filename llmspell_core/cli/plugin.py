@@ -10,7 +10,7 @@ import click
 from llmspell_core.cli.components import record, status
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned, boxed
+from llmspell_core.cli.tables import aligned, boxed, listed
 from llmspell_core.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def list_(shell: Shell, kind: str | None, problems: bool, refresh: bool) -> None
     rows = [c for c in map(catalog.judged, catalog.rows(kind)) if not problems or not c.available]
     data = [_row(c) for c in rows] + _blocked(catalog, kind)
     cells = [tuple(str(row.get(key, "")) for key in HEADING) for row in data]
-    shell.emit(data, lambda: aligned(cells), lambda: boxed(HEADING, cells))
+    shell.emit(data, lambda: listed(HEADING, cells), lambda: boxed(HEADING, cells))
 
 
 def _check_kind(catalog: Catalog, kind: str | None) -> None:
