@@ -33,5 +33,15 @@ class Failures(ServerFailures):
         status = int(error.code) if str(error.code).isdigit() else 500
         if status == 400 and "API key" in message:  # the vendor's answer to a wrong key
             status = 401
-        headers = getattr(error.response, "headers", None) or {}
+        headers = dict(getattr(error.response, "headers", None) or {})
+        if "retry-after" not in headers and (wait := _retry_delay(error.details)) is not None:
+            headers["retry-after"] = wait
         return self.of_status(status, message, model, code=code, headers=headers)
+
+
+def _retry_delay(details: Any) -> str | None:
+    """Seconds: the vendor says in the body how long to wait, `{"@type": ".../google.rpc.RetryInfo", "retryDelay": "7s"}`."""
+    inner = details.get("error", details) if isinstance(details, dict) else None
+    told = inner.get("details") if isinstance(inner, dict) else None
+    delays = [str(each["retryDelay"]) for each in told or () if isinstance(each, dict) and each.get("retryDelay")]
+    return delays[0].removesuffix("s") if delays else None

@@ -200,3 +200,71 @@ async def test_a_request_is_made_again_when_the_server_says(status: int, error: 
             assert (await provider.complete(request())).text
     assert len(server.received) == 2
     assert time.perf_counter() - began >= 0.2
+
+
+# -- the vendor's own client parses every file ----------------------------------------------------------------------
+
+
+def vendor(url: str) -> Any:
+    from google.genai import Client
+
+    return Client(enterprise=False, api_key="key-gemini-1", http_options={"base_url": url}).aio
+
+
+@pytest.mark.parametrize("name", ["text.json", "tools.json", "blocked.json"])
+async def test_the_vendors_client_parses_every_answer_file(name: str) -> None:
+    async with FakeServer(body(name)) as server:
+        client = vendor(server.url)
+        reply = await client.models.generate_content(model="gemini-2.5-flash", contents="Hi.")
+        await client.aclose()
+    assert reply.candidates or reply.prompt_feedback.block_reason
+    assert reply.usage_metadata.prompt_token_count
+
+
+@pytest.mark.parametrize("name", ["text.sse", "tools.sse", "cut.sse"])
+async def test_the_vendors_client_parses_every_stream_file(name: str) -> None:
+    async with FakeServer(streamed(name)) as server:
+        client = vendor(server.url)
+        stream = await client.models.generate_content_stream(model="gemini-2.5-flash", contents="Hi.")
+        parts = [part async for part in stream]
+        await client.aclose()
+    assert len(parts) == (WIRE / name).read_bytes().count(b"data: ")
+    assert all(part.candidates for part in parts)
+
+
+ERRORS = [
+    ("401.json", 401, "AuthenticationError"),
+    ("400_key.json", 400, "AuthenticationError"),
+    ("429.json", 429, "RateLimitError"),
+    ("500.json", 500, "ProviderError"),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "expected"), ERRORS)
+async def test_the_vendors_client_and_ours_read_every_error_file(name: str, status: int, expected: str) -> None:
+    from google.genai.errors import APIError
+
+    failing = Reply(status, (WIRE / name).read_bytes(), {"Retry-After": "7"} if status == 429 else {})
+    async with FakeServer(failing) as server:
+        client = vendor(server.url)
+        with pytest.raises(APIError) as caught:
+            await client.models.generate_content(model="gemini-2.5-flash", contents="Hi.")
+        await client.aclose()
+    assert caught.value.code == status
+    with pytest.raises(LLMSpellError) as ours:
+        await ask(failing)
+    assert type(ours.value).__name__ == expected
+    assert ours.value.hint
+    assert getattr(ours.value, "retry_after", None) == (7.0 if status == 429 else None)
+
+
+async def test_the_wait_of_a_429_without_a_header_is_in_its_body() -> None:
+    with pytest.raises(RateLimitError) as caught:
+        await ask(Reply(429, (WIRE / "429.json").read_bytes()))
+    assert caught.value.retry_after == 7.0
+
+
+async def test_a_slow_stream_may_go_on() -> None:
+    pieces = [piece for part in streamed("text.sse").pieces or () for piece in (0.12, part)]
+    slow = Reply(pieces=pieces, headers={"Content-Type": "text/event-stream"})
+    assert (await chunks_of(slow, request(timeout=0.3)))[-1].type == "end"

@@ -277,3 +277,28 @@ async def test_a_request_is_made_again_when_the_server_says(status: int, error: 
             assert (await provider.complete(request())).text
     assert len(server.received) == 2
     assert time.perf_counter() - began >= 0.2
+
+
+ERRORS = [
+    ("401.json", 401, "AuthenticationError"),
+    ("429.json", 429, "RateLimitError"),
+    ("500.json", 500, "ProviderError"),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "expected"), ERRORS)
+async def test_the_vendors_client_and_ours_read_every_error_file(name: str, status: int, expected: str) -> None:
+    from ollama import ResponseError
+
+    failing = Reply(status, wire(name), {"Retry-After": "7"} if status == 429 else {})
+    async with FakeServer(failing) as server, Client(server.url) as client:
+        with pytest.raises(ResponseError) as caught:
+            await client.chat("llama3.2", [])
+        made = provider(server.url)
+        with pytest.raises(LLMSpellError) as ours:
+            await made.complete(request())
+        await made.close()
+    assert caught.value.status_code == status
+    assert type(ours.value).__name__ == expected
+    assert ours.value.hint
+    assert getattr(ours.value, "retry_after", None) == (7.0 if status == 429 else None)
