@@ -13,8 +13,8 @@ const poet = Agent.builder()
   .maxTokens(40)
   .build();
 
-console.log("question  Why is the sky blue?");
-console.log("answer    " + (await poet.execute({ text: "Why is the sky blue?" })).text);
+console.log("question  What is the capital of Italy?");
+console.log("answer    " + (await poet.execute({ text: "What is the capital of Italy?" })).text);
 
 // 2. A question that needs a tool. A small model is not good at choosing tools, so this one is told to call the
 //    calculator first; it writes the arguments itself, held to the tool's schema.

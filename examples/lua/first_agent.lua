@@ -13,8 +13,8 @@ local poet = Agent.builder()
   :max_tokens(40)
   :build()
 
-print("question  Why is the sky blue?")
-print("answer    " .. poet:execute({ text = "Why is the sky blue?" }).text)
+print("question  What is the capital of Italy?")
+print("answer    " .. poet:execute({ text = "What is the capital of Italy?" }).text)
 
 -- 2. A question that needs a tool. A small model is not good at choosing tools, so this one is told to call the
 --    calculator first; it writes the arguments itself, held to the tool's schema.
