@@ -31,6 +31,10 @@ def guarded(arguments: Sequence[str] | None) -> int:
     try:
         code = _run(given, shell)
         sys.stdout.flush()
+        if code == INTERRUPTED:
+            from llmspell_core.cli.threads import leave
+
+            leave(code)
     except BrokenPipeError:
         # The reader of our output went away, which is its right. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

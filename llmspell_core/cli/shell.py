@@ -152,8 +152,16 @@ class Shell:
         """Run the asynchronous part of a command, on uvloop where it is installed."""
         import asyncio
 
+        from llmspell_core.cli.threads import Threads
+
+        threads = Threads()
         with asyncio.Runner(loop_factory=self.loop_factory()) as runner:
-            return runner.run(work)
+            runner.get_loop().set_default_executor(threads)
+            try:
+                return runner.run(work)
+            except KeyboardInterrupt:
+                threads.abandon()
+                raise
 
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         """What makes the event loop; None is asyncio's own."""

@@ -74,11 +74,13 @@ def children_of(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and waits for its new parent to notice does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    status = Path(f"/proc/{pid}/status")
+    return not status.exists() or "State:\tZ" not in status.read_text()
 
 
 MOST = 2.0
@@ -130,3 +132,86 @@ def check_the_tree(text: str, isolated: Path) -> None:
     record = next((isolated / "home" / "traces").glob("*.jsonl")).read_text().splitlines()
     ends = [line for line in map(json.loads, record) if line["event"] == "end"]
     assert {line["status"] for line in ends if line["kind"] == "script"} == {"cancelled"}
+
+
+TOOL = """
+import time
+from pydantic import BaseModel
+from llmspell_core.tool import Tool
+
+class Nothing(BaseModel):
+    pass
+
+class Sleepy(Tool[Nothing]):
+    name = "sleepy"
+    description = "Sleeps in a thread, where nothing can stop it."
+    parameters = Nothing
+
+    def run(self, params, ctx):
+        print("asleep", flush=True)
+        time.sleep(20)
+"""
+
+
+def install_sleepy(folder: Path) -> dict[str, str]:
+    """As an installer would leave it; the environment in which it is found."""
+    info = folder / "llmspell_sleepy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "llmspell_sleepy.py").write_text(TOOL)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: llmspell-sleepy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[llmspell.tools]\nsleepy = llmspell_sleepy:Sleepy\n")
+    (info / "RECORD").write_text("")
+    return {**os.environ, "PYTHONPATH": str(folder), "LLMSPELL_CACHE_DIR": str(folder / "cache")}
+
+
+async def interrupted(
+    *arguments: str, sign: str, environment: dict[str, str] | None = None
+) -> tuple[asyncio.subprocess.Process, str, str, list[int]]:
+    """Interrupts the program once it has printed `sign`; what it was and said, and its children. Checks how long it took."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "llmspell_core", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    )
+    assert child.stdout is not None
+    async with asyncio.timeout(30):
+        while sign not in (line := (await child.stdout.readline()).decode()):
+            assert line, "it ended by itself"
+    await asyncio.sleep(0.2)
+    children = [pid for first in children_of(child.pid) for pid in (first, *children_of(first))]
+    begun = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(child.communicate(), 20)
+    took = time.monotonic() - begun
+    assert took < MOST, f"took {took:.2f} s"
+    return child, out.decode(), err.decode(), children
+
+
+async def test_nobody_waits_for_a_tool_that_sleeps_in_a_thread(isolated: Path) -> None:
+    environment = install_sleepy(isolated / "site")
+    child, _, err, _ = await interrupted("exec", 'Tool.execute("sleepy", {})', sign="asleep", environment=environment)
+    assert (child.returncode, "interrupted: tool sleepy" in err) == (130, True), err
+
+
+async def test_a_program_that_a_script_started_ends_too(isolated: Path) -> None:
+    (isolated / "low.toml").write_text(
+        '[runtime.security]\nprofile = "low"\n[tools.system]\nallowed_commands = ["sh"]\n'
+    )
+    code = 'print("soon") os.execute("sleep 30; true")'
+    child, _, _, children = await interrupted("-c", "low.toml", "exec", code, sign="soon")
+    assert child.returncode == 130
+    assert len(children) >= 3, "the script's process, the shell and sleep"
+    assert not any(alive(pid) for pid in children)
+
+
+async def test_who_wants_json_gets_the_account_as_json(isolated: Path) -> None:
+    environment = install_sleepy(isolated / "site")
+    script = 'Tool.execute("calculator", {expression = "1+1"}) Tool.execute("sleepy", {})'
+    arguments = ("exec", script, "--output", "json")
+    child, out, _, _ = await interrupted(*arguments, sign="asleep", environment=environment)
+    account = json.loads(out)
+    assert (child.returncode, account["status"]) == (130, "interrupted")
+    assert account["done"] == [{"kind": "tool", "name": "calculator", "count": 1}]
+    assert account["interrupted"] == [{"kind": "tool", "name": "sleepy", "count": 1}]
