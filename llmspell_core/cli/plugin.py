@@ -106,7 +106,7 @@ def info(shell: Shell, name: str) -> None:
 
 
 def _distributions(catalog: Catalog, name: str) -> list[Distribution]:
-    from llmspell_core.plugins.catalog import normalized
+    from llmspell_core.plugins.records import normalized
 
     every = {d.name: d for d in catalog.distributions()}
     if normalized(name) in every:

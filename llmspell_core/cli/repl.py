@@ -58,7 +58,7 @@ def repl(shell: Shell, engine: str | None, history: Path | None, timeout: float)
       llmspell repl
       llmspell repl --engine js
     """
-    from llmspell_core.plugins.catalog import cache_dir
+    from llmspell_core.plugins.cache import cache_dir
 
     place = history or Path(cache_dir()) / "llmspell_history"
     with asyncio.Runner(loop_factory=shell.loop_factory()) as runner:

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH100, PTH109, PTH111, PTH116, PTH118, PTH119, PTH120, PTH123 - pathlib would cost a tenth of the whole start-up
+# ruff: noqa: PTH100, PTH118, PTH120 - pathlib would cost a tenth of the whole start-up
 """What is installed, without importing it.
 
 Every component that an installed distribution offers (entry-point groups `llmspell.*`) is one row: what it is called,
@@ -11,75 +11,14 @@ This module is on the way of `llmspell --help`, so it imports nothing heavier th
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["KINDS", "Catalog", "Component", "Distribution", "cache_dir", "known_distribution"]
+from llmspell_core.plugins.cache import cache_dir, catalog_file, is_fresh, read_catalog, read_json, spare_file
+from llmspell_core.plugins.records import KINDS, Component, Distribution, normalized, spellings
 
-FORMAT = 1
-GROUP_PREFIX = "llmspell."
-KINDS = (
-    "tools",
-    "providers",
-    "embedders",
-    "engines",
-    "globals",
-    "templates",
-    "workflows",
-    "state_stores",
-    "vector_stores",
-    "servers",
-    "executors",
-    "hooks",
-    "observers",
-    "commands",
-)
-
-
-class Component(NamedTuple):
-    """One entry point and what it says about itself.
-
-    Attributes:
-        kind: one of `KINDS`.
-        value: `module:attribute`; empty when importing it must not be tried (it ends the process, or it clashes).
-        aliases: other names that find it; for a provider also the presets it serves.
-        missing: import names of optional libraries that it needs and that are not installed.
-        source: the file that defines it.
-        error: None, or `{"type", "message", "hint"}`: why it cannot be used.
-        extra: what only this kind has, e.g. an engine's file extensions, a provider's key variable.
-    """
-
-    kind: str
-    name: str
-    value: str
-    distribution: str
-    version: str
-    description: str = ""
-    category: str = ""
-    security_level: str = ""
-    aliases: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    source: str = ""
-    error: dict[str, str] | None = None
-    extra: dict[str, Any] = {}
-
-    @property
-    def available(self) -> bool:
-        return self.error is None and not self.missing
-
-
-class Distribution(NamedTuple):
-    """An installed distribution that offers components. `stamp` changes when it is installed anew."""
-
-    name: str
-    version: str
-    summary: str
-    path: str
-    stamp: str
-    described: bool = True
+__all__ = ["KINDS", "Catalog", "Component", "Distribution", "cache_dir", "known_distribution", "normalized"]
 
 
 class Catalog:
@@ -125,10 +64,12 @@ class Catalog:
         blocked = sorted({*map(normalized, block), *map(normalized, _listed("LLMSPELL_PLUGINS_BLOCK"))})
         path = catalog_file()
         data = None if refresh else read_catalog(path)
+        if data is None and not refresh and (spare := spare_file()):
+            data, path = read_catalog(spare), spare
         if data is None or not is_fresh(data, blocked):
-            from llmspell_core.plugins.discovery import build
+            from llmspell_core.plugins.discovery import renew
 
-            data = build(data, path, blocked)
+            data, path = renew(catalog_file(), blocked, refresh=refresh)
         return cls(data, path.removesuffix(".json"), block=blocked, prefer=prefer)
 
     def components(self, kind: str) -> list[Component]:
@@ -157,10 +98,10 @@ class Catalog:
         """By name; `_` counts as `-`, and aliases and the name with or without `-tool` are tried too."""
         components = self.components(kind)
         found = self._chosen[kind]
-        for candidate in _spellings(name):
+        for candidate in spellings(name):
             if candidate in found:
                 return found[candidate]
-        wanted = set(_spellings(name))
+        wanted = set(spellings(name))
         return next((c for c in components if not wanted.isdisjoint(c.aliases)), None)
 
     def near(self, kind: str, name: str, count: int = 3) -> list[str]:
@@ -227,12 +168,6 @@ def _component(row: list[Any]) -> Component:
     return component._replace(aliases=tuple(component.aliases), missing=tuple(component.missing))
 
 
-def _spellings(name: str) -> list[str]:
-    plain = str(name).strip().lower().replace("_", "-")
-    other = plain.removesuffix("-tool") if plain.endswith("-tool") else f"{plain}-tool"
-    return [str(name), plain, other]
-
-
 def preferences(prefer: Mapping[str, str] | Iterable[str]) -> dict[str, list[str]]:
     """`["dist"]` or `{"component": "dist"}` as component (`*` for all) -> distributions."""
     if isinstance(prefer, Mapping):
@@ -240,101 +175,11 @@ def preferences(prefer: Mapping[str, str] | Iterable[str]) -> dict[str, list[str
     return {"*": [normalized(name) for name in prefer]}
 
 
-def normalized(name: str) -> str:
-    """A distribution's name as packaging compares it."""
-    return "-".join(filter(None, name.strip().lower().replace("_", "-").replace(".", "-").split("-")))
-
-
 def known_distribution(kind: str, name: str) -> str | None:
     """The first-party distribution that offers a component, whether installed or not."""
     known = read_json(os.path.join(os.path.dirname(os.path.abspath(__file__)), "known.json"))
     table = known.get(kind, {}) if isinstance(known, dict) else {}
-    return next((table[spelling] for spelling in _spellings(name) if spelling in table), None)
-
-
-# -- the file ---------------------------------------------------------------------------------------------------------
-
-
-def cache_dir() -> str:
-    """Where caches go: `LLMSPELL_CACHE_DIR`, else the platform's folder for the current user."""
-    override = os.environ.get("LLMSPELL_CACHE_DIR")
-    if override:
-        return os.path.expanduser(override)
-    home = os.path.expanduser("~")
-    if sys.platform == "darwin":
-        base = os.path.join(home, "Library", "Caches")
-    elif sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
-    return os.path.join(base, "llmspell")
-
-
-def catalog_file() -> str:
-    """One file per environment: another interpreter or another `sys.path` has other plugins."""
-    from binascii import crc32
-
-    identity = "\0".join([sys.prefix, f"{sys.version_info[:2]}", *search_path()])
-    return os.path.join(cache_dir(), "catalog", f"{crc32(identity.encode('utf-8', 'surrogateescape')):08x}.json")
-
-
-def search_path() -> list[str]:
-    """The folders that hold distributions, in order.
-
-    The folder of the running script, and with `python -m` the current one, are on `sys.path` for another reason; they
-    count only if they are there twice.
-    """
-    folders = [folder for folder in sys.path if folder]
-    started = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
-    own = os.getcwd() if os.path.basename(started) == "__main__.py" else os.path.dirname(started)
-    if own in folders:
-        folders.remove(own)
-    return list(dict.fromkeys(folders))
-
-
-def read_catalog(path: str) -> dict[str, Any] | None:
-    """The catalog file's content; None when there is none that this version can use."""
-    data = read_json(path)
-    if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("environment") != environment():
-        return None
-    wanted = {"components": dict, "distributions": list, "sources": dict, "paths": list, "blocked": list}
-    return data if all(isinstance(data.get(key), kind) for key, kind in wanted.items()) else None
-
-
-def read_json(path: str) -> Any:
-    """The file's content; None when it is missing, unreadable or not JSON."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError):
-        return None
-
-
-def environment() -> list[str]:
-    """What a catalog is valid for."""
-    return [sys.prefix, sys.version]
-
-
-def is_fresh(data: Mapping[str, Any], blocked: list[str]) -> bool:
-    """Whether nothing was installed, removed or edited since `data` was written."""
-    if data["paths"] != path_times() or data["blocked"] != blocked:
-        return False
-    return all(modified(path) == stamp for path, stamp in data["sources"].items())
-
-
-def path_times() -> list[list[Any]]:
-    return [[path, modified(path)] for path in search_path()]
-
-
-def modified(path: str) -> int:
-    """Modification time in ns, of a package that of its newest module; 0 when there is no such file."""
-    try:
-        if path.endswith("__init__.py"):
-            with os.scandir(os.path.dirname(path)) as files:
-                return max(f.stat().st_mtime_ns for f in files if f.name.endswith((".py", ".lua", ".js")))
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
+    return next((table[spelling] for spelling in spellings(name) if spelling in table), None)
 
 
 def _listed(variable: str) -> list[str]:

@@ -10,8 +10,10 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -19,22 +21,29 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any, Self
 
-from llmspell_core.plugins.catalog import (
+from llmspell_core.plugins.cache import (
     FORMAT,
-    GROUP_PREFIX,
-    Component,
-    Distribution,
     environment,
+    is_fresh,
     modified,
-    normalized,
-    path_times,
+    read_catalog,
     search_path,
+    settled_path_times,
+    spare_file,
+    spare_folder,
 )
+from llmspell_core.plugins.records import Component, Distribution, normalized
 
-__all__ = ["build", "describe_in_child", "scan"]
+__all__ = ["build", "describe_in_child", "renew", "scan"]
 
 log = logging.getLogger("llmspell.catalog")
 
+GROUP_PREFIX = "llmspell."
+
+LONGEST_WAIT = 60.0
+"""Seconds to wait for another process that is making the same catalog."""
+FORGOTTEN = 90 * 86_400
+"""Seconds after which the catalog of an environment that may be gone is deleted."""
 TIMEOUT = 20.0
 """Seconds that one component may take to be imported (`LLMSPELL_DESCRIBE_TIMEOUT`)."""
 
@@ -43,9 +52,69 @@ Key = tuple[str, str, str]
 CHILD = "import sys; sys.path[:] = sys.argv[1:]; from llmspell_core.plugins.describe import main; main()"
 
 
+def renew(path: str, blocked: list[str], *, refresh: bool = False) -> tuple[dict[str, Any], str]:
+    """A catalog of what is installed now, and the file it is kept in: `path`, or another one where that is impossible.
+
+    Of several processes one does the work and the others wait for it.
+    """
+    place = path if _can_write(path) else (_spare() or path)
+    with _alone(place):
+        data = None if refresh else read_catalog(place)
+        if data is None or not is_fresh(data, blocked):
+            data = build(data, place, blocked)
+    return data, place
+
+
+def _spare() -> str | None:
+    with contextlib.suppress(OSError):
+        Path(spare_folder()).mkdir(mode=0o700)
+    return spare_file()
+
+
+def _can_write(path: str) -> bool:
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """One process at a time, as far as the file system lets us; who waited too long goes on all the same."""
+    try:
+        number = os.open(f"{path}.lock", os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        _wait_for_lock(number)
+        yield
+    finally:
+        os.close(number)
+
+
+def _wait_for_lock(number: int) -> None:
+    if sys.platform == "win32":  # such locks are not to be had there
+        return
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    end = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < end:
+        try:
+            flock(number, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        except OSError:
+            return  # a file system without locks
+        else:
+            return
+
+
 def build(previous: dict[str, Any] | None, path: str, blocked: list[str]) -> dict[str, Any]:
     """A catalog of what is installed now; unchanged distributions keep what `previous` says about them."""
-    paths = path_times()
+    paths = settled_path_times()
     installed = scan()
     kept = _unchanged(previous, [d for d, _ in installed]) if previous else {}
     changed = [c for d, rows in installed if d.name not in kept and d.name not in blocked for c in rows]
@@ -247,10 +316,18 @@ def _save(path: Path, data: dict[str, Any], schemas: dict[str, dict[str, Any]], 
             if stale.stem not in installed:
                 stale.unlink(missing_ok=True)
         _write(path, data)
+        _forget_old(path.parent)
     except OSError as error:
         log.info(
             "the plugin catalog cannot be kept (%s); set LLMSPELL_CACHE_DIR to a folder that can be written", error
         )
+
+
+def _forget_old(folder: Path) -> None:
+    for file in folder.glob("*.json"):
+        if time.time() - file.stat().st_mtime > FORGOTTEN:
+            file.unlink(missing_ok=True)
+            shutil.rmtree(file.with_suffix(""), ignore_errors=True)
 
 
 def _write(path: Path, data: Any) -> None:

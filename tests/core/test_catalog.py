@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from llmspell_core.plugins.catalog import Catalog, Component, catalog_file, known_distribution
+from llmspell_core.plugins.cache import FORMAT, catalog_file
+from llmspell_core.plugins.catalog import Catalog, Component, known_distribution
 
 Install = Callable[..., Path]
 
@@ -223,7 +224,7 @@ def test_a_damaged_catalog_file_is_made_anew(install: Install, content: bytes) -
     Catalog.load()
     Path(catalog_file()).write_bytes(content)
     assert Catalog.load().find("tools", "weather") is not None
-    assert json.loads(Path(catalog_file()).read_text())["format"] == 1
+    assert json.loads(Path(catalog_file()).read_text())["format"] == FORMAT
 
 
 def test_a_home_that_cannot_be_written_only_costs_time(
