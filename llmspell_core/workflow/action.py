@@ -47,7 +47,8 @@ async def act(step: Step, given: Any, frame: Frame) -> Answer:
 async def _tool(step: Step, given: Any, frame: Frame) -> Answer:
     if given is not None and not isinstance(given, Mapping):
         given = {"input": given}  # what most tools call their main parameter
-    output = await frame.run.desk.invoke_tool(_name(step), dict(given or {}), frame.run.context)
+    parameters = _as_text(step, dict(given or {}), frame)
+    output = await frame.run.desk.invoke_tool(_name(step), parameters, frame.run.context)
     envelope = _envelope(output)
     if envelope is None:
         return Answer(output.text, {"text": output.text})
@@ -58,6 +59,16 @@ async def _tool(step: Step, given: Any, frame: Frame) -> Answer:
     if output.metadata.extra.get("output_style") == "text":
         return Answer(output.text, envelope)
     return Answer(_main(envelope), envelope)
+
+
+def _as_text(step: Step, parameters: dict[str, Any], frame: Frame) -> dict[str, Any]:
+    """A placeholder may have become a table where the tool wants a text: then it is written out."""
+    written = step.input if isinstance(step.input, Mapping) else {}
+    tables = [k for k, v in parameters.items() if isinstance(v, (Mapping, list)) and isinstance(written.get(k), str)]
+    if tables:
+        types = {p.name: p.type for p in frame.run.desk.tool_for(_name(step)).schema.parameters}
+        parameters |= {key: text_of(parameters[key]) for key in tables if str(types.get(key)) == "string"}
+    return parameters
 
 
 def _envelope(output: AgentOutput) -> dict[str, Any] | None:

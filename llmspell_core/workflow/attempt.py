@@ -165,9 +165,9 @@ class StepRunner:
                 raise
             answer = await self._fallback(step, frame, strategy, error)
             result.fallback_used = True
+        await self._run.set_shared(answer.updates)
         result.success = True
         result.output, result.details = answer.output, answer.details
-        await self._run.set_shared(answer.updates)
 
     async def _attempts(
         self, step: Step, frame: Frame, index: int, result: StepResult, strategy: ErrorStrategy

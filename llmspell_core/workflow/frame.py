@@ -105,7 +105,7 @@ class Frame:
         found = self.result(step) or self._by_id(step)
         if found is not None:
             return {"success": found.success, "output": found.output, "error": found.error}
-        if not self.is_step(step) and step not in self.run.step_ids:
+        if not self.is_step(step) and step not in self.run.known:
             raise WorkflowError(f"there is no step '{step}' in this workflow", step=step)
         return {"success": False, "output": None, "error": None}
 
@@ -113,11 +113,12 @@ class Frame:
         return next((r for r in self.all_results().values() if r.step_id == step), None)
 
     def function_context(self) -> dict[str, Any]:
-        """The table that custom steps and condition functions get."""
+        """The table that custom steps and condition functions get; fields of the input are there under their own names too."""
         run = self.run
         seen = self.all_results()
         steps = {name: result.output for name, result in seen.items() if result.success}
         return {
+            **run.fields,
             "input": {"text": run.input.text, **run.fields},
             "steps": steps,
             "shared_data": dict(run.shared),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from llmspell_core.errors import WorkflowError
 from llmspell_core.workflow.problems import each
@@ -12,8 +12,12 @@ from llmspell_core.workflow.step import Step
 __all__ = ["in_order"]
 
 
-def in_order(steps: Sequence[Step]) -> list[Step]:
+def in_order(steps: Sequence[Step], elsewhere: Collection[str] = ()) -> list[Step]:
     """Kahn's order; among steps that are ready, the one written first.
+
+    Args:
+        elsewhere: names and ids of steps of the same workflow that are not in this list; whoever arranges the lists sees
+            to it that these run before.
 
     Raises:
         WorkflowError: a dependency that does not exist, or a cycle; ValidationError when there are several such.
@@ -21,7 +25,7 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
     if not any(step.dependencies for step in steps):
         return list(steps)
     places = {step.id: at for at, step in enumerate(steps)} | {step.name: at for at, step in enumerate(steps)}
-    wanted = [(step, name) for step in steps for name in step.dependencies]
+    wanted = [(step, name) for step in steps for name in step.dependencies if name in places or name not in elsewhere]
     pairs = each(lambda pair, _: (places[pair[0].name], _place(pair[0], pair[1], places, steps)), wanted)
     waits: list[set[int]] = [set() for _ in steps]
     unblocks: list[set[int]] = [set() for _ in steps]

@@ -78,7 +78,8 @@ class WorkflowRun:
         self.shared: dict[str, Any] = outer.run.shared if outer is not None else dict(workflow.shared)
         known = tuple(steps)
         self.step_names = frozenset(step.name for step in known)
-        self.step_ids = frozenset(step.id for step in known)
+        self.known = self.step_names.union(step.id for step in known)
+        """Names and ids."""
         self.results: dict[str, StepResult] = {}
         self.history: list[StepResult] = []
         self.branches: dict[str, dict[str, StepResult]] = {}
@@ -106,11 +107,11 @@ class WorkflowRun:
         """Run steps one after the other, in the order of their dependencies, until one fails for good."""
         frame, done = frame or self.root, Progress()
         previous: Step | None = None
-        for step in in_order(steps):
+        for step in in_order(steps, self.known):
             if previous is not None:
                 data = {"from_step": previous.name, "to_step": step.name}
                 await self.phase("WorkflowStageTransition", data, "workflow_step_boundary")
-            result = await self.step(step, frame, blocked=_blocker(step, done.results))
+            result = await self.step(step, frame, blocked=_blocker(step, frame))
             done.results.append(result)
             previous = step
             if result.stops:
@@ -267,13 +268,9 @@ class WorkflowRun:
         return None if result.success else str(result.error)
 
 
-def _blocker(step: Step, results: list[StepResult]) -> str | None:
+def _blocker(step: Step, frame: Frame) -> str | None:
     """The dependency that did not succeed."""
-    for wanted in step.dependencies:
-        found = next((r for r in results if wanted in {r.step_name, r.step_id}), None)
-        if found is not None and not found.success:
-            return found.step_name
-    return None
+    return next((wanted for wanted in step.dependencies if not frame.step_state(wanted)["success"]), None)
 
 
 def _broken(executor: Executor, what: str) -> PluginError:

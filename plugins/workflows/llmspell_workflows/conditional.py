@@ -74,7 +74,8 @@ class Conditional(WorkflowType):
         from llmspell_core.workflow.order import in_order
 
         groups = (self.before, *(choice.steps for choice in self.choices))
-        return [step.name for group in groups for step in in_order(group)]
+        before = {name for step in self.before for name in (step.name, step.id)}
+        return [step.name for group in groups for step in in_order(group, before if group is not self.before else ())]
 
     async def run(self, run: WorkflowRun) -> Outcome:
         total = await self._sequence(run, self.before)

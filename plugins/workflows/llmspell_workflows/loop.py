@@ -56,6 +56,7 @@ class Loop(WorkflowType):
             _flat([*as_list(definition.option("body")), *as_list(definition.option("steps"))]), "body"
         )
         given = definition.option("iterator", default={})
+        given = _by_name(definition, given) if isinstance(given, str) else given
         if not isinstance(given, Mapping):
             raise ValidationError("a loop's iterator is a table", field="iterator", hint=ITERATOR)
         self.iterator = _Iterator(definition, {**definition.options, **snake_keys(given)})
@@ -120,6 +121,15 @@ class Loop(WorkflowType):
             "break_reason": reason,
         }
         return Outcome(output=results[-1] if results else None, extra=extra, success=not failed)
+
+
+def _by_name(definition: Definition, kind: str) -> Mapping[str, Any]:
+    """`iterator = "range", start = 1, end = 5`: what the iterator needs stands beside it."""
+    if kind not in {"range", "collection", "while", "while_condition"}:
+        raise ValidationError(f"a loop has no iterator '{kind}'", field="iterator", hint=ITERATOR)
+    if kind != "range":
+        return {}
+    return {"range": {k: definition.options[k] for k in ("start", "end", "step") if k in definition.options}}
 
 
 class _Iterator:

@@ -51,6 +51,7 @@ class BranchResult:
     error: str | None = None
     cancelled: bool = False
     question: ApprovalRequiredError | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def success(self) -> bool:
@@ -89,6 +90,7 @@ class Parallel(WorkflowType):
         twice = next((name for name, times in counted.items() if times > 1), None)
         if twice is not None:
             raise ValidationError(f"two branches are named '{twice}'", field="branches")
+        self._needs = self._awaited()
         self.max_concurrency = definition.number("max_concurrency", default=4)
         tolerant = definition.config.strategy.tolerate
         self.fail_fast = definition.flag("fail_fast", default=not tolerant)
@@ -102,7 +104,20 @@ class Parallel(WorkflowType):
     def plan(self) -> list[str]:
         from llmspell_core.workflow.order import in_order
 
-        return [step.name for branch in self.branches for step in in_order(branch.steps)]
+        known = {name for step in self.all_steps() for name in (step.name, step.id)}
+        order = in_order([Step(b.name, "function", None, dependencies=tuple(self._needs[b.name])) for b in self.branches])
+        branches = {branch.name: branch for branch in self.branches}
+        return [step.name for place in order for step in in_order(branches[place.name].steps, known)]
+
+    def _awaited(self) -> dict[str, list[str]]:
+        """For each branch, the other ones of which it needs a step."""
+        owners = {name: b.name for b in self.branches for step in b.steps for name in (step.name, step.id)}
+        needs: dict[str, list[str]] = {}
+        for branch in self.branches:
+            own = {name for step in branch.steps for name in (step.name, step.id)}
+            wanted = (name for step in branch.steps for name in step.dependencies if name not in own)
+            needs[branch.name] = list(dict.fromkeys(owners[name] for name in wanted if name in owners))
+        return needs
 
     async def run(self, run: WorkflowRun) -> Outcome:
         await run.phase("parallel_fork", {"branches": [b.name for b in self.branches]})
@@ -123,11 +138,15 @@ class Parallel(WorkflowType):
     async def _run_branches(self, run: WorkflowRun) -> tuple[list[BranchResult], bool]:
         room = asyncio.Semaphore(self.max_concurrency)
         results = [BranchResult(branch, cancelled=True) for branch in self.branches]
-        tasks = [asyncio.ensure_future(self._run_branch(run, result, room)) for result in results]
+        ended = {result.branch.name: result.ended for result in results}
+        tasks = [
+            asyncio.ensure_future(self._run_branch(run, r, room, [ended[n] for n in self._needs[r.branch.name]]))
+            for r in results
+        ]
         stopped = False
         try:
-            for ended in asyncio.as_completed(tasks):
-                result = await ended
+            for first in asyncio.as_completed(tasks):
+                result = await first
                 if self.fail_fast and result.stopped and self._counts(result):
                     stopped = any(not task.done() for task in tasks)
                     break
@@ -139,8 +158,12 @@ class Parallel(WorkflowType):
             _pass_on_questions(results)
         return results, stopped
 
-    async def _run_branch(self, run: WorkflowRun, result: BranchResult, room: asyncio.Semaphore) -> BranchResult:
+    async def _run_branch(
+        self, run: WorkflowRun, result: BranchResult, room: asyncio.Semaphore, needs: list[asyncio.Event]
+    ) -> BranchResult:
         branch = result.branch
+        for other in needs:
+            await other.wait()
         async with room:
             started = time.perf_counter()
             frame = run.root.child({"branch": branch.name}, label=f"branch_{branch.name}")
@@ -157,6 +180,7 @@ class Parallel(WorkflowType):
                 result.error = error.message
             result.cancelled = False
             result.duration_ms = (time.perf_counter() - started) * 1000
+            result.ended.set()
             await run.phase("parallel_synchronization", {"branch": branch.name, "success": result.success})
         return result
 

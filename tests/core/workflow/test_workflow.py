@@ -289,3 +289,73 @@ async def test_workflows_are_found_by_id_and_name(runtime: Runtime) -> None:
         runtime.workflows.find("mine")
     with pytest.raises(NotFoundError, match="Workflow type 'sequentiel' not found"):
         runtime.workflows.make("sequentiel", {"steps": []})
+
+
+async def test_a_diamond_runs_each_step_once_and_in_order(runtime: Runtime) -> None:
+    order: list[str] = []
+
+    def note(name: str, *needs: str) -> dict[str, Any]:
+        return {"name": name, "execute": lambda _c: order.append(name), "dependencies": list(needs)}
+
+    steps = [note("end", "left", "right"), note("right", "top"), note("left", "top"), note("top")]
+    await runtime.run_workflow(runtime.workflows.make("sequential", {"steps": steps}))
+    assert order == ["top", "right", "left", "end"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 8])
+async def test_branches_wait_for_the_steps_they_depend_on_and_for_nothing_else(cast: Cast, limit: int) -> None:
+    running: set[str] = set()
+    together: set[frozenset[str]] = set()
+
+    def work(name: str, *needs: str) -> dict[str, Any]:
+        async def run(context: dict[str, Any]) -> str:
+            assert all(need in context["steps"] for need in needs)
+            running.add(name)
+            together.add(frozenset(running))
+            await asyncio.sleep(0.01)
+            running.discard(name)
+            return name
+
+        return {"name": name, "execute": run, "dependencies": list(needs)}
+
+    steps = [work("end", "left", "right"), work("left", "top"), work("right", "top"), work("top"), work("alone")]
+    made = await cast("parallel", {"steps": steps, "max_concurrency": limit})
+    assert made["outputs"] == {n: n for n in ("top", "alone", "left", "right", "end")}
+    assert (frozenset({"left", "right"}) in together) == (limit > 1)
+    assert not any({"top", "left"} <= group or {"left", "end"} <= group for group in together)
+
+
+async def test_a_branch_whose_dependency_failed_is_skipped(cast: Cast) -> None:
+    bad = {"name": "bad", "execute": lambda _c: 1 / 0}
+    steps = [step("after", dependencies=["bad"]), bad, step("free")]
+    made = await cast("parallel", {"steps": steps, "error_strategy": "continue"})
+    assert (made["outputs"], made["status"]) == ({"free": "free"}, "partially_completed")
+    with pytest.raises(WorkflowError, match="division"):
+        await cast("parallel", {"steps": steps})
+
+
+async def test_branches_that_wait_for_each_other_are_found(runtime: Runtime) -> None:
+    branches = [
+        {"name": "l", "steps": [step("a", dependencies=["d"]), step("b")]},
+        {"name": "r", "steps": [step("c"), step("d", dependencies=["b"])]},
+    ]
+    workflow = runtime.workflows.make("parallel", {"branches": branches})
+    assert workflow.validate() == ["steps depend on each other: l waits for r waits for l"]
+    with pytest.raises(WorkflowError, match="l waits for r"):
+        await runtime.run_workflow(workflow)
+    ghost = runtime.workflows.make("parallel", {"steps": [step("a", dependencies=["ghost"])]})
+    assert "'ghost'" in ghost.validate()[0]
+
+
+async def test_a_branch_of_a_choice_may_depend_on_a_step_before_it(runtime: Runtime) -> None:
+    table = {
+        "steps": [step("first"), {"name": "bad", "execute": lambda _c: 1 / 0, "error_strategy": "continue"}],
+        "condition": "always",
+        "then_steps": [step("t", dependencies=["first"]), step("u", dependencies=["bad"])],
+        "else_steps": [step("e", dependencies=["t"])],
+    }
+    workflow = runtime.workflows.make("conditional", table)
+    assert "step 'e' depends on 't'" in workflow.validate()[0]
+    table["else_steps"] = []
+    workflow = runtime.workflows.make("conditional", table)
+    assert (await runtime.run_workflow(workflow)).metadata.extra["outputs"] == {"first": "first", "t": "t"}
