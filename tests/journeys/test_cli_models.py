@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 from llmspell_core.testing.fixtures import CliResult
 
 Cli = Callable[..., CliResult]
@@ -107,3 +109,49 @@ def test_a_provider_that_does_not_answer_says_why_and_what_to_do_in_sentences(in
     done = invoke_cli("provider", "test", "openai")
     assert done.exit_code == 1
     assert "has no API key. Set the environment variable OPENAI_API_KEY" in done.stderr
+
+
+# -- a server that holds models -------------------------------------------------------------------------------------
+
+
+def library(received: Received) -> Reply:
+    """As Ollama answers about its models."""
+    details = {"format": "gguf", "family": "llama", "parameter_size": "3.2B", "quantization_level": "Q4_K_M"}
+    model = {
+        "name": "llama3.2:latest",
+        "model": "llama3.2:latest",
+        "size": 2_000_000_000,
+        "digest": "a8",
+        "details": details,
+    }
+    if received.path == "/api/pull":
+        return Reply(pieces=[b'{"status":"pulling manifest"}\n', b'{"status":"success"}\n'])
+    if received.path == "/api/delete":
+        return Reply()
+    return Reply(body={"models": [] if received.path == "/api/ps" else [model]})
+
+
+CASES = [
+    (("model", "list"), "llama3.2"),
+    (("model", "list", "--backend", "ollama", "--verbose"), "Q4_K_M"),
+    (("model", "info", "llama3.2"), "2000000000"),
+    (("model", "info", "llama3.2@ollama"), "ollama"),
+    (("model", "pull", "llama3.2@ollama"), "llama3.2 is ready (2.0 GB)"),
+    (("model", "remove", "llama3.2", "--yes"), "llama3.2 is deleted (2.0 GB)"),
+    (("model", "status"), "ollama"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), CASES, ids=[" ".join(arguments) for arguments, _ in CASES])
+async def test_models_of_an_ollama_server_are_found_without_saying_where(
+    invoke_cli: Cli, model_file: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    async with FakeServer(library) as server:
+        done = await asyncio.to_thread(invoke_cli, *arguments, env={"OLLAMA_BASE_URL": server.url})
+    assert said in done.assert_success().stdout
+
+
+def test_a_model_that_nobody_has_is_an_error_of_the_first_provider(invoke_cli: Cli, model_file: Path) -> None:
+    done = invoke_cli("model", "info", "nonsense", env={"OLLAMA_BASE_URL": "http://127.0.0.1:9"})
+    assert done.exit_code == 1
+    assert "'nonsense' is not on this machine" in done.stderr
