@@ -11,6 +11,7 @@ from typing import Any
 
 from llmspell_core.errors import ApprovalRequiredError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
+from llmspell_core.patience import time_limit
 from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, each, read_steps
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.options import milliseconds, snake_keys
@@ -168,9 +169,8 @@ class Parallel(WorkflowType):
             started = time.perf_counter()
             frame = run.root.child({"branch": branch.name}, label=f"branch_{branch.name}")
             run.branches[branch.name] = frame.results
-            deadline = asyncio.timeout(branch.timeout)
             try:
-                async with deadline:
+                async with time_limit(branch.timeout):
                     result.done = await run.sequence(branch.steps, frame)
             except TimeoutError:
                 result.error = f"branch '{branch.name}' did not finish within {branch.timeout:g} s"
