@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import NotFoundError, WorkflowError
+from llmspell_core.errors import NotFoundError, ValidationError, WorkflowError
 from llmspell_core.events import Event
+from llmspell_core.hooks.points import WORKFLOW_PHASES
 from llmspell_core.messages import plain
 from llmspell_core.script.declare import Function, Handle, Param
 from llmspell_core.workflow.run import WorkflowRun
@@ -117,10 +119,22 @@ def _listen(event: str) -> Any:
 
 
 EVENTS = {"before_start": "before_execute", "after_complete": "after_execute"}
+NAMES = {name: event for event, name in EVENTS.items()}
+LISTENED = (
+    *("before_start", "after_complete", "on_error", "before_step", "after_step", "on_step_error"),
+    *("WorkflowStageTransition", "WorkflowCheckpoint", "WorkflowRollback", *sorted(WORKFLOW_PHASES)),
+)
 
 
 def on(scope: ScriptScope, workflow: Workflow, event: str, function: int) -> dict[str, str]:
-    found: dict[str, str] = _listen(event)(scope, workflow, function)
+    """Raises: ValidationError, an event that no workflow of this type has; its listener would never be called."""
+    name = NAMES.get(event, event)
+    known = (*LISTENED, *getattr(scope.runtime.workflows.type(workflow.type), "phases", ()))
+    if name not in known:
+        near = get_close_matches(event, known, n=2)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Use one of {', '.join(known)}."
+        raise ValidationError(f"Unknown workflow event: {event}", field="event", hint=hint)
+    found: dict[str, str] = _listen(name)(scope, workflow, function)
     return found
 
 
@@ -212,7 +226,7 @@ WORKFLOW = Handle(
             blocking=True,
             async_variant=True,
         ),
-        Function("get_info", get_info, returns="object", doc="`id`, `name`, `type`."),
+        Function("get_info", get_info, returns="object", doc="`id`, `name`, `type`.", aliases=("getInfo",)),
         Function("get_output", get_output, (Param("step", "string"),), "any", "A step's output of the last execution."),
         Function("get_all_outputs", get_all_outputs, returns="object", doc="Step name -> output."),
         Function("list_outputs", list_outputs, returns="array", doc="Names of steps that have an output."),
@@ -226,14 +240,22 @@ WORKFLOW = Handle(
             "Data that conditions and placeholders of later executions see.",
         ),
         Function("get_shared_data", get_shared_data, (KEY,), "any", "A value of the shared data."),
-        Function("set_state", set_state, (KEY, Param("value", "any", required=False)), "boolean", "Store a value."),
-        Function("get_state", get_state, (KEY,), "any", "A stored value."),
+        Function(
+            "set_state",
+            set_state,
+            (KEY, Param("value", "any", required=False)),
+            "boolean",
+            "Store a value.",
+            aliases=("setState",),
+        ),
+        Function("get_state", get_state, (KEY,), "any", "A stored value.", aliases=("getState",)),
         Function(
             "on_before_execute",
             _listen("before_start"),
             (FUNCTION,),
             "object",
             f"Call a function before each execution: {REGISTERED}",
+            aliases=("onBeforeExecute",),
         ),
         Function(
             "on_after_execute",
@@ -241,9 +263,15 @@ WORKFLOW = Handle(
             (FUNCTION,),
             "object",
             f"Call a function after each execution that succeeded: {REGISTERED}",
+            aliases=("onAfterExecute",),
         ),
         Function(
-            "on_error", _listen("on_error"), (FUNCTION,), "object", f"Call a function when it fails: {REGISTERED}"
+            "on_error",
+            _listen("on_error"),
+            (FUNCTION,),
+            "object",
+            f"Call a function when it fails: {REGISTERED}",
+            aliases=("onError",),
         ),
         Function(
             "on_before_step",
@@ -282,7 +310,13 @@ WORKFLOW = Handle(
         ),
         Function("debug", debug, returns="object", doc="`workflow_id`, `name`, `type`, `runtime`."),
         Function("validate", validate, returns="object", doc="`valid`, `errors`, `warnings`, `workflow_id`."),
-        Function("get_metrics", get_metrics, returns="object", doc="Counts and times of its executions."),
+        Function(
+            "get_metrics",
+            get_metrics,
+            returns="object",
+            doc="Counts and times of its executions.",
+            aliases=("getMetrics",),
+        ),
         Function("get_status", get_status, returns="object", doc="`state`: ready, running, completed or failed."),
         Function(
             "add_step",

@@ -98,7 +98,7 @@ GLOBAL = Global(
             "Agent",
             "An agent from one table.",
             blocking=True,
-            aliases=("new", "create_async"),
+            aliases=("new", "createAsync"),
         ),
         Function(
             "register",
@@ -167,7 +167,7 @@ GLOBAL = Global(
             "wrap_as_tool",
             building.wrap_as_tool,
             (
-                NAME,
+                Param("name", "any", doc="An agent or its name."),
                 Param(
                     "config",
                     "object",

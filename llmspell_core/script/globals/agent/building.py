@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent import Agent, AgentConfig, ApprovalRequest, LLMAgent, ResourceLimits
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.messages import as_list, new_id
 from llmspell_core.script.globals.address import check_server
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
+log = logging.getLogger("llmspell.script.agent")
 TYPES = ("llm", "basic", "tool-orchestrator")
 LIMITS = tuple(f.name for f in fields(ResourceLimits))
 LIMIT_ALIASES = {"max_execution_time": "max_execution_time_secs", "max_cost": "max_cost_usd"}
@@ -85,7 +87,7 @@ def _tool_name(value: Any) -> str:
 async def build(scope: ScriptScope, given: dict[str, Any]) -> LLMAgent:
     resolved = _with_objects(scope, given)
     ask = resolved.pop("on_approval", None)
-    config = config_from(resolved)
+    config = _with_known_tools(scope, config_from(resolved))
     if config.model is None and config.provider is None and scope.runtime.providers.configured():
         config = replace(config, provider=scope.runtime.config.get("providers.default_provider"))
     if config.base_url or config.api_key:
@@ -106,6 +108,22 @@ def _with_objects(scope: ScriptScope, given: dict[str, Any]) -> dict[str, Any]:
             items = as_list(resolved[name])
             resolved[name] = [scope.runtime.offer_tool(item) if isinstance(item, Agent) else item for item in items]
     return resolved
+
+
+def _with_known_tools(scope: ScriptScope, config: AgentConfig) -> AgentConfig:
+    """Scripts allow tools that only another installation has; their agents do without them, and say so."""
+    missing = [name for name in config.allowed_tools if name != "*" and not _is_there(scope, name)]
+    if missing:
+        log.warning("agent %s: there is no tool %s; it goes without", config.name, ", ".join(missing))
+    return replace(config, allowed_tools=tuple(n for n in config.allowed_tools if n not in missing))
+
+
+def _is_there(scope: ScriptScope, tool: str) -> bool:
+    try:
+        scope.runtime.tool_for(tool)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _approver(scope: ScriptScope, function: Any) -> Callable[[ApprovalRequest], Awaitable[Any]]:
@@ -154,9 +172,14 @@ def create_composite(scope: ScriptScope, name: Any, agents: Any, routing: Any) -
         routing = given.pop("routing", None) or given
     if not isinstance(name, str) or not name:
         raise ValidationError("Agent.create_composite: 'name' must be a string", field="name")
-    names = [_tool_name(agent) for agent in as_list(scope.resolve(agents))]
+    names = [_member_name(agent) for agent in as_list(scope.resolve(agents))]
     made = scope.runtime.create_composite(name, names, _with_functions(scope, routing) or "sequential")
     _end_with(scope, made)
+
+
+def _member_name(value: Any) -> str:
+    """`{role, agent_name, weight}` is a member as well as a name or an agent."""
+    return _tool_name(value.get("agent_name", value) if isinstance(value, Mapping) else value)
 
 
 def _with_functions(scope: ScriptScope, routing: Any) -> Any:
@@ -167,14 +190,17 @@ def _with_functions(scope: ScriptScope, routing: Any) -> Any:
     return routing
 
 
-def wrap_as_tool(scope: ScriptScope, name: str, config: dict[str, Any] | None) -> str:
-    agent = scope.runtime.agent_for(name)
+def wrap_as_tool(scope: ScriptScope, name: Any, config: dict[str, Any] | None) -> str:
+    agent = scope.runtime.agent_for(_tool_name(scope.resolve(name)))
     if not config:
         return str(scope.runtime.wrap_agent(agent))
     from llmspell_core.agent.wrapped import ParameterConfig  # brings pydantic, which most scripts never need
     from llmspell_core.tool import SecurityLevel
 
-    options: dict[str, Any] = {"name": config.get("tool_name"), "description": config.get("description")}
+    options: dict[str, Any] = {
+        "name": config.get("tool_name") or config.get("name"),
+        "description": config.get("description"),
+    }
     if config.get("category"):
         options["category"] = str(config["category"])
     if config.get("security_level"):

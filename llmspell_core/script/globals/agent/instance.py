@@ -22,6 +22,7 @@ AGENT = Handle(
             "Ask and wait for the answer: `text`, `tool_calls`, `metadata`.",
             blocking=True,
             async_variant=True,
+            aliases=("invoke",),
         ),
         Function(
             "invoke_stream",

@@ -1,0 +1,96 @@
+"""Spellings and habits of scripts that were written for earlier releases: they run as they are, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from llmspell_core.testing import say
+
+Run = Callable[..., Any]
+
+PAIRS = {
+    "an agent is invoked": (
+        """local a = Agent.createAsync({name = "one", model = "scripted/any"})
+           return {a:invoke({text = "x"}).text, Agent.get("one"):invoke("x").text}""",
+        """const a = await Agent.createAsync({name: "one", model: "scripted/any"});
+           return [(await a.invoke({text: "x"})).text, (await Agent.get("one").invoke("x")).text];""",
+        ["hi", "hi"],
+    ),
+    "an agent goes without a tool that is not installed": (
+        """local name = Agent.register({name = "n", model = {provider = "scripted", model_id = "any", settings = {}},
+             allowed_tools = {"calculator", "not-installed-here"}})
+           return {Agent.get(name):get_config().allowed_tools, Agent.get(name):execute("x").text}""",
+        """const name = await Agent.register({name: "n", model: {provider: "scripted", model_id: "any", settings: {}},
+             allowed_tools: ["calculator", "not-installed-here"]});
+           return [Agent.get(name).getConfig().allowed_tools, (await Agent.get(name).execute("x")).text];""",
+        [["calculator"], "hi"],
+    ),
+    "an agent itself is made a tool, and members of a team have roles": (
+        """local a = Agent.builder():name("writer"):model("scripted/any"):build()
+           local tool = Agent.wrap_as_tool(a, {name = "writing", description = "writes", parameters = {prompt = "what"}})
+           Agent.create_composite({name = "team", agents = {{role = "w", agent_name = "writer", weight = 0.5}}})
+           return {tool, Tool.exists("writing"), Agent.get("team"):invoke("x").text}""",
+        """const a = Agent.builder().name("writer").model("scripted/any").build();
+           const tool = Agent.wrapAsTool(a, {name: "writing", description: "writes", parameters: {prompt: "what"}});
+           await Agent.createComposite({name: "team", agents: [{role: "w", agent_name: "writer", weight: 0.5}]});
+           return [tool, Tool.exists("writing"), (await Agent.get("team").invoke("x")).text];""",
+        ["writing", True, "hi"],
+    ),
+    "the whole result of a step is written out where a tool wants a text": (
+        """local w = Workflow.builder():sequential()
+             :add_step({name = "id", type = "tool", tool = "uuid-generator",
+               input = {operation = "deterministic", namespace = "agent", name = "a"}})
+             :add_step({name = "length", type = "tool", tool = "text-manipulator",
+               input = {operation = "uppercase", input = "{{step.id.result}}"}})
+             :build()
+           return w:execute({}).outputs.length:sub(1, 2)""",
+        """const w = Workflow.builder().sequential()
+             .addStep({name: "id", type: "tool", tool: "uuid-generator",
+               input: {operation: "deterministic", namespace: "agent", name: "a"}})
+             .addStep({name: "length", type: "tool", tool: "text-manipulator",
+               input: {operation: "uppercase", input: "{{step.id.result}}"}})
+             .build();
+           return (await w.execute({})).outputs.length.slice(0, 2);""",
+        '{"',
+    ),
+    "a condition function finds the fields of the input": (
+        """local function step(name) return {name = name, tool = "text-manipulator",
+             input = {operation = "count", input = "{{task}}", count_type = "words"}} end
+           local w = Workflow.builder():conditional():condition(function(ctx) return ctx.task:find("urgent") ~= nil end)
+             :add_then_step(step("now")):add_else_step(step("later")):build()
+           return {w:execute({task = "an urgent thing"}).outputs, w:execute({task = "a thing"}).outputs}""",
+        """const step = (name) => ({name, tool: "text-manipulator",
+             input: {operation: "count", input: "{{task}}", count_type: "words"}});
+           const w = Workflow.builder().conditional().condition((ctx) => ctx.task.includes("urgent"))
+             .addThenStep(step("now")).addElseStep(step("later")).build();
+           return [(await w.execute({task: "an urgent thing"})).outputs, (await w.execute({task: "a thing"})).outputs];""",
+        [{"now": 3}, {"later": 2}],
+    ),
+    "the range of a loop stands beside the word": (
+        """local w = Workflow.loop({name = "l", iterator = "range", start = 1, ["end"] = 6, step = 2,
+             body = {{name = "s", tool = "calculator", input = {input = "{{loop:current_value}} + 1"}}}})
+           local before = 0
+           w:onBeforeExecute(function() before = before + 1 end)
+           w:setState("k", 5)
+           return {w:execute().output, before, w:getState("k"), w:getInfo().type, w:getMetrics().execution.total_executions}""",
+        """const w = Workflow.loop({name: "l", iterator: "range", start: 1, end: 6, step: 2,
+             body: [{name: "s", tool: "calculator", input: {input: "{{loop:current_value}} + 1"}}]});
+           let before = 0;
+           w.onBeforeExecute(() => { before += 1; });
+           await w.setState("k", 5);
+           return [(await w.execute()).output, before, await w.getState("k"), w.getInfo().type,
+             w.getMetrics().execution.total_executions];""",
+        [6, 1, 5, "loop", 1],
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ["lua", "javascript"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_it_still_works(run_script: Run, name: str, language: str) -> None:
+    lua, js, expected = PAIRS[name]
+    found = run_script(lua if language == "lua" else js, language, replies=[lambda _: say("hi")])
+    assert found.value == expected
