@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
@@ -75,6 +76,13 @@ class FileOperations(Tool[Parameters]):
         return await OPERATIONS[params.operation](params, ctx)
 
 
+async def _make_room(path: str, ctx: ExecutionContext) -> None:
+    """Make the directory that a file is to lie in, where it is missing; scripts write into folders they never made."""
+    parent = str(Path(path).parent)
+    if not await ctx.files.exists(parent):
+        await ctx.files.mkdir(parent, parents=True, exist_ok=True)
+
+
 async def _read(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path = params.need("path")
     text = await ctx.files.read_text(path)
@@ -91,6 +99,7 @@ async def _write(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     """A failure is returned, because scripts that write check `success` and carry on."""
     path, text = params.need("path"), params.need("input")
     try:
+        await _make_room(path, ctx)
         entry = await ctx.files.write_text(path, text)
     except LLMSpellError as error:
         return _failed_write(path, error)
@@ -110,6 +119,7 @@ def _failed_write(path: str, error: LLMSpellError) -> ToolResult:
 
 async def _append(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path, data = params.need("path"), params.need("input")
+    await _make_room(path, ctx)
     entry = await ctx.files.append(path, data)
     size = len(data.encode())
     return _done(f"Appended {size} bytes to {path}", {"appended_size": size}, path, entry.size)
@@ -140,12 +150,14 @@ async def _list_dir(params: Parameters, ctx: ExecutionContext) -> ToolResult:
 
 async def _copy(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     source, target = params.need("source_path"), params.need("target_path")
+    await _make_room(target, ctx)
     entry = await ctx.files.copy(source, target)
     return _done(f"Copied {source} to {target}", {"source": source, "target": target}, target, entry.size)
 
 
 async def _move(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     source, target = params.need("source_path"), params.need("target_path")
+    await _make_room(target, ctx)
     await ctx.files.move(source, target)
     return _done(f"Moved {source} to {target}", {"source": source, "target": target}, target)
 

@@ -66,7 +66,6 @@ async def test_write_replaces_and_append_extends(room: Path, invoke: Invoke) -> 
     [
         ("../outside.txt", "x", "security_violation"),
         ("llmspell.toml", "x", "security_violation"),
-        ("no/such/directory.txt", "x", "execution_error"),
         (".", "x", "validation_error"),
         ("half.txt", "\ud800", "validation_error"),
         ("big.txt", "x" * 1001, "execution_error"),
@@ -80,6 +79,15 @@ async def test_a_failed_write_is_returned(room: Path, invoke: Invoke, path: str,
     assert envelope["error"]["message"] in output.text
     assert list(room.iterdir()) == []
     assert (room.parent / "outside.txt").read_text() == "secret"
+
+
+async def test_missing_directories_of_a_written_file_are_made(room: Path, invoke: Invoke) -> None:
+    for operation, path in (("write", "new/one/a.txt"), ("append", "new/two/a.txt")):
+        assert response(await invoke(operation, path=path, input="x"))["success"] is True
+        assert (room / path).read_text() == "x"
+    await invoke("copy", source_path="new/one/a.txt", target_path="new/three/b.txt")
+    await invoke("move", source_path="new/two/a.txt", target_path="new/four/b.txt")
+    assert sorted(p.name for p in (room / "new").glob("*/b.txt")) == ["b.txt", "b.txt"]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ class Parameters(BaseModel):
         "dedent",
         "normalize_whitespace",
         "word_wrap",
+        "count",
     ] = Field(description="What to do. sanitize removes control and invisible characters; split gives a JSON array.")
+    count_type: Literal["chars", "words", "lines"] = Field("chars", description="count: what to count.")
     options: Options = Field(
         default_factory=Options, description="Needed for replace (from, to) and substring (start, end)."
     )
@@ -73,12 +75,16 @@ class Parameters(BaseModel):
 
 class TextManipulator(Tool[Parameters]):
     name = "text-manipulator"
-    description = "Changes text: case, naming style, trim, replace, substring, split, join, wrap, indent, truncate."
+    description = (
+        "Changes text: case, naming style, trim, replace, substring, split, join, wrap, indent, truncate, count."
+    )
     parameters = Parameters
     example = {"input": "hello world", "operation": "uppercase"}
 
     def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
         require_size("the text", len(params.input.encode()), MAX_BYTES)
+        if params.operation == "count":
+            return self._count(params)
         made = OPERATIONS[params.operation](params.input, params.options)
         result = {
             "result": made,
@@ -87,6 +93,13 @@ class TextManipulator(Tool[Parameters]):
             "result_length": len(made),
         }
         return ToolResult(result, message=f"Text {params.operation} done")
+
+    @staticmethod
+    def _count(params: Parameters) -> ToolResult:
+        counts = {"chars": len(params.input), "words": len(params.input.split())}
+        found = counts.get(params.count_type, len(params.input.splitlines()))
+        result = {"result": found, "operation": "count", "count_type": params.count_type}
+        return ToolResult(result | {"original_length": len(params.input)}, message="Text count done")
 
 
 def _missing(option: str, operation: str) -> ValidationError:
