@@ -114,9 +114,14 @@ class Records:
             )
         return RunRecord.from_dict(data)
 
-    async def remove(self, id_: str) -> None:
-        await self._state.delete(f"approval:{id_}")
-        self._path(id_).unlink(missing_ok=True)
+    async def remove(self, id_: str) -> bool:
+        """Whether it was there: of several that want to go on with a run, in any process, one gets True."""
+        was_stored = bool(await self._state.delete(f"approval:{id_}"))
+        try:
+            self._path(id_).unlink()
+        except FileNotFoundError:
+            return was_stored and self._state.durable
+        return True
 
     async def all(self) -> list[RunRecord]:
         """The waiting runs, oldest first."""

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.approval import Decision, settle, waits
 from llmspell_core.agent.place import Ledger, Place
-from llmspell_core.errors import ApprovalRequiredError, ComponentError, LLMSpellError, ValidationError
+from llmspell_core.errors import (
+    ApprovalRequiredError,
+    ComponentError,
+    LLMSpellError,
+    NotFoundError,
+    ValidationError,
+)
 from llmspell_core.messages import AgentInput, AgentOutput, ToolCall, plain
 
 if TYPE_CHECKING:
@@ -150,7 +156,13 @@ async def resume_run(runtime: Runtime, id_: str, decisions: Any, context: Execut
 
     async def use() -> None:
         # From here on the calls are made. A record that stayed could make them a second time.
-        await runtime.records.remove(id_)
+        if not await runtime.records.remove(id_):
+            raise NotFoundError(
+                f"somebody else has decided about run '{id_}' meanwhile",
+                hint="See: llmspell agent pending",
+                what="runs",
+                name=id_,
+            )
 
     ledger.on_use = use
     input = AgentInput.of(record.root["input"])

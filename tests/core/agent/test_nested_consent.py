@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ from pydantic import BaseModel
 from llmspell_core.agent import Agent, AgentConfig
 from llmspell_core.agent.wrapped import ParameterConfig
 from llmspell_core.context import ExecutionContext
-from llmspell_core.errors import ApprovalRequiredError, ComponentError, NotFoundError, ResourceLimitError
+from llmspell_core.errors import (
+    ApprovalRequiredError,
+    ComponentError,
+    LLMSpellError,
+    NotFoundError,
+    ResourceLimitError,
+)
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.provider import Completion, CompletionRequest
 from llmspell_core.runtime import Runtime
@@ -149,6 +156,18 @@ async def test_a_run_may_wait_more_than_once(make_world: Any) -> None:
     assert caught.value.record != id_
     output = await world.runtime.resume_run(str(caught.value.record), True)
     assert (world.deleter.made, "deleter y" in output.text) == (["x", "y"], True)
+
+
+async def test_of_two_that_decide_at_the_same_time_one_goes_on(make_world: Any) -> None:
+    first, second = await make_world(outer=OUTER, inner=DELETES), await make_world(outer=OUTER, inner=DELETES)
+    first.agent("outer", first.careful(), "noter")
+    id_ = await stopped(first.runtime, "outer")
+    made = await asyncio.gather(
+        *(world.runtime.resume_run(id_, True) for world in (first, second, second)), return_exceptions=True
+    )
+    assert [type(each).__name__ for each in made].count("AgentOutput") == 1
+    assert all(isinstance(each, (AgentOutput, LLMSpellError)) for each in made)
+    assert len(first.deleter.made + second.deleter.made) == 1
 
 
 async def test_two_that_wait_at_the_same_time_are_decided_one_by_one(make_world: Any) -> None:
