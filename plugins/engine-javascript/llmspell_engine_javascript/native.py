@@ -1,6 +1,7 @@
 """What the VM's library can do and its Python wrapper does not offer.
 
-`stop_when` stops JavaScript that is running; `Rejections` knows the promises that failed with nobody listening.
+`stop_when` stops JavaScript that is running; `Rejections` knows the promises that failed with nobody listening;
+`load_modules` serves `import`.
 
 The library exports the functions; the addresses of runtime and context are found in the context object, behind the object
 header, and `JS_GetRuntime` confirms them. Where that does not hold, or a self-test fails, nothing is installed.
@@ -11,14 +12,12 @@ Imported before the worker's fence closes: a callback for C needs executable mem
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import _quickjs
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Rejections", "stop_when"]
+__all__ = ["Rejections", "load_modules", "stop_when"]
 
 
 class _Value(ctypes.Structure):
@@ -29,12 +28,17 @@ class _Value(ctypes.Structure):
 
 _Pointer = ctypes.c_void_p
 _Handler = ctypes.CFUNCTYPE(ctypes.c_int, _Pointer, _Pointer)
+_Loader = ctypes.CFUNCTYPE(_Pointer, _Pointer, ctypes.c_char_p, _Pointer)
 _Tracker = ctypes.CFUNCTYPE(None, _Pointer, _Value, _Value, ctypes.c_bool, _Pointer)
 
 _MAX_REJECTED = 10_000
+_COMPILE_MODULE = 1 << 0 | 1 << 5
+_EXCEPTION = 6
+"""Tag of the value that stands for "an exception was thrown"."""
 
 _wanted: list[Callable[[], bool]] = []
 _rejected: dict[int, tuple[_Value, _Value]] = {}
+_modules: list[tuple[ctypes.PyDLL, Callable[[str], str]]] = []
 
 
 def _track(context: int, promise: _Value, reason: _Value, handled: bool, _opaque: int) -> None:
@@ -48,6 +52,21 @@ def _track(context: int, promise: _Value, reason: _Value, handled: bool, _opaque
         _rejected[promise.payload] = kept
         for value in kept:
             _count[0](context, value, 1)
+
+
+def _load(context: int, name: bytes, _opaque: int) -> int | None:
+    """The compiled module; None when an exception was thrown in the VM instead."""
+    library, source_of = _modules[0]
+    try:
+        source = source_of(name.decode()).encode("utf-8", "surrogatepass")
+    except Exception as error:  # noqa: BLE001 - nothing may be raised through the VM's own code
+        library.JS_ThrowReferenceError(context, b"%s", ctypes.c_char_p(str(error).encode("utf-8", "replace")))
+        return None
+    module: _Value = library.JS_Eval(context, source, len(source), name, _COMPILE_MODULE)
+    if module.tag == _EXCEPTION:
+        return None
+    _count[0](context, module, -1)  # the VM keeps one of its own
+    return int(module.payload)
 
 
 def _count_by_call(library: ctypes.PyDLL) -> Callable[[int, _Value, int], None]:
@@ -71,6 +90,7 @@ def _count_by_header(_context: int, value: _Value, change: int) -> None:
 _count: list[Callable[[int, _Value, int], None]] = [_count_by_header]
 _asked = _Handler(lambda _runtime, _opaque: 1 if _wanted[0]() else 0)
 _tracked = _Tracker(_track)
+_loaded = _Loader(_load)
 
 
 def stop_when(context: Any, wanted: Callable[[], bool]) -> bool:
@@ -83,6 +103,31 @@ def stop_when(context: Any, wanted: Callable[[], bool]) -> bool:
     install.argtypes, install.restype = [_Pointer, _Handler, _Pointer], None
     _wanted[:] = [wanted]
     install(runtime, _asked, None)
+    return True
+
+
+def load_modules(context: Any, source_of: Callable[[str], str]) -> bool:
+    """Has `import` in `context` ask for sources by name; whatever that raises is an error of the script.
+
+    Returns:
+        False when this build does not allow it.
+    """
+    found = _addresses(context)
+    if found is None:
+        return False
+    library, runtime, _ = found
+    try:
+        install, throw = library.JS_SetModuleLoaderFunc, library.JS_ThrowReferenceError
+    except AttributeError:
+        return False
+    install.argtypes, install.restype = [_Pointer, _Pointer, _Loader, _Pointer], None
+    throw.argtypes, throw.restype = [_Pointer, ctypes.c_char_p], _Value  # and more, as the format says
+    library.JS_Eval.argtypes = [_Pointer, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int]
+    library.JS_Eval.restype = _Value
+    if hasattr(library, "JS_DupValue"):
+        _count[:] = [_count_by_call(library)]
+    _modules[:] = [(library, source_of)]
+    install(runtime, None, _loaded, None)
     return True
 
 

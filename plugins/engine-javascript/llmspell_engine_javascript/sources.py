@@ -1,7 +1,7 @@
 """Which file and line a position in the VM belongs to.
 
 The VM calls every source `<input>`. So each source starts on lines of its own (newlines in front of it cost next to
-nothing), the bootstrap far behind, and a line number says where it came from.
+nothing), the bootstrap far behind, and a line number says where it came from. Only modules have names of their own.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-__all__ = ["BOOTSTRAP_LINE", "SourceMap"]
+__all__ = ["BOOTSTRAP_LINE", "MAIN", "SourceMap"]
+
+MAIN = "<main>"
+"""The module that a script is which begins with `import`."""
 
 BOOTSTRAP_LINE = 200_000
 _BOOTSTRAP_END = 210_000
-_FRAME = re.compile(r"^\s*at (?:(.*?) \()?<input>:(\d+)(?::\d+)?\)?$")
+_FRAME = re.compile(r"^\s*at (?:(.*?) \()?(<input>|[^():]+):(\d+)(?::\d+)?\)?$")
 _MAX_FRAMES = 20
 _MAX_KNOWN = 500
 
@@ -30,6 +33,7 @@ class SourceMap:
         self._texts: list[str] = []
         self._next = 0
         self._lines: dict[str, int] = {}
+        self._modules: dict[str, tuple[str, str]] = {}
 
     def place(self, name: str, source: str) -> int:
         """How many empty lines to put in front of `source`."""
@@ -42,6 +46,10 @@ class SourceMap:
         self._texts.append(source)
         self._next = start + lines
         return start
+
+    def name_module(self, module: str, name: str, source: str) -> None:
+        """What the VM calls `module` is the file `name`."""
+        self._modules[module] = name, source
 
     def line_of(self, site: str) -> int:
         """The line of the innermost script frame in a stack; 0 when there is none."""
@@ -68,7 +76,7 @@ class SourceMap:
         """
         found: list[Frame] = []
         for text in stack.split("\n"):
-            if not syntax and "(" not in text:
+            if not syntax and "(" not in text and "<input>" in text:
                 continue
             frame = self._frame(text)
             if frame is not None and len(found) < _MAX_FRAMES:
@@ -81,7 +89,8 @@ class SourceMap:
         return lines[line - 1] if line is not None and 0 < line <= len(lines) else None
 
     def source_of(self, name: str | None) -> str:
-        for known, text in zip(reversed(self._names), reversed(self._texts), strict=True):
+        modules = reversed(self._modules.values())
+        for known, text in (*modules, *zip(reversed(self._names), reversed(self._texts), strict=True)):
             if known == name:
                 return text
         return ""
@@ -90,7 +99,10 @@ class SourceMap:
         match = _FRAME.match(text)
         if match is None:
             return None
-        line = int(match[2])
+        line = int(match[3])
+        if match[2] != "<input>":
+            module = self._modules.get(match[2])
+            return module and (_function(match[1]), module[0], line)
         index = bisect_right(self._starts, line - 1) - 1
         if index < 0 or line > self._starts[index] + self._texts[index].count("\n") + 2:
             return None

@@ -22,8 +22,8 @@ import _quickjs
 from llmspell_core.script.wire import json_problem
 from llmspell_core.script.worker import LATER, Interrupted, VMError
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
-from llmspell_engine_javascript.native import Rejections, stop_when
-from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, SourceMap
+from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
+from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ HIGH_MEMORY = 32 * 1024 * 1024
 
 _PARTS = ("values", "inspect", "loop", "api", "cells", "main")
 _ASKING = frozenset({"start", "post", "timer"})
-_MODULE_SYNTAX = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
+_MODULE_SYNTAX = re.compile(r"^[ \t]*(?:import\b(?!\s*\()|export\b)", re.MULTILINE)
 _DRAIN_SECONDS = 1.0
 _NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"
 _SHARED_MEMORY = "delete globalThis.Atomics; delete globalThis.SharedArrayBuffer;"
@@ -105,7 +105,10 @@ class JavaScriptVM:
         if not cell:
             self._guarded("arguments", json.dumps(_arguments(name, args)))
         text = source if source[:2] != "#!" else "//" + source
-        self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell}))
+        module = self._modules and not cell and _MODULE_SYNTAX.search(source) is not None
+        if module:
+            self._main = name, text
+        self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell, "module": module}))
         self._turn()
         while self._outcome is None or (self._has_work() and not cell and isinstance(self._outcome, str)):
             self._turn()
@@ -181,6 +184,7 @@ class JavaScriptVM:
             memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
         if memory:
             context.set_memory_limit(int(memory))
+        self._modules = load_modules(context, self._module)
         context.add_callable("$bridge", self._bridge)
         context.add_callable("$ask", self._ask)
         enter: Callable[..., Any] = shell(context.eval("globalThis.$bridge"), context.eval("globalThis.$ask"))
@@ -192,6 +196,20 @@ class JavaScriptVM:
         if not stop_when(self._context, lambda: self._stopping):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             self._host.write("stderr", _NOT_STOPPABLE)
+
+    _main = ("", "")
+
+    def _module(self, module: str) -> str:
+        """The source of a module. Raises: LookupError."""
+        if module == MAIN:
+            name, source = self._main
+        else:
+            env = json.loads(self._ask("Script.module", json.dumps([module]), ""))
+            if not env["ok"]:
+                raise LookupError(env["error"]["message"])
+            name, source = env["value"]["name"], env["value"]["source"]
+        self._sources.name_module(module, name, source)
+        return f"export default ({json.dumps(json.loads(source))})" if name.endswith(".json") else source
 
     # -- into the VM ------------------------------------------------------------------------------------------------
 
@@ -388,7 +406,10 @@ class JavaScriptVM:
             return _out_of_memory("the script ran out of memory, or threw null")
         if described.get("name") in {"SyntaxError", "TypeError", "ReferenceError", "RangeError", "InternalError"}:
             message = f"{described['name']}: {message}"
-        frames = self._sources.frames(described.get("stack") or "", syntax=phase == "syntax")
+        stack = described.get("stack") or ""
+        if described.get("name") == "SyntaxError" and f"at {MAIN}:" in stack.partition("\n")[0]:
+            phase = "syntax"
+        frames = self._sources.frames(stack, syntax=phase == "syntax")
         file, line = frames[0][1:] if frames else (None, None)
         error = VMError(
             phase,
@@ -406,8 +427,16 @@ class JavaScriptVM:
             error.error["cause"] = cause
             error.error["hint"] = cause.get("hint")
         elif error.error["phase"] == "syntax" and _MODULE_SYNTAX.search(self._sources.source_of(file)):
-            error.error["hint"] = "ES modules (import, export) are not available; use require('name')."
+            error.error["hint"] = self._advice(str(error.error["message"]))
         return error
+
+    def _advice(self, message: str) -> str | None:
+        """For whoever wrote `import` or `export` where it cannot be, or `return` where they are."""
+        if not self._modules:
+            return "ES modules (import, export) are not available; use require('name')."
+        if self._interactive:
+            return "Here: const { name } = await import('./file.js')."
+        return "A module has no return: export default value." if "return not in a function" in message else None
 
     def _interrupted(self) -> VMError:
         """Forgets what was under way; variables stay."""

@@ -136,11 +136,6 @@ async def test_a_failure_that_is_heard_is_no_error(js: Any, heard: str) -> None:
     assert await js.value(f"{heard}; await sleep(1); return 'fine'") == "fine"
 
 
-async def test_import_is_refused_with_the_way_out(js: Any) -> None:
-    error = await js.error("import x from 'y';\nreturn x")
-    assert error.hint == "ES modules (import, export) are not available; use require('name')."
-
-
 async def test_a_promise_that_nothing_resolves_is_an_error(js: Any) -> None:
     assert "never settles" in (await js.error("await new Promise(() => {})")).message
 

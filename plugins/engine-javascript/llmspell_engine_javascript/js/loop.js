@@ -68,8 +68,11 @@ function run(text) {
     const source = request.cell ? rewriteCell(request.source, request.line) : request.source;
     started = compile(source, request.line, request.cell ? "$cell" : "")(defineFromCell);
   } catch (error) {
-    bridge("failed", "syntax", describe(error));
-    return;
+    if (!request.module) {
+      bridge("failed", "syntax", describe(error));
+      return;
+    }
+    started = then(import("<main>"), (module) => module.default);
   }
   then(started, (value) => finish(value, request.cell), (error) => bridge("failed", "runtime", describe(error)));
 }
