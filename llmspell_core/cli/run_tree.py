@@ -72,6 +72,17 @@ def lines(node: Node, stem: str = "", branch: str = "") -> Iterator[tuple[Node, 
         yield from lines(child, below, "└─ " if child is node.children[-1] else "├─ ")
 
 
+def models(tree: Node) -> list[str]:
+    """What each model was used for, where there are several."""
+    rows = tree.by_model()
+    told = []
+    for row in rows if len(rows) > 1 else ():
+        cost = f"  ${row['cost_usd']:.4f}" if row["cost_usd"] else ""
+        tokens = f"{row['input_tokens']:,} + {row['output_tokens']:,} tokens{cost}"
+        told.append(f"  {printable(row['provider'])}/{printable(row['model'])}  {row["calls"]} calls  {tokens}")
+    return told
+
+
 def printed(tree: Node, console: Console | None = None) -> str:
     """The whole tree as text, in colour where standard output has it."""
     import io
@@ -82,6 +93,8 @@ def printed(tree: Node, console: Console | None = None) -> str:
     made = console or Console(file=io.StringIO(), force_terminal=coloured, no_color=not coloured)
     for _, text in lines(tree):
         made.print(text, soft_wrap=True)
+    for row in models(tree):
+        made.print(row, soft_wrap=True, style="dim")
     return made.file.getvalue().rstrip("\n") if isinstance(made.file, io.StringIO) else ""
 
 

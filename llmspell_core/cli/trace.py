@@ -104,5 +104,5 @@ def show(shell: Shell, run: str) -> int:
         from llmspell_core.errors import StorageError
 
         raise StorageError(f"the record of {run} holds nothing that can be read", operation="read")
-    shell.emit(tree.to_dict(), lambda: printed(tree))
+    shell.emit(tree.to_dict() | {"models": tree.by_model()}, lambda: printed(tree))
     return 0

@@ -30,6 +30,19 @@ class Node:
         for child in self.children:
             yield from child.every()
 
+    def by_model(self) -> list[dict[str, Any]]:
+        """What each model was used for here and below: `provider`, `model`, `calls`, tokens, `cost_usd`; sorted."""
+        sums: dict[tuple[str, str], tuple[int, Usage]] = {}
+        for span in self.every():
+            if span.kind == "model":
+                key, (calls, usage) = _model_of(span), sums.get(_model_of(span), (0, Usage()))
+                used = Usage(span.input_tokens or 0, span.output_tokens or 0, span.cost_usd)
+                sums[key] = (calls + 1, usage + used)
+        return [
+            {"provider": key[0], "model": key[1], "calls": calls} | usage.to_dict()
+            for key, (calls, usage) in sorted(sums.items())
+        ]
+
     @property
     def duration_ms(self) -> float:
         """Until now, while it runs."""
@@ -40,6 +53,14 @@ class Node:
         """The span, its `total` usage, and its `children`."""
         made = self.span.to_dict() | {"total": self.usage().to_dict()}
         return made | {"children": [child.to_dict() for child in self.children]}
+
+
+def _model_of(span: Span) -> tuple[str, str]:
+    """Provider and model; of a chain the one that answered, whose name has its provider in front."""
+    provider, model = str(span.attributes.get("provider", "")), span.model or span.name
+    if provider == "fallback" and "," not in model:
+        provider, _, model = model.partition("/")
+    return provider, model
 
 
 def tree_of(spans: Iterable[Span]) -> Node | None:

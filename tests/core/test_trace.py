@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from llmspell_core.cli.run_tree import models
 from llmspell_core.errors import LLMSpellError, NotFoundError
+from llmspell_core.messages import Usage
 from llmspell_core.runtime import Runtime
 from llmspell_core.testing.scripted import call, say
 from llmspell_core.trace import Journal, Node, Span, Tracer, tree_of
@@ -176,3 +178,17 @@ def test_the_tree_as_data_has_totals(tmp_path: Path) -> None:
     assert data["total"] == {"input_tokens": 10, "output_tokens": 2, "cost_usd": 0.75}
     assert len(data["children"]) == 2
     assert os.sep not in data["run_id"]
+
+
+def test_a_tree_says_what_each_model_was_used_for() -> None:
+    root = Node(Span("script", "s", "r", "1"))
+    for number, (provider, model) in enumerate([("openai", "x"), ("openai", "x"), ("fallback", "local/y")]):
+        span = Span("model", model, "r", str(number + 2), "1", attributes={"provider": provider}, model=model)
+        span.use(Usage(3, 2, 0.5 if provider == "openai" else None))
+        root.children.append(Node(span))
+    assert [(r["provider"], r["model"], r["calls"], r["input_tokens"], r["cost_usd"]) for r in root.by_model()] == [
+        ("local", "y", 1, 3, None),
+        ("openai", "x", 2, 6, 1.0),
+    ]
+    assert models(root) == ["  local/y  1 calls  3 + 2 tokens", "  openai/x  2 calls  6 + 4 tokens  $1.0000"]
+    assert models(root.children[0]) == [], "one model's use is in the tree already"

@@ -27,6 +27,7 @@ from llmspell_core.errors import (
 )
 from llmspell_core.messages import AgentChunk, Media, Message, ToolCall
 from llmspell_core.provider import CompletionRequest, ProviderSettings, ToolDefinition
+from llmspell_core.resilience.prices import PriceList
 from llmspell_core.runtime import Runtime
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 
@@ -268,3 +269,10 @@ async def test_a_slow_stream_may_go_on() -> None:
     pieces = [piece for part in streamed("text.sse").pieces or () for piece in (0.12, part)]
     slow = Reply(pieces=pieces, headers={"Content-Type": "text/event-stream"})
     assert (await chunks_of(slow, request(timeout=0.3)))[-1].type == "end"
+
+
+async def test_an_answer_of_the_vendor_costs_what_its_price_list_says() -> None:
+    settings = ProviderSettings("gemini", "gemini")
+    answer, _ = await ask(body("text.json"))
+    PriceList(GeminiProvider, settings).charge(answer.usage, answer.model)
+    assert answer.usage.cost_usd == pytest.approx((8 * 0.30 + 23 * 2.50) / 1_000_000)
