@@ -42,6 +42,19 @@ class ScriptCommand(click.Command):
         return super().parse_args(ctx, given)
 
 
+class FileCommand(ScriptCommand):
+    """An unknown option is often meant for the script."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            near = f" Did you mean {' or '.join(sorted(error.possibilities))}?" if error.possibilities else ""
+            message = f"No such option {name!r}.{near} Options for the script stand after a lone --: -- {name}"
+            raise click.NoSuchOption(name, message, None, error.ctx) from None
+
+
 class CodeCommand(ScriptCommand):
     """Code that begins with a dash is not taken for an option, as long as it does not look like one."""
 
@@ -106,7 +119,7 @@ def script_options(command: Any) -> Any:
     return engine(stream(timeout(trace(command))))
 
 
-@click.command(cls=ScriptCommand)
+@click.command(cls=FileCommand)
 @click.argument("script", type=click.Path())
 @script_options
 @click.option("--input", metavar="TEXT", help="What the script finds as ARGS.input.")

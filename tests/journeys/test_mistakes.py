@@ -61,3 +61,9 @@ def test_a_model_that_is_no_name_is_refused(run_script: Run) -> None:
 def test_an_agent_that_is_asked_nothing_says_so(run_script: Run) -> None:
     with pytest.raises(ScriptError, match="got nothing"):
         run_script('Agent.builder():model("local/smollm2"):build():execute()')
+
+
+def test_an_option_of_the_script_without_the_dashes_before_it(invoke_cli: Run) -> None:
+    done = invoke_cli("run", "any.lua", "--decide", "no")
+    assert done.exit_code == 2
+    assert "Options for the script stand after a lone --: -- --decide" in done.stderr
