@@ -84,7 +84,7 @@ class Workflows(Mapping[str, Workflow]):
 
     def _make_inner(self, outer: Workflow, step: Step, depth: int) -> None:
         """Make the workflow that stands in place of a step; in what it does not say it is like the one around it."""
-        if isinstance(step.target, Mapping):
+        if step.is_inline:
             table = {"config": outer.config, **step.target}
             try:
                 outer.inner[step.id] = self._make(str(table.get("type") or "sequential"), table, depth + 1)
@@ -136,7 +136,7 @@ class Workflows(Mapping[str, Workflow]):
             return target
         if isinstance(target, str):
             return self.find(target)
-        if isinstance(target, Mapping):
+        if step.is_inline:
             if step.id not in parent.inner:  # the step was added later
                 self._make_inner(parent, step, 0)
             parent.inner[step.id].default_error_handler = parent.default_error_handler

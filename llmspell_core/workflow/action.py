@@ -141,7 +141,7 @@ async def _workflow(step: Step, given: Any, frame: Frame) -> Answer:
     context = run.context.create_child()
     undo: list[Any] = []
     context.set(UNDO, undo)
-    if isinstance(step.target, Mapping):  # written in place: its steps see what this step sees
+    if step.is_inline:  # written in place: its steps see what this step sees
         context.set(OUTER, frame)
     try:
         output = await run.desk.run_workflow(workflow, workflow_input(fields), context)
@@ -158,7 +158,8 @@ async def _template(step: Step, given: Any, frame: Frame) -> Answer:
     if given is not None and not isinstance(given, Mapping):
         raise ValidationError(f"the params of template '{_name(step)}' are a table", field="params")
     output = await frame.run.desk.run_template(_name(step), dict(given or {}), frame.run.context)
-    return Answer(output.text, {"text": output.text, **output.metadata.extra})
+    report = output.metadata.extra.get("template") or {}
+    return Answer(report.get("result", output.text), {"text": output.text, **report})
 
 
 async def _function(step: Step, given: Any, frame: Frame) -> Answer:

@@ -105,7 +105,7 @@ class StepRunner:
             return step.error_strategy
         if step.retry_attempts:
             return ErrorStrategy("retry", step.retry_attempts + 1, self._config.retry_delay_ms)
-        if isinstance(step.target, Mapping):  # an inline workflow: its steps have the strategy, or one of their own
+        if step.is_inline:  # its steps have the strategy, or one of their own
             return CONTINUE if self._config.strategy.tolerate else FAIL_FAST
         return self._config.strategy
 

@@ -113,7 +113,7 @@ class Frame:
         return next((r for r in self.all_results().values() if r.step_id == step), None)
 
     def function_context(self) -> dict[str, Any]:
-        """The table that custom steps and condition functions get; fields of the input are there under their own names too."""
+        """What custom steps and condition functions get; fields of the input are there under their own names too."""
         run = self.run
         seen = self.all_results()
         steps = {name: result.output for name, result in seen.items() if result.success}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "Results"]
 
 log = logging.getLogger("llmspell.workflow")
-PASSING = ("output", "details", "skipped", "tolerated")
+ABOUT = ("step_id", "step_name", "success", "error", "duration_ms", "retry_count", "step_type", "target", "fallback_used")
 
 
 class Results:
@@ -50,7 +50,8 @@ class Results:
 
     async def save(self, step: Step, result: StepResult, frame: Frame) -> None:
         """Write down how a step went, and its output in all the places where it is looked for."""
-        metadata = {k: v for k, v in result.to_dict().items() if k not in PASSING}
+        metadata = {name: getattr(result, name) for name in ABOUT}
+        metadata |= {"duration": result.duration, "error_type": result.error_type}
         await self.put(f"step:{step.name}:metadata", metadata)
         if not result.success:
             return

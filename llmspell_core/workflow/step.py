@@ -102,6 +102,11 @@ class Step:
         return str(getattr(self.target, "name", None) or self.name)
 
     @property
+    def is_inline(self) -> bool:
+        """Whether it is a workflow that is written in place of a step."""
+        return self.kind == "workflow" and isinstance(self.target, Mapping)
+
+    @property
     def portable(self) -> bool:
         """Whether the step is plain data that another process can run."""
         return isinstance(self.target, (str, Mapping)) and _is_plain(self.target) and _is_plain(self.input)
