@@ -79,7 +79,7 @@ def models(tree: Node) -> list[str]:
     for row in rows if len(rows) > 1 else ():
         cost = f"  ${row['cost_usd']:.4f}" if row["cost_usd"] else ""
         tokens = f"{row['input_tokens']:,} + {row['output_tokens']:,} tokens{cost}"
-        told.append(f"  {printable(row['provider'])}/{printable(row['model'])}  {row["calls"]} calls  {tokens}")
+        told.append(f"  {printable(row['provider'])}/{printable(row['model'])}  {row['calls']} calls  {tokens}")
     return told
 
 
