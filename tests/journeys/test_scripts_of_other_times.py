@@ -69,6 +69,16 @@ PAIRS = {
            return [(await w.execute({task: "an urgent thing"})).outputs, (await w.execute({task: "a thing"})).outputs];""",
         [{"now": 3}, {"later": 2}],
     ),
+    "a loop only says how often": (
+        """local w = Workflow.builder():loop_workflow():max_iterations(3)
+             :add_step({name = "s", tool = "calculator", input = {input = "{{loop_index}} + 10"}}):build()
+           return {w:execute({}).output, pcall(Workflow.loop, {iterator = {}, max_iterations = 3, body = {}})}""",
+        """const w = Workflow.builder().loopWorkflow().maxIterations(3)
+             .addStep({name: "s", tool: "calculator", input: {input: "{{loop_index}} + 10"}}).build();
+           try { Workflow.loop({iterator: {}, maxIterations: 3, body: []}); } catch (e) {
+             return [(await w.execute({})).output, false, e.message]; }""",
+        [12, False, "a loop needs an iterator: range, collection or while_condition"],
+    ),
     "the range of a loop stands beside the word": (
         """local w = Workflow.loop({name = "l", iterator = "range", start = 1, ["end"] = 6, step = 2,
              body = {{name = "s", tool = "calculator", input = {input = "{{loop:current_value}} + 1"}}}})

@@ -143,7 +143,8 @@ class _Iterator:
         extra = option.get("loop_condition")
         self.conditions = tuple(Condition.read(c) for c in (condition, extra) if c is not None)
         self.text = _text(condition if condition is not None else extra) if self.conditions else None
-        if self.range is None and self.collection is None and not self.conditions:
+        counts = bool(self.limit) and definition.option("iterator") is None  # `max_iterations` alone: so many times
+        if self.range is None and self.collection is None and not self.conditions and not counts:
             raise ValidationError(
                 "a loop needs an iterator: range, collection or while_condition", field="iterator", hint=ITERATOR
             )
