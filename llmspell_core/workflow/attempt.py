@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.place import current
-from llmspell_core.errors import ApprovalRequiredError, CancelledByHookError, LLMSpellError, ResourceError, TimeoutError
+from llmspell_core.errors import (
+    ApprovalRequiredError,
+    CancelledByHookError,
+    LLMSpellError,
+    ResourceError,
+    TimeoutError,
+    WorkflowError,
+)
 from llmspell_core.messages import plain
 from llmspell_core.patience import time_limit
 from llmspell_core.workflow.action import Answer, act, as_workflow_error, call
@@ -39,6 +46,12 @@ def _note(span: Span, result: StepResult) -> None:
         span.status, span.error = "skipped", result.error
     elif not result.success:
         span.fail(result.exception or str(result.error))
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody wants this run to end; what a step calls may also be cancelled for itself."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 class StepRunner:
@@ -275,6 +288,10 @@ class StepRunner:
                     timed_out = deadline.expired()
         except LLMSpellError:
             raise
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            raise WorkflowError("what it called was cancelled", step=step.name) from None
         except Exception as error:
             if not (timed_out and isinstance(error, builtins.TimeoutError)):
                 raise as_workflow_error(error, step.name) from error

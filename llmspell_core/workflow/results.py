@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "Results"]
 
 log = logging.getLogger("llmspell.workflow")
-ABOUT = ("step_id", "step_name", "success", "error", "duration_ms", "retry_count", "step_type", "target", "fallback_used")
+ABOUT = (
+    "step_id",
+    "step_name",
+    "success",
+    "error",
+    "duration_ms",
+    "retry_count",
+    "step_type",
+    "target",
+    "fallback_used",
+)
 
 
 class Results:

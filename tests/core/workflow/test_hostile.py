@@ -124,6 +124,15 @@ async def test_a_step_of_which_the_function_raises_timeout_errors_of_its_own(cas
         await cast("sequential", {"steps": [{"name": "a", "execute": late}]})
 
 
+async def test_what_a_step_calls_may_be_cancelled_without_the_run(cast: Cast) -> None:
+    async def gives_up(_c: Any) -> None:
+        raise asyncio.CancelledError
+
+    steps = [{"name": "a", "execute": gives_up}, {"name": "b", "execute": says(1)}]
+    made = await cast("sequential", {"steps": steps, "error_strategy": "continue"})
+    assert (made["outputs"], made["error"]) == ({"b": 1}, "what it called was cancelled")
+
+
 @pytest.mark.parametrize("text", ["{{" + " " * 50_000, "{{" + "a " * 50_000, "{{ " * 20_000, "$" + "a" * 100_000])
 async def test_texts_made_to_be_slow_are_not(cast: Cast, text: str) -> None:
     began = time.perf_counter()
