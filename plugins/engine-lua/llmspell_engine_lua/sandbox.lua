@@ -22,6 +22,15 @@ env._G = env
 for _, name in next, { "string", "table", "math", "coroutine", "utf8" } do
   env[name] = _G[name]
 end
+do -- what 5.4 has only where it is built to be compatible; scripts still use it
+  local m, exp, log = math, math.exp, math.log
+  m.pow = m.pow or function(x, y) return x ^ y end
+  m.log10 = m.log10 or function(x) return log(x, 10) end
+  m.ldexp = m.ldexp or function(x, e) return x * 2.0 ^ e end
+  m.cosh = m.cosh or function(x) return (exp(x) + exp(-x)) / 2 end
+  m.sinh = m.sinh or function(x) return (exp(x) - exp(-x)) / 2 end
+  m.tanh = m.tanh or function(x) return 1 - 2 / (exp(2 * x) + 1) end
+end
 env.unpack = not table.unpack and unpack or nil
 string.dump = nil
 getmetatable("").__metatable = false

@@ -189,3 +189,8 @@ async def test_binary_garbage_and_huge_sources_are_refused(lua: Any) -> None:
     assert (await lua.error(b"\x1bLua\x54\x00")).phase == "syntax"
     with pytest.raises(ResourceLimitError, match="too large"):
         await lua.result("-" * 10_000_001)
+
+
+async def test_mathematics_of_earlier_versions_is_there(lua: Any) -> None:
+    source = "return {math.pow(2, 3), math.log10(1000), math.ldexp(1, 4), math.cosh(0), math.sinh(0), math.tanh(0)}"
+    assert await lua.value(source) == [8, pytest.approx(3), 16, 1, 0, 0]
