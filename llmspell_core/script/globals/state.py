@@ -9,6 +9,7 @@ from llmspell_core.script.declare import Function, Global, Param
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
+OWN_KEYS = ("aggregated", "final_output", "state", "error")
 SCOPES = ("global:", "session:", "workflow:", "agent:", "tool:", "user:", "custom:", "shared:")
 SCOPE = Param("scope", "string", doc="`global`, `custom`, `user:42`, ...")
 KEY = Param("key", "string")
@@ -89,9 +90,10 @@ async def workflow_get(scope: ScriptScope, id_: str, step: str) -> Any:
 
 
 async def workflow_list(scope: ScriptScope, id_: str) -> list[str]:
+    """What an execution writes about itself as a whole is not a step, unless a step is called so."""
     prefix = f"workflow:{id_}:"
     keys = [key[len(prefix) :] for key in await scope.runtime.state.keys(prefix)]
-    return [key for key in keys if ":" not in key]
+    return [key for key in keys if ":" not in key and (key not in OWN_KEYS or f"step:{key}:output" in keys)]
 
 
 async def agent_get(scope: ScriptScope, id_: str, key: str) -> Any:
