@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import Context, ContextVar, Token
 from types import TracebackType
 
 __all__ = ["standing_still", "time_limit"]
@@ -27,7 +27,11 @@ class time_limit:  # noqa: N801 - used like asyncio.timeout
         self._token: Token[tuple[time_limit, ...]] | None = None
 
     async def __aenter__(self) -> asyncio.Timeout:
-        await self.deadline.__aenter__()
+        # A timer keeps the context it was made in, long after it was cancelled: all that a run knows.
+        try:  # noqa: SIM105 - on the way of every agent and tool
+            Context().run(self.deadline.__aenter__().send, None)
+        except StopIteration:
+            pass
         if self.deadline.when() is not None:
             self._token = _limits.set((*_limits.get(), self))
         return self.deadline

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.approval import Decision, settle, waits
-from llmspell_core.agent.place import Ledger, Place
+from llmspell_core.agent.handoff import run_at
+from llmspell_core.agent.place import Ledger, Place, current
 from llmspell_core.errors import (
     ApprovalRequiredError,
     ComponentError,
@@ -21,9 +22,22 @@ if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
     from llmspell_core.runtime import Runtime
 
-__all__ = ["agent_root", "resume_run", "saved", "whole_run", "workflow_root"]
+__all__ = ["agent_root", "resume_run", "run_agent", "saved", "whole_run", "workflow_root"]
 
 Work = Callable[[], Awaitable[AgentOutput]]
+
+
+async def run_agent(
+    desk: Any, agent: Any, input: AgentInput, context: ExecutionContext, ledger: Ledger | None
+) -> AgentOutput:
+    """Execute an agent as a run of its own, or as a part of the run that is under way here."""
+    above = current() if ledger is None else None
+    if above is not None:
+        return await run_at(above.below(agent.name, agent), agent, input, context)
+    place = Place(ledger or Ledger(), agent.name, agent)
+    return await whole_run(
+        desk, place, lambda: agent_root(agent, input, desk), context, lambda: run_at(place, agent, input, context)
+    )
 
 
 async def whole_run(

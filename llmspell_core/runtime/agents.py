@@ -182,17 +182,9 @@ class Agents:
         """
         found = self.agent_for(agent) if isinstance(agent, str) else agent
         given, context = AgentInput.of(input), context or self.context()
-        from llmspell_core.agent.handoff import run_at
-        from llmspell_core.agent.place import Ledger, Place, current
+        from llmspell_core.agent.resuming import run_agent
 
-        above = current() if ledger is None else None
-        if above is not None:
-            return await run_at(above.below(found.name, found), found, given, context)
-        from llmspell_core.agent.resuming import agent_root, whole_run
-
-        place = Place(ledger or Ledger(), found.name, found)
-        root, asked = lambda: agent_root(found, given, self), context
-        return await whole_run(self, place, root, asked, lambda: run_at(place, found, given, asked))
+        return await run_agent(self, found, given, context, ledger)
 
     async def run_in_place(
         self, workflow: Workflow, input: AgentInput, context: ExecutionContext, ledger: Ledger | None = None
