@@ -58,7 +58,12 @@ class Values:
         return self._walk(value, _Walk(allow, references=True), key, 0)
 
     def result(self, value: Any) -> Any:
-        """Data of what a script returned: functions in it are left out, handles become their fields. Raises: BadValue."""
+        """Data of what a script returned: functions in it are left out, handles become their fields.
+
+        Raises: BadValue, also for a function or a coroutine by itself, of which nothing would be left.
+        """
+        if value is not None and type(value) not in (str, int, bool, float, self._table):
+            self._walk(value, _Walk(None), "", 0)
         return self._walk(value, _Walk(lambda _: True, drop_functions=True), "", 0)
 
     def encode(self, value: Any, *, pretty: bool = False) -> str:

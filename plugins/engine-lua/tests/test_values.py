@@ -98,6 +98,12 @@ async def test_defaults_and_integral_floats_fit(lua: Any) -> None:
     assert await lua.value("return {Test.strict('a'), Test.strict('b', 4.0)}") == [["a", 3], ["b", 4]]
 
 
+@pytest.mark.parametrize(("source", "word"), [("return print", "function"), ("return coroutine.create(print)", "thread")])
+async def test_a_result_that_is_no_data_is_an_error(lua: Any, source: str, word: str) -> None:
+    error = await lua.error(source)
+    assert f"the script's result cannot be handed over: Unsupported Lua type: {word}" in str(error)
+
+
 async def test_a_result_may_hold_functions_and_objects(lua: Any) -> None:
     source = "return {ok = true, f = print, c = Test.counter('x'), list = {1, 2}}"
     assert await lua.value(source) == {"ok": True, "c": {"name": "x"}, "list": [1, 2]}
