@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from llmspell_core.cli.shell import FORMATS, LEVELS, Shell
+from llmspell_core.cli.options import FORMATS, LEVELS
+from llmspell_core.cli.shell import Shell
 
 __all__ = ["Entry", "LazyGroup", "SuggestingGroup", "global_options"]
 

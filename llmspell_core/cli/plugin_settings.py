@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.errors import ValidationError
 
 if TYPE_CHECKING:
-    from llmspell_core.cli.shell import Shell
+    from collections.abc import Callable
+
+    from llmspell_core.cli.options import Options
+    from llmspell_core.config import Config
 
 __all__ = ["places", "plugin_settings"]
 
 PLACES = ("llmspell.toml", ".llmspell.toml", "config/llmspell.toml", ".config/llmspell.toml")
 
 
-def plugin_settings(shell: Shell) -> dict[str, Any]:
-    """`block` and `prefer`. Without any configuration file nothing is imported for the answer."""
-    if not _configured(shell):
+def plugin_settings(options: Options, load: Callable[[], Config]) -> dict[str, Any]:
+    """`block` and `prefer`. Without any configuration file nothing is imported for the answer.
+
+    Args:
+        load: the whole configuration, errors in it left alone.
+    """
+    if not _configured(options):
         return {}
-    loaded = shell.config(check=False)
+    loaded = load()
     try:
         found = loaded.settings.plugins.model_dump()
     except ValidationError:
@@ -31,8 +38,8 @@ def plugin_settings(shell: Shell) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _configured(shell: Shell) -> bool:
-    options, environment = shell.options, os.environ
+def _configured(options: Options) -> bool:
+    environment = os.environ
     if options.config or options.profile or environment.get("LLMSPELL_PROFILE") or environment.get("LLMSPELL_CONFIG"):
         return True
     if any(name.startswith("LLMSPELL_PLUGINS__") for name in environment):

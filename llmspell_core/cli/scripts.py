@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmspell_core.cli.account import Account
-from llmspell_core.cli.shell import LEVELS, Shell, dumps
+from llmspell_core.cli.options import LEVELS
+from llmspell_core.cli.shell import Shell, dumps
 
 if TYPE_CHECKING:
     from llmspell_core.cli.run_tree import Watcher

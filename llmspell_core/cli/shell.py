@@ -9,11 +9,11 @@ def hello(shell: Shell) -> None:
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from llmspell_core.cli.options import LEVELS, Options, choice
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,30 +23,9 @@ if TYPE_CHECKING:
     from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.runtime import Runtime
 
-__all__ = ["FORMATS", "LEVELS", "Options", "Shell"]
+__all__ = ["Shell"]
 
-FORMATS = ("text", "json", "pretty")
-LEVELS = ("off", "error", "warn", "info", "debug", "trace")
 T = TypeVar("T")
-
-
-def _choice(variable: str, allowed: tuple[str, ...], default: str) -> str:
-    value = os.environ.get(variable, "").lower()
-    return value if value in allowed else default
-
-
-@dataclass
-class Options:
-    """The global options; those not given come from the environment."""
-
-    config: str | None = None
-    profile: str | None = None
-    output: str = field(default_factory=lambda: _choice("LLMSPELL_OUTPUT", FORMATS, "text"))
-    trace: str = field(default_factory=lambda: _choice("LLMSPELL_TRACE", LEVELS, ""))
-    tree: bool = False
-    """Whether to show what a run did."""
-    quiet: bool = False
-    security_profile: str | None = None
 
 
 class Shell:
@@ -66,7 +45,7 @@ class Shell:
     @property
     def level(self) -> str | None:
         """The log level that was asked for; `LLMSPELL_LOG` replaces `--trace`. None: the configuration decides."""
-        return _choice("LLMSPELL_LOG", LEVELS, "error" if self.options.quiet else self.options.trace) or None
+        return choice("LLMSPELL_LOG", LEVELS, "error" if self.options.quiet else self.options.trace) or None
 
     def begin(self) -> None:
         """Called once all options are known, before the command."""
@@ -145,7 +124,7 @@ class Shell:
         from llmspell_core.cli.plugin_settings import plugin_settings
         from llmspell_core.plugins.catalog import Catalog
 
-        settings = plugin_settings(self)
+        settings = plugin_settings(self.options, lambda: self.config(check=False))
         return Catalog.load(refresh, block=settings.get("block") or (), prefer=settings.get("prefer") or ())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

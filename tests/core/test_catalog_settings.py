@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llmspell_core.cli.plugin_settings import places, plugin_settings
 from llmspell_core.cli.shell import Shell
 from llmspell_core.config.discovery import candidates
+
+
+def read_settings() -> dict[str, Any]:
+    shell = Shell()
+    return plugin_settings(shell.options, lambda: shell.config(check=False))
 
 
 def test_the_same_files_are_looked_for_as_by_the_configuration(isolated: Path) -> None:
@@ -21,7 +27,7 @@ def test_a_file_in_the_folder_is_read(isolated: Path, name: str) -> None:
     path = isolated / name
     path.parent.mkdir(exist_ok=True)
     path.write_text('[plugins]\nblock = ["rude-tools"]\nprefer = ["mine"]\n')
-    found = plugin_settings(Shell())
+    found = read_settings()
     assert (found["block"], found["prefer"]) == (["rude-tools"], ["mine"])
 
 
@@ -29,9 +35,9 @@ def test_without_any_configuration_nothing_is_read(isolated: Path, monkeypatch: 
     monkeypatch.setenv("HOME", str(isolated))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.setattr(Shell, "config", lambda *_: pytest.fail("the configuration was loaded"))
-    assert plugin_settings(Shell()) == {}
+    assert read_settings() == {}
 
 
 def test_a_variable_is_enough(isolated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMSPELL_PLUGINS__PREFER", '["mine"]')
-    assert plugin_settings(Shell())["prefer"] == ["mine"]
+    assert read_settings()["prefer"] == ["mine"]
