@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptSession"]
 
+GRACE = 3.0
+"""Seconds in which an interrupted cell has to end before its session is ended."""
+
 
 class ScriptSession:
     """One worker and what it does: a single script, or an interactive session of many cells. Made by `open`."""
@@ -163,11 +166,21 @@ class ScriptSession:
         return not self._closed and self._end is None
 
     def interrupt(self) -> None:
-        """Stops what an interactive session does now and keeps its variables; ends any other session."""
+        """Stops what an interactive session does now and keeps its variables; ends any other session.
+
+        Some code of an engine cannot be stopped, such as a search that takes for ever: it has `GRACE` seconds to end.
+        """
         if self.interactive:
             self._worker.interrupt()
+            if self._running:
+                asyncio.get_running_loop().call_later(GRACE, self._insist, self._run_id)
         else:
             self._stop(ScriptError(f"the script '{self._name}' was interrupted", phase="interrupted"))
+
+    def _insist(self, run_id: int) -> None:
+        if self._running and self._run_id == run_id:
+            message = f"'{self._name}' was interrupted in code that cannot be stopped"
+            self._stop(ScriptError(message, phase="interrupted", hint="Its session has ended with it."))
 
     async def complete(self, text: str) -> list[str]:
         """What `text` could become, from the declarations and the live globals; whole replacements of its last word."""

@@ -168,6 +168,16 @@ function K.drain()
   if problem and problem ~= "stuck" then error(problem, 0) end
 end
 
+-- After an interrupt: nothing that was under way comes back.
+function K.abandon()
+  for id in next, tasks do
+    tasks[id] = nil
+    host.cancel(id)
+  end
+  for task in next, failures do failures[task] = nil end
+  K.pending = 0
+end
+
 local Async = {}
 
 local function each(list, name)

@@ -217,7 +217,7 @@ end
 
 K.arm = function() sethook() end
 if K.interactive then
-  local interval = 10000
+  local interval = 1000
   local function hook()
     if host.interrupted() then error("interrupted", 0) end
   end
@@ -237,7 +237,14 @@ if K.interactive then
     return ok, ...
   end
   function env.pcall(...) return rethrow(pcall(...)) end
-  function env.xpcall(...) return rethrow(xpcall(...)) end
+  -- While the hook raises its error there are no hooks: a handler that never ends could not be interrupted.
+  function env.xpcall(body, handle, ...)
+    if type(handle) ~= "function" then return xpcall(body, handle, ...) end
+    return rethrow(xpcall(body, function(problem)
+      if host.interrupted() then return problem end
+      return handle(problem)
+    end, ...))
+  end
 end
 
 -- Recursion without an end --------------------------------------------------------------------------------------------

@@ -48,7 +48,10 @@ function K.run(source, name, mode)
   if not chunk then chunk, problem = K.compile(source, name) end
   if not chunk then return false, problem, nil end
   local ok, values, trace = run_chunk(chunk)
-  if not ok then return false, values, trace or "" end
+  if not ok then
+    if host.interrupted() then K.abandon() end
+    return false, values, trace or ""
+  end
   if mode ~= "cell" then return true, values[1] end
   if values[1] ~= nil then rawset(env, "_", values[1]) end
   return true, values[1], displayed(values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.script.wire import encoder, parse_json
@@ -24,6 +25,7 @@ MAX_INTEGER = 1 << 63
 _HANDLE_KEYS = {"$handle", "id", "fields"}
 
 dump = encoder(ascii_only=False)
+_first = itemgetter(0)
 _sorted = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False, sort_keys=True).encode
 _pretty = json.JSONEncoder(indent=2, allow_nan=False, ensure_ascii=False, sort_keys=True).encode
 
@@ -100,7 +102,8 @@ class Values:
         if length and all(i in items for i in range(1, length + 1)):
             return [self._walk(items[i], walk, key, depth) for i in range(1, length + 1)]
         named = ((_key(k), v) for k, v in items.items() if not (walk.drop_functions and type(v) is self._function))
-        return {k: self._walk(v, walk, k, depth) for k, v in named}
+        # Lua's own order is another one in each process; what reads a JSON schema, a model for one, cares about it.
+        return {k: self._walk(v, walk, k, depth) for k, v in sorted(named, key=_first)}
 
     def _walk_empty(self, table: Any, walk: _Walk, depth: int) -> Any:
         """An empty table may be a handle or a marked array: only then does its identity matter."""

@@ -47,6 +47,12 @@ async def test_an_error_leaves_the_session_alive(cell: Any) -> None:
         "pcall(Test.later, 1, 60) while true do end",
         "Async.sleep(60000)",
         "Test.later_async(1, 60):await()",
+        "Test.later_async(1, 60):and_then(function() end) Async.sleep(60000)",
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "local function f() local ok, e = xpcall(error, f) while true do end end f()",
+        "local s while true do s = ('x'):rep(100000) end",
+        "local x <close> = setmetatable({}, {__close = function() while true do end end}) error('x')",
+        "local co = coroutine.create(function() while true do coroutine.yield() end end) while true do coroutine.resume(co) end",
     ],
 )
 async def test_an_interrupt_stops_a_cell_and_keeps_the_variables(cell: Any, endless: str) -> None:
@@ -58,6 +64,29 @@ async def test_an_interrupt_stops_a_cell_and_keeps_the_variables(cell: Any, endl
         await running
     assert caught.value.phase == "interrupted"
     assert (await cell("x + 1")).value == 42
+
+
+async def test_code_that_cannot_be_stopped_ends_its_session(cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell_core.script.host.GRACE", 0.3)
+    running = asyncio.ensure_future(cell("string.find(('a'):rep(50000), '.-.-.-.-b')"))
+    await asyncio.sleep(0.1)
+    cell.session.interrupt()
+    with pytest.raises(ScriptError, match="interrupted in code that cannot be stopped") as caught:
+        await running
+    assert caught.value.phase == "interrupted"
+    assert not cell.session.alive
+
+
+async def test_a_cell_that_ends_in_time_is_not_followed_by_an_interrupt(
+    cell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmspell_core.script.host.GRACE", 0.2)
+    running = asyncio.ensure_future(cell("while true do end"))
+    await asyncio.sleep(0.1)
+    cell.session.interrupt()
+    with pytest.raises(ScriptError, match="interrupted"):
+        await running
+    assert (await cell("Test.later(5, 0.4)")).value == 5
 
 
 async def test_cancelling_the_waiting_task_interrupts_the_cell(cell: Any) -> None:
