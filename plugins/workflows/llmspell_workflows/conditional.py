@@ -127,7 +127,7 @@ def _choices(definition: Definition) -> Iterable[Choice]:
     given = definition.option("condition")
     if given is not None:
         then = read_steps(_parts(definition.option("then_steps", "when_true")), "then")
-        yield Choice(new_id("branch"), "then", _condition("then", given), then)
+        yield Choice(new_id("branch"), "then", Condition.read(given), then)
     read = each(Choice.read, as_list(definition.option("branches")))
     yield from read
     otherwise = definition.option("default_branch", "else_steps", "when_false")
