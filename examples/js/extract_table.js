@@ -15,10 +15,10 @@ const order = {
   type: "object",
   properties: {
     customer: { type: "string" },
-    quantity: { type: "integer", minimum: 1 },
     item: { type: "string" },
+    quantity: { type: "integer", minimum: 1 },
   },
-  required: ["customer", "quantity", "item"],
+  required: ["customer", "item", "quantity"],
   additionalProperties: false,
 };
 
@@ -27,9 +27,9 @@ function clerk() {
     .responseSchema(order).temperature(0).maxTokens(80).build();
   // Two examples say more to a small model than any instruction.
   agent.addMessage("user", "This is Eve. Send me 2 red pens, please.");
-  agent.addMessage("assistant", '{"customer": "Eve", "quantity": 2, "item": "red pens"}');
+  agent.addMessage("assistant", '{"customer": "Eve", "item": "red pens", "quantity": 2}');
   agent.addMessage("user", "We need 40 folders. Regards, Tom Reed");
-  agent.addMessage("assistant", '{"customer": "Tom Reed", "quantity": 40, "item": "folders"}');
+  agent.addMessage("assistant", '{"customer": "Tom Reed", "item": "folders", "quantity": 40}');
   return agent;
 }
 

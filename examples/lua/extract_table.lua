@@ -15,10 +15,10 @@ local order = {
   type = "object",
   properties = {
     customer = { type = "string" },
-    quantity = { type = "integer", minimum = 1 },
     item = { type = "string" },
+    quantity = { type = "integer", minimum = 1 },
   },
-  required = { "customer", "quantity", "item" },
+  required = { "customer", "item", "quantity" },
   additionalProperties = false,
 }
 
@@ -27,9 +27,9 @@ local function clerk()
     :response_schema(order):temperature(0):max_tokens(80):build()
   -- Two examples say more to a small model than any instruction.
   agent:add_message("user", "This is Eve. Send me 2 red pens, please.")
-  agent:add_message("assistant", '{"customer": "Eve", "quantity": 2, "item": "red pens"}')
+  agent:add_message("assistant", '{"customer": "Eve", "item": "red pens", "quantity": 2}')
   agent:add_message("user", "We need 40 folders. Regards, Tom Reed")
-  agent:add_message("assistant", '{"customer": "Tom Reed", "quantity": 40, "item": "folders"}')
+  agent:add_message("assistant", '{"customer": "Tom Reed", "item": "folders", "quantity": 40}')
   return agent
 end
 

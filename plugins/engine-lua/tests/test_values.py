@@ -98,7 +98,9 @@ async def test_defaults_and_integral_floats_fit(lua: Any) -> None:
     assert await lua.value("return {Test.strict('a'), Test.strict('b', 4.0)}") == [["a", 3], ["b", 4]]
 
 
-@pytest.mark.parametrize(("source", "word"), [("return print", "function"), ("return coroutine.create(print)", "thread")])
+@pytest.mark.parametrize(
+    ("source", "word"), [("return print", "function"), ("return coroutine.create(print)", "thread")]
+)
 async def test_a_result_that_is_no_data_is_an_error(lua: Any, source: str, word: str) -> None:
     error = await lua.error(source)
     assert f"the script's result cannot be handed over: Unsupported Lua type: {word}" in str(error)
@@ -112,3 +114,13 @@ async def test_a_result_may_hold_functions_and_objects(lua: Any) -> None:
 async def test_too_many_tables_are_refused_before_they_are_copied(lua: Any) -> None:
     error = await lua.error("local t = {} for i = 1, 100001 do t[i] = {} end Test.echo(t)")
     assert "more than 100000 tables" in error.message
+
+
+async def test_a_table_crosses_in_the_order_of_its_keys(lua: Any) -> None:
+    """Lua shuffles them anew in every process, and a model that is held to a JSON schema answers in its order."""
+    names = ["zebra", "customer", "quantity", "item", "address", "B2"]
+    source = "return {" + ", ".join(f"{name} = {{b = 1, a = 2}}" for name in names) + "}"
+    async with lua.session() as session:
+        value = (await session.run(source)).value
+    assert list(value) == sorted(names)
+    assert [list(inner) for inner in value.values()] == [["a", "b"]] * len(names)
