@@ -138,7 +138,7 @@ def set_(shell: Shell, key: str, value: str, path: Path | None) -> None:
     text = sys.stdin.read().strip() if value == "-" else value
     written = masked(key.split("."), set_value(path, key, text))
     for warning in load_config(path, check=False).warnings:
-        if warning.startswith(f"{key}:"):
+        if f"{key}.".startswith(f"{warning.partition(':')[0]}."):  # about the setting, or the table it is in
             shell.note(f"Warning: {warning}")
     shell.emit({"path": str(path), "key": key, "value": written}, f"{key} = {literal(written)} in {path}")
 

@@ -68,6 +68,8 @@ def test_a_setting_without_effect_is_never_shown_as_if_it_had_one(llmspell: Llms
     assert not rows["hooks.enabled"].endswith("no effect")
     assert not [key for key in rows if key.startswith("rag.") and key != "rag.enabled"]
     assert llmspell("config", "show", "--output", "json").data["without_effect"] == ["rag.enabled"]
+    assert "Warning: sessions: no effect" in llmspell("config", "set", "sessions.enabled", "true").err
+    Path("llmspell.toml").write_text("[rag]\nenabled = true\n", encoding="utf-8")
     assert "rag: no effect, because this version has no retrieval" in llmspell("config", "check").out
     assert "1 setting without effect; see: llmspell config check" in llmspell("exec", "print(1)").err
 
