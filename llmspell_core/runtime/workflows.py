@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import NotFoundError, PluginError, ValidationError
-from llmspell_core.messages import new_id
 from llmspell_core.workflow.kind import WorkflowType
 from llmspell_core.workflow.problems import FOUND, all_problems, each, located
 from llmspell_core.workflow.record import Definition
@@ -87,7 +86,8 @@ class Workflows(Mapping[str, Workflow]):
         if step.is_inline:
             table = {"config": outer.config, **step.target}
             try:
-                outer.inner[step.id] = self._make(str(table.get("type") or "sequential"), table, depth + 1)
+                with all_problems(apart=True):
+                    outer.inner[step.id] = self._make(str(table.get("type") or "sequential"), table, depth + 1)
             except FOUND as error:
                 raise located(f"step '{step.name}'", [error]) from None
 
@@ -166,7 +166,7 @@ class Workflows(Mapping[str, Workflow]):
         providers = self._runtime.providers
         default = self._runtime.config.get("providers.default_provider") if providers.configured() else None
         spec = providers.resolve(None, default)
-        config = AgentConfig(new_id(step.name), agent_type=name, model=spec.model, provider=spec.provider)
+        config = AgentConfig(f"{step.name} ({name})", agent_type=name, model=spec.model, provider=spec.provider)
         return LLMAgent(config, self._runtime)
 
     def _with_tools(self, agent: Any, tools: list[str]) -> BaseAgent:

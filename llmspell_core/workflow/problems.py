@@ -38,9 +38,12 @@ def each(read: Callable[[Any, int], T], entries: Iterable[Any]) -> list[T]:
 
 
 @contextmanager
-def all_problems(what: str = "the definition") -> Iterator[None]:
-    """Raises at its end one error for everything that `each` found inside, and for what ended it early."""
-    if _open.get() is not None:
+def all_problems(what: str = "the definition", *, apart: bool = False) -> Iterator[None]:
+    """Raises at its end one error for everything that `each` found inside, and for what ended it early.
+
+    Inside of another one it leaves both to that one, unless it is to be `apart`.
+    """
+    if _open.get() is not None and not apart:
         yield
         return
     found: list[LLMSpellError] = []

@@ -114,3 +114,19 @@ async def test_a_compensation_that_asks_a_person_is_noted_as_one_that_failed(car
     assert workflow.last_result is not None
     (row,) = workflow.last_result.metadata["rolled_back"]
     assert (row["success"], "needs consent" in row["error"]) == (False, True)
+
+
+@pytest.mark.parametrize("agent", ["plain", "llm"])
+async def test_tools_that_a_step_gives_its_agent_are_asked_for_too(make_runtime: Any, agent: str) -> None:
+    config = {
+        "tools": {"approval": {"ask": ["calculator"]}},
+        "providers": {"default_provider": "scripted", "scripted": {"default_model": "any"}},
+    }
+    runtime = await make_runtime(config, replies=[reply])
+    runtime.agent_builder().model("scripted/any").name("plain").build()
+    step = {"name": "s", "agent": agent, "tools": ["calculator"], "input": "go"}
+    workflow = runtime.workflows.make("sequential", {"steps": [step]})
+    with pytest.raises(ApprovalRequiredError) as caught:
+        await runtime.run_workflow(workflow)
+    output = await runtime.resume_run(caught.value.record, True)
+    assert output.metadata.extra["output"] == "done"
