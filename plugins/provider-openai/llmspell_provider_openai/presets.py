@@ -44,12 +44,17 @@ class Dialect:
         asks_stream_usage: whether a stream must be asked for its usage numbers.
         seed_field: what the seed is called.
         required_word: the `tool_choice` that means "any tool".
+        empty_text: whether a turn of calls alone carries an empty text; the vendors want none at all, small servers trip
+            over that.
+        schema_form: how a schema is sent: `json_schema`, or `json_object` with the schema beside it.
     """
 
     max_tokens_field: str = "max_tokens"
     asks_stream_usage: bool = True
     seed_field: str = "seed"
     required_word: str = "required"
+    empty_text: bool = False
+    schema_form: str = "json_schema"
 
     @classmethod
     def of(cls, preset: dict[str, Any]) -> Dialect:

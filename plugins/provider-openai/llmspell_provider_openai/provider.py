@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from llmspell_core.errors import ConfigurationError, ValidationError
+from llmspell_core.errors import ConfigurationError, LLMSpellError, ValidationError
 from llmspell_core.messages import AgentChunk
 from llmspell_core.provider import (
     Completion,
@@ -23,7 +23,7 @@ from llmspell_core.provider import (
 from llmspell_provider_openai.failure import Failures
 from llmspell_provider_openai.presets import PRESETS, Dialect
 from llmspell_provider_openai.streaming import StreamReader
-from llmspell_provider_openai.wire import body_of, completion_of
+from llmspell_provider_openai.wire import body_of, completion_of, estimated
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -51,7 +51,8 @@ class OpenAIProvider(Provider):
         stranger = (
             settings.provider_type == "openai" and self._is_own_server
         )  # knows the protocol, not the latest of it
-        self.dialect = Dialect.of(({} if stranger else self.preset) | settings.options)
+        known = {"empty_text": self._is_own_server} | ({} if stranger else self.preset)
+        self.dialect = Dialect.of(known | settings.options)
         self.failures = Failures(
             settings,
             self.preset.get("key_variable"),
@@ -60,7 +61,6 @@ class OpenAIProvider(Provider):
         )
         self._client: AsyncOpenAI | None = None
         self._schema_models: set[str] = set()
-        self._asks_usage = self.dialect.asks_stream_usage
 
     @classmethod
     def preload(cls) -> None:
@@ -125,17 +125,18 @@ class OpenAIProvider(Provider):
         timeout = self._timeout(request)
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
-            reply = await client.chat.completions.create(
-                model=request.model, messages=[], extra_body=self._body(request), timeout=timeout
-            )
-            return completion_of(reply, self.failures, request.model)
+            reply = await self._create(client, request, timeout)
+            answer = completion_of(reply, self.failures, request.model)
+        if reply.usage is None:
+            answer.usage = estimated(request, len(answer.text))
+        return answer
 
     async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         timeout = self._timeout(request)
         client = await self._connect()
-        reader = StreamReader(self.failures, request.model)
+        reader = StreamReader(self.failures, request)
         with self.failures.mapped(request.model, timeout):
-            events = await self._open(client, request, timeout)
+            events = await self._create(client, request, timeout, stream=True)
             try:
                 async for event in events:
                     for chunk in reader.read(event):
@@ -145,30 +146,32 @@ class OpenAIProvider(Provider):
             for chunk in reader.end():
                 yield chunk
 
-    async def _open(self, client: AsyncOpenAI, request: CompletionRequest, timeout: float) -> Any:
-        """The event stream. A server that refuses to be asked for usage is asked once without, and remembered."""
-        body = self._body(request)
-        if not self._asks_usage:
-            return await self._events(client, request.model, body, timeout)
-        asked = {"stream_options": {"include_usage": True}} | body
-        try:
-            with self.failures.mapped(request.model, timeout):
-                return await self._events(client, request.model, asked, timeout)
-        except ValidationError as error:
-            if "stream_options" not in f"{error.field} {error.message}":
-                raise
-            self._asks_usage = False
-        return await self._events(client, request.model, body, timeout)
+    async def _create(
+        self, client: AsyncOpenAI, request: CompletionRequest, timeout: float, *, stream: bool = False
+    ) -> Any:
+        """The reply, or the event stream. What the server refuses to be asked is left out from then on."""
+        more: dict[str, Any] = {"stream": True, "extra_headers": self._stream_headers} if stream else {}
+        while True:
+            body = self._body(request)
+            if stream and self.dialect.asks_stream_usage:
+                body = {"stream_options": {"include_usage": True}} | body
+            try:
+                with self.failures.mapped(request.model, timeout):
+                    return await client.chat.completions.create(
+                        model=request.model, messages=[], extra_body=body, timeout=timeout, **more
+                    )
+            except LLMSpellError as error:
+                if not self._adapts(error):
+                    raise
 
-    async def _events(self, client: AsyncOpenAI, model: str, body: dict[str, Any], timeout: float) -> Any:
-        return await client.chat.completions.create(
-            model=model,
-            messages=[],
-            stream=True,
-            extra_body=body,
-            extra_headers=self._stream_headers,
-            timeout=timeout,
-        )
+    def _adapts(self, error: LLMSpellError) -> bool:
+        """Whether the error says what the server does not know, and it was not left out yet."""
+        words, dialect = f"{getattr(error, 'field', '')} {error.message}", self.dialect
+        if isinstance(error, ValidationError) and "stream_options" in words:
+            self.dialect = replace(dialect, asks_stream_usage=False)
+        elif "json_schema" in words and "json_object" in words:
+            self.dialect = replace(dialect, schema_form="json_object")
+        return self.dialect != dialect
 
     @property
     def _stream_headers(self) -> dict[str, str]:

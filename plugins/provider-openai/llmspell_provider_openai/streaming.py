@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmspell_core.messages import AgentChunk, Usage, new_id
+from llmspell_core.provider import CompletionRequest
 from llmspell_provider_openai.failure import Failures
-from llmspell_provider_openai.wire import FILTERED, finish_of, tool_call_of, usage_of
+from llmspell_provider_openai.wire import FILTERED, estimated, finish_of, tool_call_of, usage_of
 
 __all__ = ["StreamReader"]
 
@@ -25,20 +26,21 @@ class StreamReader:
     """Turns the server's events into chunks; one per stream."""
 
     failures: Failures
-    model: str
+    request: CompletionRequest
+    model: str = ""
     stream_id: str = field(default_factory=new_id)
     _calls: dict[int, _PartialCall] = field(default_factory=dict)
-    _usage: Usage = field(default_factory=Usage)
+    _usage: Usage | None = None
     _finish: str | None = None
     _refusal: str = ""
-    _spoke: bool = False
+    _said: int = 0
     _count: int = 0
     _events: int = 0
 
     def read(self, event: Any) -> Iterator[AgentChunk]:
         """The chunks of one event: none, or several."""
         self._events += 1
-        self.model = event.model or self.model
+        self.model = event.model or self.model or self.request.model
         if event.usage is not None:
             self._usage = usage_of(event.usage)
         for choice in event.choices or ():
@@ -48,7 +50,7 @@ class StreamReader:
                 continue
             self._refusal += getattr(delta, "refusal", None) or ""
             if delta.content:
-                self._spoke = True
+                self._said += len(delta.content)
                 yield self._chunk(AgentChunk("text", text=delta.content))
             for piece in delta.tool_calls or ():
                 yield self._progress(piece)
@@ -67,13 +69,15 @@ class StreamReader:
             raise self.failures.broken_off()
         if self._refusal:
             raise self.failures.refused(self._refusal, self.model)
-        if self._finish == "content_filter" and not self._spoke:
+        if self._finish == "content_filter" and not self._said:
             raise self.failures.refused(FILTERED, self.model)
         calls = [tool_call_of(c.call_id, c.name, c.arguments, i) for i, c in self._calls.items()]
         for call in calls:
             yield self._chunk(AgentChunk("tool_call", call=call, call_id=call.tool_id, tool_name=call.tool_name))
+        made = self._said + sum(len(call.arguments) for call in self._calls.values())
+        usage = self._usage or estimated(self.request, made)
         data = {"finish_reason": finish_of(self._finish, bool(calls)), "model": self.model}
-        yield self._chunk(AgentChunk("end", usage=self._usage, data=data))
+        yield self._chunk(AgentChunk("end", usage=usage, data=data))
 
     def _progress(self, piece: Any) -> AgentChunk:
         call = self._call_for(piece)

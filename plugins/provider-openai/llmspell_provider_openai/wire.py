@@ -11,7 +11,7 @@ from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, 
 from llmspell_provider_openai.failure import Failures
 from llmspell_provider_openai.presets import Dialect
 
-__all__ = ["FILTERED", "body_of", "completion_of", "finish_of", "tool_call_of", "usage_of"]
+__all__ = ["FILTERED", "body_of", "completion_of", "estimated", "finish_of", "tool_call_of", "usage_of"]
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -20,6 +20,7 @@ FINISH: dict[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+CHARACTERS_A_TOKEN = 4
 FILTERED = "the answer was stopped by the content filter"
 AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
@@ -29,24 +30,24 @@ def body_of(request: CompletionRequest, settings: ProviderSettings, dialect: Dia
     temperature = settings.temperature if request.temperature is None else request.temperature
     fields: dict[str, Any] = {
         "model": request.model,
-        "messages": [message_of(m) for m in request.messages],
+        "messages": [message_of(m, dialect) for m in request.messages],
         "temperature": temperature,
         dialect.max_tokens_field: request.max_tokens or settings.max_tokens,
         "stop": request.stop or None,
         dialect.seed_field: request.seed,
-        "response_format": schema_format(request.response_schema),
+        "response_format": schema_format(request.response_schema, dialect.schema_form),
         **tool_fields(request, dialect),
     }
     return {k: v for k, v in fields.items() if v is not None} | request.options
 
 
-def message_of(message: Message) -> dict[str, Any]:
+def message_of(message: Message, dialect: Dialect) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": message.role, "content": content_of(message)}
     if message.role == "tool":
         return wire | {"tool_call_id": message.tool_call_id or ""}
     if message.tool_calls:
         wire["tool_calls"] = [wire_call(call) for call in message.tool_calls]
-        wire["content"] = wire["content"] or None
+        wire["content"] = wire["content"] or ("" if dialect.empty_text else None)
     return wire | ({"name": message.name} if message.name else {})
 
 
@@ -90,9 +91,11 @@ def tool_fields(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
     return {"tools": tools, "tool_choice": words.get(request.tool_choice, named)}
 
 
-def schema_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+def schema_format(schema: dict[str, Any] | None, form: str = "json_schema") -> dict[str, Any] | None:
     if schema is None:
         return None
+    if form == "json_object":
+        return {"type": "json_object", "schema": schema}
     name = "".join(c if c.isalnum() or c in "_-" else "_" for c in str(schema.get("title") or "answer"))[:64]
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": is_strict(schema)}}
 
@@ -143,6 +146,12 @@ def tool_call_of(call_id: str | None, name: str | None, arguments: Any, index: i
         parsed = None
     parameters = parsed if isinstance(parsed, dict) else {INVALID_JSON: arguments}
     return ToolCall(call_id or f"call_{index}", name or "", parameters)
+
+
+def estimated(request: CompletionRequest, made: int) -> Usage:
+    """For a server that counts nothing: a token for every four characters; `made` is the answer's length."""
+    asked = sum(len(message.content) for message in request.messages)
+    return Usage(max(1, asked // CHARACTERS_A_TOKEN), max(1, made // CHARACTERS_A_TOKEN))
 
 
 def usage_of(usage: Any) -> Usage:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from llmspell_provider_openai.provider import OpenAIProvider
@@ -15,6 +18,7 @@ from llmspell_core.messages import Message
 from llmspell_core.provider import CompletionRequest, Provider, ProviderSettings
 from llmspell_core.testing import ProviderContract
 from llmspell_core.testing.local_model import model_file
+from llmspell_core.testing.provider import ProviderAnswers
 
 pytestmark = pytest.mark.model
 SERVER = """
@@ -48,6 +52,30 @@ def address() -> Iterator[str]:
         process.stdin.close()
 
 
+@pytest.fixture(scope="module")
+def second_address() -> Iterator[str]:
+    """`python -m llama_cpp.server`: another implementation, which knows no `json_schema` and counts no streamed tokens."""
+    pytest.importorskip("llama_cpp.server.app")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    options = {"model": str(model_file()), "model_alias": "smollm2", "api_key": KEY, "port": port, "n_ctx": "2048"}
+    options |= {"n_threads": "1", "verbose": "False", "interrupt_requests": "False"}
+    command = [sys.executable, "-m", "llama_cpp.server", *(f"--{name}={value}" for name, value in options.items())]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(int(port), process)
+        yield f"http://127.0.0.1:{port}/v1"
+        process.kill()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    pytest.fail("the server did not start")
+
+
 def provider_at(address: str, key: str = KEY) -> OpenAIProvider:
     return OpenAIProvider(ProviderSettings("mine", "openai", base_url=address, api_key=key, max_retries=0))
 
@@ -66,6 +94,18 @@ class TestAgainstLlamaCpp(ProviderContract):
 
     def make_provider_at(self, url: str) -> Provider:
         return provider_at(f"{url}/v1")
+
+
+class TestAgainstLlamaCppPython(ProviderAnswers):
+    model = "smollm2"
+    deterministic = False
+
+    @pytest.fixture(autouse=True)
+    def server(self, second_address: str) -> None:
+        self.address = second_address
+
+    def make_provider(self) -> Provider:
+        return provider_at(self.address)
 
 
 async def test_a_wrong_key_is_refused_by_a_real_server(address: str) -> None:
