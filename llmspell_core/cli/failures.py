@@ -15,7 +15,6 @@ import click
 
 from llmspell_core.cli.shell import Shell, dumps
 from llmspell_core.errors import LLMSpellError
-from llmspell_core.redaction import Redaction
 
 __all__ = ["guarded", "report"]
 
@@ -93,7 +92,7 @@ def report(error: BaseException, shell: Shell, **more: Any) -> int:
     Args:
         more: further keys of the JSON document.
     """
-    clean = Redaction().clean  # the last fence: no error repeats a key of the environment, whoever wrote its message
+    clean = shell.redaction.clean  # the last fence: no error repeats a key, whoever wrote its message
     for line in describe(error):
         print(clean(line), file=sys.stderr)
     if shell.level in {"debug", "trace"}:

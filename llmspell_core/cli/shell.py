@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmspell_core.cli.options import LEVELS, Options, choice
+from llmspell_core.redaction import Redaction
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +34,8 @@ class Shell:
 
     def __init__(self) -> None:
         self.options = Options()
+        self.redaction = Redaction()
+        """What no error and no log may repeat: keys of the environment, and of the configuration once it is read."""
 
     @property
     def is_json(self) -> bool:
@@ -51,9 +54,8 @@ class Shell:
         """Called once all options are known, before the command."""
         if self.level not in {None, "warn", "error", "off"}:
             from llmspell_core.cli.logs import start
-            from llmspell_core.redaction import Redaction
 
-            start(self.level, {}, Redaction())
+            start(self.level, {}, self.redaction)
 
     # -- printing -------------------------------------------------------------------------------------------------
 
@@ -154,9 +156,10 @@ class Shell:
     def start_logging(self, config: Config) -> logging.Logger:
         """The program's logger, which writes where `[logging]` says."""
         from llmspell_core.cli.logs import start
-        from llmspell_core.redaction import Redaction
 
-        return start(self.level, config.section("logging"), Redaction(config.secrets()))
+        for secret in config.secrets():
+            self.redaction.add(secret)
+        return start(self.level, config.section("logging"), self.redaction)
 
 
 def _check_folder() -> None:

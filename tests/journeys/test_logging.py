@@ -207,3 +207,26 @@ def test_debug_begins_as_the_configuration_says(run_script: Run, language: str, 
         run_script("Debug.error('x') return #Debug.getCapturedEntries()", config={"debug": {"enabled": False}}).value
         == 0
     )
+
+
+@pytest.mark.parametrize("level", ["warn", "trace"])
+def test_no_error_repeats_a_key_wherever_it_is_configured(
+    invoke_cli: Cli, settings: Callable[[str], None], level: str
+) -> None:
+    settings(
+        f'[providers.lab]\nprovider_type = "openai"\napi_key = "{KEY}"\n[providers.lab.headers]\nX-Team = "team-1234"\n'
+    )
+    for output in ("text", "json"):
+        done = invoke_cli(
+            "--trace",
+            level,
+            "--output",
+            output,
+            "exec",
+            f"error('{KEY} team-1234 env-5678')",
+            env={"MY_TOKEN": "env-5678"},
+        )
+        assert done.exit_code == 1
+        said = done.stdout + done.stderr
+        assert "********" in said
+        assert not [secret for secret in (KEY, "team-1234", "env-5678") if secret in said]
