@@ -169,7 +169,7 @@ class Calls:
             return None
         if returns in self._handles:
             return result if isinstance(result, HandleRef) else self._scope.handle(returns, result)
-        if returns == "stream":
+        if returns == "stream" and hasattr(result, "__anext__"):  # else: a call whose callback got the pieces
             return self._scope.handle("Stream", Stream(result))
         if returns.startswith("["):
             return [self._scope.handle(returns[1:-1], item) for item in result]

@@ -19,6 +19,21 @@ PAIRS = {
            return [(await a.invoke({text: "x"})).text, (await Agent.get("one").invoke("x")).text];""",
         ["hi", "hi"],
     ),
+    "an agent streams to a function, or into a loop": (
+        """local a = Agent.builder():model("scripted/any"):build()
+           local pieces = {}
+           local r = a:invokeStream({text = "x"}, function(c) pieces[#pieces + 1] = c.text end)
+           local looped = 0
+           for _ in a:invokeStream("x") do looped = looped + 1 end
+           return {r.success, r.chunks_received == #pieces, looped == #pieces}""",
+        """const a = Agent.builder().model("scripted/any").build();
+           const pieces = [];
+           const r = await a.invokeStream({text: "x"}, (c) => { pieces.push(c.text); });
+           let looped = 0;
+           for await (const _ of a.invokeStream("x")) looped += 1;
+           return [r.success, r.chunks_received === pieces.length, looped === pieces.length];""",
+        [True, True, True],
+    ),
     "an agent goes without a tool that is not installed": (
         """local name = Agent.register({name = "n", model = {provider = "scripted", model_id = "any", settings = {}},
              allowed_tools = {"calculator", "not-installed-here"}})

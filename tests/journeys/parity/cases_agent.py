@@ -64,7 +64,7 @@ METHODS = [
     (
         "Agent#invoke_stream",
         NEW
-        + 'r = a.invoke_stream("x", lambda c: None); [r.success, r.chunks_received > 0, kind(fails(lambda: a.invoke_stream("x")))]',
+        + 'r = a.invoke_stream("x", lambda c: None); [r.success, r.chunks_received > 0, kind(a.invoke_stream("x"))]',
     ),
     ("Agent#stream", NEW + 'kind(a.stream("x"))'),
     ("Agent#complete", NEW + 'a.complete("x")'),

@@ -34,18 +34,29 @@ async def stream(scope: ScriptScope, agent: Agent, input_: Any) -> AsyncGenerato
             yield chunk_view(chunk)
 
 
-async def invoke_stream(scope: ScriptScope, agent: Agent, input_: Any, options: Any, callback: Any) -> dict[str, Any]:
-    """`(input, callback)`, or `(input, options, callback)`. The callback's error ends the stream and is raised."""
-    function, merged = (callback, _with_options(input_, options)) if callback is not None else (options, input_)
-    if function is None:
+async def invoke_stream(scope: ScriptScope, agent: Agent, input_: Any, options: Any, callback: Any) -> Any:
+    """`(input, callback)`, or `(input, options, callback)`. The callback's error ends the stream and is raised.
+
+    Without a callback: the chunks, to go over.
+    """
+    if options is not None and not isinstance(options, dict):
         raise ValidationError("Agent:invoke_stream: 'callback' must be a function", field="callback")
+    function = callback if callback is not None else options if _is_function(options) else None
+    merged = input_ if function is options or options is None else _with_options(input_, options)
+    chunks = stream(scope, agent, merged)
+    if function is None:
+        return chunks
     call = scope.callback(function)
     received = 0
-    async with aclosing(stream(scope, agent, merged)) as chunks:
+    async with aclosing(chunks):
         async for chunk in chunks:
             received += 1
             await call(chunk)
     return {"success": True, "chunks_received": received}
+
+
+def _is_function(value: Any) -> bool:
+    return isinstance(value, dict) and "$fn" in value
 
 
 def _with_options(input_: Any, options: Any) -> Any:
