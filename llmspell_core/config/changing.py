@@ -26,6 +26,12 @@ _POLICY_WORD = re.compile(
     r"(^|_)(allow|allowed|block|blocked|deny|denied|paths?|hosts?|domains?|commands?|permissions?|levels?|sandbox)(_|$)"
 )
 _LIMIT = re.compile(r"(^|_)(timeout|max|limit)(_|$)")
+# Others choose folders, programs or devices for what a provider starts outside of the fence.
+_HARMLESS = {
+    "api_key", "api_key_env", "base_url", "circuit_breaker", "context_size", "default_model", "enabled", "headers",
+    "max_retries", "max_tokens", "name", "organization_id", "prices", "provider_type", "rate_limit", "retry",
+    "structured_output", "temperature", "timeout_seconds", "tool_calls", "version",
+}  # fmt: skip
 _WHOLE = {"base_url", "api_key_env", "provider_type", "headers"}
 
 
@@ -41,6 +47,8 @@ def check_changes(tree: Mapping[str, Any]) -> None:
                 violation_type="configuration",
                 hint="Config.setProvider replaces the whole table, so that no other key is sent there.",
             )
+        if keys[0] == "providers" and len(keys) > 2:
+            _check_harmless(keys[2])
 
 
 def check_provider(name: str, table: Mapping[str, Any], may_read: Callable[[str], bool]) -> dict[str, Any]:
@@ -61,8 +69,19 @@ def check_provider(name: str, table: Mapping[str, Any], may_read: Callable[[str]
             violation_type="configuration",
             hint="Name it in tools.system.allowed_env_vars, or write the provider's table in the configuration file.",
         )
+    for keys in given:
+        _check_harmless(keys[2])
     found: dict[str, Any] = nested(given).get("providers", {}).get(name, {})
     return found
+
+
+def _check_harmless(key: str) -> None:
+    if key not in _HARMLESS:
+        raise SecurityError(
+            f"a script cannot set '{key}' of a provider",
+            violation_type="configuration",
+            hint="Write it in the provider's table in the configuration file.",
+        )
 
 
 def _is_policy(keys: tuple[str, ...]) -> bool:

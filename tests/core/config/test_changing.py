@@ -35,6 +35,9 @@ PRIVATE = {"tools": {"http_request": {"allow_private_networks": ["127.0.0.1"]}}}
         {"providers": {"openai": {"api_base": "http://elsewhere"}}},
         {"providers": {"openai": {"defaults": {"api_base": "http://elsewhere"}}}},
         {"providers": {"providers": {"openai": {"api_base": "http://elsewhere"}}}},
+        {"providers": {"local": {"model_directory": "."}}},
+        {"providers": {"local": {"defaults": {"model_directory": "."}}}},
+        {"providers": {"llm": {"user_dir": "."}}},
         {"state": {"max_state_size_bytes": 1_000_000_000}},
         {"tools": {"approval": {"ask": []}}},
         {"tools": {"security": {"require_approval": False}}},
@@ -69,6 +72,9 @@ def test_a_hidden_variable_cannot_become_a_key() -> None:
     check_provider("mine", {"api_key_env": "SEEN"}, lambda name: name == "SEEN")
     with pytest.raises(SecurityError, match="AWS_SECRET"):
         check_provider("mine", {"defaults": {"api_key_env": "AWS_SECRET"}}, lambda name: name == "SEEN")
+    for key in ("model_directory", "user_dir", "backend", "anything"):
+        with pytest.raises(SecurityError, match=key):
+            check_provider("mine", {"provider_type": "local", key: "."}, lambda _: True)
     for name in ("a.b", "providers", ""):
         with pytest.raises(ValidationError):
             check_provider(name, {}, lambda _: True)
