@@ -6,7 +6,8 @@ import asyncio
 import resource
 import sys
 import time
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import openai
 
@@ -15,6 +16,7 @@ from llmspell_core.runtime import Runtime
 
 COUNT = 1_000
 LATENCY = 0.05
+Work = Callable[[], Awaitable[None]]
 ROUNDS = 3
 SERVER = """
 import asyncio, json
@@ -41,42 +43,54 @@ asyncio.run(main())
 """
 
 
-async def _ours(url: str) -> list[float]:
+@asynccontextmanager
+async def _ours(url: str) -> AsyncIterator[Work]:
     table = {"openai": {"base_url": url, "api_key": "sk-bench", "max_retries": 0}}
     async with Runtime({"providers": table}) as runtime:
         agents = [runtime.agent_builder().name(f"a{i}").model("openai/m").build() for i in range(COUNT)]
 
         async def once() -> None:
             await asyncio.gather(*(runtime.run_agent(agent, "hi") for agent in agents))
+            for agent in agents:
+                agent.clear_conversation()
 
-        return [await _timed(once) for _ in range(ROUNDS + 1)]
+        yield once
 
 
-async def _bare(url: str) -> list[float]:
-    async with openai.AsyncOpenAI(base_url=url, api_key="sk-bench", max_retries=0) as client:
+@asynccontextmanager
+async def _bare(url: str) -> AsyncIterator[Work]:
+    async with openai.AsyncOpenAI(base_url=url, api_key="sk-bench", max_retries=0, timeout=60) as client:
+        call = client.chat.completions.create
 
         async def once() -> None:
-            call = client.chat.completions.create
             await asyncio.gather(*(call(model="m", messages=[{"role": "user", "content": "hi"}]) for _ in range(COUNT)))
 
-        return [await _timed(once) for _ in range(ROUNDS + 1)]
+        yield once
 
 
-async def _timed(once: Any) -> float:
+async def _timed(once: Work) -> float:
     started = time.perf_counter()
     await once()
     return time.perf_counter() - started
 
 
+async def _in_turn(ours: Work, bare: Work) -> tuple[float, float]:
+    """The best of the rounds with warm connections, in seconds; a busy moment hits both alike."""
+    taken = [(await _timed(ours), await _timed(bare)) for _ in range(ROUNDS + 1)][1:]
+    return min(ours for ours, _ in taken), min(bare for _, bare in taken)
+
+
 async def _measure() -> tuple[float, float]:
-    """Runs per second of both, best of the rounds with warm connections."""
+    """Runs per second of both."""
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVER.replace("LATENCY", str(LATENCY)), stdout=asyncio.subprocess.PIPE
     )
     assert server.stdout is not None
     url = f"http://127.0.0.1:{int(await server.stdout.readline())}/v1"
     try:
-        return COUNT / min((await _ours(url))[1:]), COUNT / min((await _bare(url))[1:])
+        async with _ours(url) as ours, _bare(url) as bare:
+            best, best_bare = await _in_turn(ours, bare)
+        return COUNT / best, COUNT / best_bare
     finally:
         server.kill()
         await server.wait()
@@ -84,7 +98,7 @@ async def _measure() -> tuple[float, float]:
 
 def main() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4 * COUNT), hard), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 8 * COUNT), hard), hard))
     ours, bare = asyncio.run(_measure())
     ideal = COUNT / LATENCY
     report(
