@@ -54,10 +54,16 @@ _BY_CLASS: tuple[tuple[tuple[type[LLMSpellError], ...], ErrorType], ...] = (
 
 def error_type(error: LLMSpellError | None, step_type: str = "") -> ErrorType:
     """The kind of a failure. An error that says nothing by itself is that of what the step called."""
+    if isinstance(error, WorkflowError) and _is_foreign(error.__cause__):
+        error = None  # what a function of the program raised
     for classes, kind in _BY_CLASS:
         if isinstance(error, classes):
             return kind
     return {"tool": "ToolFailure", "agent": "AgentFailure"}.get(step_type, "Unknown")  # type: ignore[return-value]
+
+
+def _is_foreign(error: BaseException | None) -> bool:
+    return error is not None and not isinstance(error, LLMSpellError)
 
 
 def analyse(kind: ErrorType, *, successful: int, failed: int, total: int) -> dict[str, Any]:

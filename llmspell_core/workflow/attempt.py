@@ -96,6 +96,8 @@ class StepRunner:
         started = time.perf_counter()
         result = StepResult(step.id, step.name, step_type=step.kind, target=step.target_name)
         try:
+            if self._run.is_late:
+                raise TimeoutError("the workflow's time is up", hint="Raise its timeout_ms.")
             if blocked is not None or not await self._wanted(step, frame):
                 result.skipped = True
                 result.error = f"skipped: '{blocked}' did not succeed" if blocked else None
@@ -283,9 +285,11 @@ class StepRunner:
         try:
             async with time_limit(limit) as deadline:
                 try:
-                    return await act(step, given, frame)
+                    answer = await act(step, given, frame)
                 finally:
                     timed_out = deadline.expired()
+            if not timed_out:
+                return answer
         except LLMSpellError:
             raise
         except asyncio.CancelledError:

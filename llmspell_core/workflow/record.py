@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from llmspell_core.errors import LLMSpellError, ValidationError
@@ -63,9 +63,11 @@ class WorkflowConfig(Record):
     @property
     def strategy(self) -> ErrorStrategy:
         """What holds for steps that say nothing."""
-        if self.continue_on_error and self.default_error_strategy.kind == "fail_fast":
+        if not self.continue_on_error:
+            return self.default_error_strategy
+        if self.default_error_strategy.kind == "fail_fast":
             return CONTINUE
-        return self.default_error_strategy
+        return replace(self.default_error_strategy, tolerate=True)
 
 
 def _preset(word: str) -> WorkflowConfig:

@@ -89,12 +89,18 @@ class WorkflowRun:
         self.root = Frame(self, outer.variables if outer is not None else None)
         self.undo: list[tuple[Step, Frame]] = [] if undo is None else undo
         """What would undo the steps that succeeded, in their order."""
+        self.deadline: asyncio.Timeout | None = None
         self._runner = StepRunner(self)
         self._index = 0
 
     @property
     def elapsed_ms(self) -> int:
         return round((time.perf_counter() - self.started) * 1000)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the workflow's time is up; steps may have missed it, by not letting themselves be cancelled."""
+        return self.deadline is not None and self.deadline.expired()
 
     @property
     def state_keys(self) -> list[str]:
@@ -250,6 +256,7 @@ class WorkflowRun:
     async def roll_back(self, error: LLMSpellError) -> list[dict[str, Any]]:
         """Undo finished steps that say how, last first; a compensation that fails does not keep the others from running."""
         undone = []
+        self.deadline = None  # undoing has the time that its steps have
         while self.undo:
             step, frame = self.undo.pop()
             problem = await self._undo(step, frame, error)

@@ -267,19 +267,22 @@ class Workflow(BaseAgent):
         limit = self.config.max_execution_time
         made = self._made
         try:
-            async with time_limit(limit) as deadline:
+            async with time_limit(limit) as run.deadline:
                 made.plan()
                 await run.phase("workflow_start", {"input": run.fields}, "before_start")
                 await run.put("state", {"status": "running", "shared_data": run.shared})
-                return await made.run(run)
-        except builtins.TimeoutError as error:
-            if not deadline.expired():
-                raise WorkflowError(f"{type(error).__name__}: {error}", workflow=self.name) from error
-            raise TimeoutError(
-                f"workflow '{self.name}' did not finish within {limit:g} s",
-                hint="Raise its timeout_ms.",
-                duration_ms=round((limit or 0) * 1000),
-            ) from None
+                outcome = await made.run(run)
+        except (builtins.TimeoutError, LLMSpellError) as error:
+            if isinstance(error, ApprovalRequiredError) or not run.is_late:
+                raise
+        else:
+            if not run.is_late:
+                return outcome
+        raise TimeoutError(
+            f"workflow '{self.name}' did not finish within {limit:g} s",
+            hint="Raise its timeout_ms.",
+            duration_ms=round((limit or 0) * 1000),
+        )
 
     def _finish(
         self, run: WorkflowRun, status: WorkflowStatus, outcome: Outcome, error: LLMSpellError | None = None

@@ -133,6 +133,50 @@ async def test_what_a_step_calls_may_be_cancelled_without_the_run(cast: Cast) ->
     assert (made["outputs"], made["error"]) == ({"b": 1}, "what it called was cancelled")
 
 
+async def stubborn(_c: Any) -> str:
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        return "not me"
+    return ""
+
+
+async def test_a_step_that_does_not_let_itself_be_cancelled_is_late_all_the_same(runtime: Runtime) -> None:
+    ran: list[str] = []
+    steps = [{"name": "a", "execute": stubborn, "timeout_ms": 20}]
+    with pytest.raises(WorkflowError, match=r"step 'a' did not finish within 0\.02 s"):
+        await runtime.run_workflow(runtime.workflows.make("sequential", {"steps": steps}))
+    for strategy in ("fail_fast", "continue"):
+        steps = [{"name": "a", "execute": stubborn}, {"name": "b", "execute": lambda _c: ran.append("b")}]
+        table = {"steps": steps, "timeout_ms": 20, "error_strategy": strategy}
+        with pytest.raises(TimeoutError, match=r"did not finish within 0\.02 s"):
+            await runtime.run_workflow(runtime.workflows.make("sequential", table))
+    assert ran == []
+
+
+async def test_the_hint_fits_what_went_wrong(runtime: Runtime) -> None:
+    async def hint(step: Any) -> str:
+        with pytest.raises(WorkflowError) as caught:
+            await runtime.run_workflow(runtime.workflows.make("sequential", {"steps": [{"name": "a", **step}]}))
+        return str(caught.value.hint)
+
+    assert await hint({"execute": fails}) == "Look at the step's error."
+    assert "placeholder" in await hint({"execute": fails, "input": "{{step.ghost.result}}"})
+    assert "tool list" in await hint({"tool": "ghost"})
+    assert "timeout_ms" in await hint({"execute": lambda _c: asyncio.sleep(60), "timeout_ms": 10})
+
+
+async def test_a_robust_workflow_tries_often_and_then_goes_on(cast: Cast) -> None:
+    config = {
+        "continue_on_error": True,
+        "default_error_strategy": {"type": "retry", "max_attempts": 2, "backoff_ms": 1},
+    }
+    made = await cast(
+        "sequential", {"steps": [{"name": "a", "execute": fails}, {"name": "b", "execute": says(1)}], "config": config}
+    )
+    assert (made["status"], made["outputs"]) == ("partially_completed", {"b": 1})
+
+
 @pytest.mark.parametrize("text", ["{{" + " " * 50_000, "{{" + "a " * 50_000, "{{ " * 20_000, "$" + "a" * 100_000])
 async def test_texts_made_to_be_slow_are_not(cast: Cast, text: str) -> None:
     began = time.perf_counter()

@@ -123,5 +123,5 @@ async def test_results_are_kept_under_the_keys_of_the_specification(full: Runtim
     with pytest.raises(WorkflowError):
         await full.run_workflow(failing)
     assert failing.last is not None
-    assert (await get(f"workflow:{failing.last.id}:step:a:metadata"))["error_type"] == "WorkflowLogic"
+    assert (await get(f"workflow:{failing.last.id}:step:a:metadata"))["error_type"] == "Unknown"
     assert (await get(f"workflow:{failing.last.id}:state"))["status"] == "failed"
