@@ -37,7 +37,7 @@ GLOBAL = Global(
     "Dice",
     doc="Throws dice.",
     functions=(
-        Function("throw", throw, (SIDES, COUNT), "array", "What each die shows."),
+        Function("throw", throw, (SIDES, COUNT), "array", "What each die shows.", aliases=("roll",)),
         Function("cup", cup, (SIDES,), "Cup", "Dice that remember their sum."),
     ),
     handles=(
