@@ -115,8 +115,11 @@ local function wait_until(finished, timeout_ms)
   end
 end
 
+local function is_number(value) return type(value) == "number" and value == value end
+
 function methods.await(task, timeout_ms)
   local own = check(task, "await")
+  if timeout_ms ~= nil and not is_number(timeout_ms) then error("await: milliseconds are expected", 2) end
   local problem = wait_until(function() return own.status ~= "pending" end, timeout_ms)
   if problem == "timeout" then error("await: no result within " .. tostring(timeout_ms) .. " ms", 2) end
   if problem == "stuck" then error("await: this task can never be done", 2) end
@@ -236,7 +239,7 @@ end
 
 -- Waits; callbacks are served meanwhile.
 function Async.sleep(ms)
-  if type(ms) ~= "number" then error("Async.sleep: milliseconds are expected", 2) end
+  if not is_number(ms) then error("Async.sleep: milliseconds are expected", 2) end
   local problem = wait_until(function() return false end, ms)
   if problem ~= "timeout" then error(problem, 2) end
 end

@@ -148,9 +148,11 @@ function file.setvbuf() return true end
 
 function file.seek(self, whence, offset)
   local own = own_of(self)
-  offset = offset or 0
+  offset = floor(offset or 0)
   if not own.content then return own.size end
-  local base = whence == "set" and 0 or whence == "end" and #own.content or own.position - 1
+  local bases = { set = 0, cur = own.position - 1, ["end"] = #own.content }
+  local base = bases[whence or "cur"]
+  if not base then error("bad argument #1 to 'seek' (invalid option '" .. tostring(whence) .. "')", 2) end
   if base + offset < 0 then return nil, "Invalid argument", 22 end
   own.position = base + offset + 1
   return base + offset

@@ -198,14 +198,8 @@ class LuaVM:
     def _call(self, op: str, line: int, *args: Any) -> Any:
         try:
             return True, self._opened(self._host.call(op, self._arguments(op, args), line))
-        except (HostError, BadValue) as error:
-            return False, str(error)
-        except Interrupted:
-            return False, "interrupted"
-        except MemoryError:
-            return False, "not enough memory"
-        except Exception as error:  # noqa: BLE001 - a Python exception must never reach a script
-            return False, f"{op} failed: {type(error).__name__}"
+        except Exception as error:  # noqa: BLE001 - see _said
+            return False, _said(op, error)
 
     def _opened(self, env: str) -> Any:
         found = load(env)
@@ -216,24 +210,22 @@ class LuaVM:
     def _post(self, op: str, *args: Any) -> Any:
         try:
             self._host.post(op, self._arguments(op, args))
-        except BadValue as error:
-            return False, str(error)
+        except Exception as error:  # noqa: BLE001 - see _said
+            return False, _said(op, error)
         return True, None
 
     def _start(self, op: str, line: int, count: int, *args: Any) -> Any:
         def done(env: str) -> None:
             try:
                 value = (True, self._opened(env))
-            except HostError as error:
-                value = (False, str(error))
-            except Exception as error:  # noqa: BLE001 - see _call
-                value = (False, f"{op} failed: {type(error).__name__}")
+            except Exception as error:  # noqa: BLE001 - see _said
+                value = (False, _said(op, error))
             self._k["settle"](call_id, *value)
 
         try:
             call_id = self._host.start(op, self._arguments(op, args[:count]), line, done)
-        except BadValue as error:
-            return False, str(error)
+        except Exception as error:  # noqa: BLE001 - see _said
+            return False, _said(op, error)
         return True, call_id
 
     def _step(self, left_ms: float | None) -> Any:
@@ -241,23 +233,19 @@ class LuaVM:
         begin = monotonic()
         try:
             served = self._host.step(None if left_ms is None else max(0.0, left_ms / 1000))
-        except Interrupted:
-            return "interrupted", left_ms
-        except self._error as error:
-            return str(error), left_ms
+        except Exception as error:  # noqa: BLE001 - see _said
+            return _said("waiting", error), left_ms
         left = None if left_ms is None else left_ms - (monotonic() - begin) * 1000
         return "ok" if served and (left is None or left > 0) else "timeout", left
 
     def _file(self, op: str, *args: Any) -> Any:
         """A file operation: content that is no text crosses as base64."""
-        content = [_portable(arg) if isinstance(arg, str) else arg for arg in args]
         try:
+            content = [_portable(arg) if isinstance(arg, str) else self._values.out(arg) for arg in args]
             found = load(self._host.call(op, _text(content), 0))
             value = found["value"] if found["ok"] else self._host.open(found)
-        except HostError as error:
-            return False, str(error)
-        except Interrupted:
-            return False, "interrupted"
+        except Exception as error:  # noqa: BLE001 - see _said
+            return False, _said(op, error)
         if isinstance(value, dict) and "b64" in value:
             value = binascii.a2b_base64(value["b64"]).decode("latin-1")
         return True, self._values.into(value)
@@ -293,6 +281,15 @@ class LuaVM:
         except (ValueError, RecursionError) as error:
             characters = text.encode("latin-1").decode("utf-8", "replace")
             return False, bytes_view(f"JSON parse error: {json_problem(characters) or error}")
+
+
+def _said(what: str, error: Exception) -> str:
+    """What a script reads of an exception here; the exception itself must never reach it."""
+    if isinstance(error, (HostError, BadValue, _library.LuaError)):
+        return str(error)
+    if isinstance(error, Interrupted):
+        return "interrupted"
+    return "not enough memory" if isinstance(error, MemoryError) else f"{what} failed: {type(error).__name__}"
 
 
 def _memory(boot: dict[str, Any]) -> int | None:

@@ -194,3 +194,21 @@ async def test_code_nested_too_deeply_is_refused_with_a_text(lua: Any) -> None:
 
 async def test_as_many_local_variables_as_lua_allows(lua: Any) -> None:
     assert await lua.value("\n".join(f"local a{i} = {i}" for i in range(200)) + "\nreturn a199") == 199
+
+
+FOREIGN = {
+    "await with a text": "local t = Test.later_async(1, 0) return type(select(2, pcall(t.await, t, 'x')))",
+    "await with no number": "local t = Test.later_async(1, 0) return type(select(2, pcall(t.await, t, 0/0)))",
+    "remove a table": "return type(select(2, os.remove({})))",
+    "remove a function": "return type(select(2, os.remove(print)))",
+    "rename to no number": "return type(select(2, os.rename(0/0)))",
+    "post a coroutine": "return type(select(2, pcall(Test.note, coroutine.create(print))))",
+    "start with a cycle": "local t = {} t.t = t return type(select(2, pcall(Test.later_async, t, 0)))",
+    "call with a file": "return type(select(2, pcall(Test.echo, print)))",
+    "sleep": "return type(select(2, pcall(Async.sleep, {})))",
+}
+
+
+@pytest.mark.parametrize("script", FOREIGN.values(), ids=FOREIGN.keys())
+async def test_whatever_goes_wrong_in_the_host_is_a_text_for_the_script(lua: Any, script: str) -> None:
+    assert await lua.value(script, profile="low") == "string"

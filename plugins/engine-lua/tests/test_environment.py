@@ -115,6 +115,14 @@ async def test_files_are_written_and_read_through_the_policy(lua: Any) -> None:
     assert (lua.folder / "data" / "b.bin").read_bytes() == b"\xff\x00"
 
 
+async def test_the_place_in_a_file_is_an_integer_and_options_are_checked(lua: Any) -> None:
+    source = """
+        local f = io.open("data/s.txt", "w+") f:write("abcdef")
+        return {f:seek("set", 2), f:read(2), f:seek("cur", 1.0), f:seek(), f:seek("end"), math.type(f:seek("set", 1.0)),
+          pcall(f.seek, f, "bad", 1)}"""
+    assert (await lua.value(source))[:7] == [2, "cd", 5, 5, 6, "integer", False]
+
+
 async def test_a_file_outside_is_refused_as_io_open_does(lua: Any) -> None:
     source = "local f, message, code = io.open('secret.txt') return {f == nil, message, code}"
     refused, message, code = await lua.value(source)
