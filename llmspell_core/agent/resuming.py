@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.approval import Decision, settle, waits
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["agent_root", "resume_run", "run_agent", "saved", "whole_run", "workflow_root"]
 
+WHOSE = ("conversation_id", "user_id", "session_id")
 Work = Callable[[], Awaitable[AgentOutput]]
 
 
@@ -77,7 +79,7 @@ async def saved(
 async def _kept(desk: Any, ledger: Ledger, root: dict[str, Any], context: ExecutionContext) -> ApprovalRequiredError:
     from llmspell_core.agent.records import RunRecord
 
-    about = {"conversation_id": context.conversation_id, "user_id": context.user_id, "session_id": context.session_id}
+    about = {name: getattr(context, name) for name in WHOSE} | {"data": _plain_part(context.data)}
     team = root.pop("team")()
     record = RunRecord.of(ledger, root, team, about)
     records = getattr(desk, "records", None)
@@ -135,6 +137,15 @@ def workflow_root(workflow: Any, input: AgentInput, desk: Any) -> dict[str, Any]
     return root
 
 
+def _plain_part(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a context's data another process can have."""
+    made = {}
+    for key, value in data.items():
+        with suppress(ValidationError):
+            made[str(key)] = _table(value)
+    return made
+
+
 def _table(value: Any) -> Any:
     """A workflow's table with nothing but plain data. Raises: ValidationError naming what is none."""
     from llmspell_core.component import BaseAgent
@@ -164,8 +175,9 @@ async def resume_run(runtime: Runtime, id_: str, decisions: Any, context: Execut
     for call, decision in _decided(record, decisions):
         settle(call, decision)
     bring_back(runtime, record.team)
-    for name in ("conversation_id", "user_id", "session_id"):
+    for name in WHOSE:
         setattr(context, name, getattr(context, name) or record.context.get(name))
+    context.data = {**record.context.get("data", {}), **context.data}
     ledger = record.ledger()
 
     async def use() -> None:

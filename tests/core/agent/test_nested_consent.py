@@ -158,6 +158,35 @@ async def test_a_run_may_wait_more_than_once(make_world: Any) -> None:
     assert (world.deleter.made, "deleter y" in output.text) == (["x", "y"], True)
 
 
+async def test_each_level_may_ask_about_its_own_call(make_world: Any) -> None:
+    world = await make_world(outer=OUTER, inner=DELETES)
+    world.agent("outer", world.careful(), "noter", ask_tools=("inner_tool", "noter"))
+    id_ = await stopped(world.runtime, "outer")
+    first = {r.tool: r.call_id for r in (await world.runtime.records.load(id_)).requests()}
+    assert set(first) == {"inner_tool", "noter"}
+    with pytest.raises(ApprovalRequiredError, match="'inner' wants to call deleter") as caught:
+        await world.runtime.resume_run(id_, {first["inner_tool"]: True, first["noter"]: False})
+    edited = {"approved": True, "parameters": {"name": "edited"}}
+    await world.runtime.resume_run(str(caught.value.record), edited)
+    assert (world.deleter.made, world.noter.made) == (["edited"], [])
+
+
+async def test_for_whom_and_with_what_it_was_begun_is_known_afterwards(make_world: Any, tmp_path: Path) -> None:
+    first = await make_world(inner=DELETES)
+    first.careful()
+    context = first.runtime.context(session_id="s", user_id="u")
+    context.data.update(k={"n": [1]}, live=object())
+    with pytest.raises(ApprovalRequiredError) as caught:
+        await first.runtime.run_agent("inner", {"text": "go", "temperature": 0.3}, context)
+    await first.runtime.save_record(str(caught.value.record), tmp_path / "w.json")
+    second = await make_world(inner=DELETES)
+    later = second.runtime.context()
+    await second.runtime.resume_run(tmp_path / "w.json", True, later)
+    assert (later.session_id, later.user_id, later.data) == ("s", "u", {"k": {"n": [1]}})
+    provider = second.runtime.registry.load("providers", "scripted")()
+    assert provider.requests[-1].temperature == 0.3
+
+
 async def test_of_two_that_decide_at_the_same_time_one_goes_on(make_world: Any) -> None:
     first, second = await make_world(outer=OUTER, inner=DELETES), await make_world(outer=OUTER, inner=DELETES)
     first.agent("outer", first.careful(), "noter")
