@@ -148,7 +148,7 @@ TOOL = Handle(
             async_variant=True,
             aliases=("invoke",),
         ),
-        Function("get_schema", schema, returns="object", doc="Its parameters."),
+        Function("get_schema", schema, returns="object", doc="Its parameters.", aliases=("getSchema",)),
     ),
     doc="A tool.",
 )
