@@ -24,6 +24,9 @@ __all__ = ["Calls"]
 
 log = logging.getLogger("llmspell.script")
 
+MOST_OPEN_BYTES = 256_000_000
+"""Of arguments of calls that wait for their answer: a script's memory limit does not cover what it has sent."""
+
 
 class Calls:
     """Answers the "call", "post" and "cancel" frames of one worker.
@@ -45,6 +48,7 @@ class Calls:
         self._has_handles = False
         self._encoder = Encoder(self._special)
         self._posted = 0
+        self._open_bytes = 0
 
     def call(self, call_id: int, op: str, args: list[Any], line: int) -> None:
         if type(call_id) is not int or type(line) is not int or type(args) is not list or call_id in self._tasks:
@@ -133,17 +137,21 @@ class Calls:
         return [target, *bind(operation.label, operation.params, args[1:], varargs=operation.varargs)]
 
     def _wait_for(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], line: int) -> None:
-        if len(self._tasks) >= self._limit:
+        size = self._worker.frame_bytes
+        if len(self._tasks) >= self._limit or self._open_bytes + size > MOST_OPEN_BYTES:
             work.close()
-            self._worker.kill(f"it has more than {self._limit} calls open")
+            many = f"{self._limit} calls" if len(self._tasks) >= self._limit else f"{MOST_OPEN_BYTES:,} bytes of calls"
+            self._worker.kill(f"it has more than {many} open")
             return
+        self._open_bytes += size
         task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work))
         self._tasks[call_id] = task
         self._labels[call_id] = (operation.label, line)
-        task.add_done_callback(lambda _: self._finished(call_id, work))
+        task.add_done_callback(lambda _: self._finished(call_id, work, size))
 
-    def _finished(self, call_id: int, work: Coroutine[Any, Any, Any]) -> None:
+    def _finished(self, call_id: int, work: Coroutine[Any, Any, Any], size: int) -> None:
         work.close()  # of a task that was cancelled before it began, nobody else does
+        self._open_bytes -= size
         self._tasks.pop(call_id, None)
         self._labels.pop(call_id, None)
 

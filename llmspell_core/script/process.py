@@ -35,6 +35,7 @@ class WorkerProcess(asyncio.Protocol):
         on_frame: called with each decoded frame.
         on_end: called once with the exit status (negative: ended by that signal) when the process is gone.
         gone: whether the connection has ended; what still arrives are last words.
+        frame_bytes: size of the frame that `on_frame` is called with.
         problem: what the worker did against the protocol, if that is why it was ended.
     """
 
@@ -43,6 +44,7 @@ class WorkerProcess(asyncio.Protocol):
         self.process = process
         self.problem: str | None = None
         self.gone = False
+        self.frame_bytes = 0
         self.on_frame: Callable[[list[Any]], None] = _ignore
         self.on_end: Callable[[int], None] = _ignore
         self._sock: socket.socket | None = sock
@@ -187,6 +189,7 @@ class WorkerProcess(asyncio.Protocol):
             self.kill(f"it sent something that is not a message ({error})")
             return
         if type(frame) is list and frame:
+            self.frame_bytes = len(payload)
             self.on_frame(frame)
         else:
             self.kill("it sent a message of the wrong shape")

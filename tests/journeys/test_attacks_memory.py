@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from collections.abc import Awaitable, Callable
 
@@ -69,6 +70,18 @@ async def test_old_entries_go_when_new_ones_are_large(make_runtime: MakeRuntime,
     finally:
         tracemalloc.stop()
     assert peak < 2 * QUEUE_BYTES
+
+
+async def test_calls_that_wait_hold_so_many_bytes_and_no_more(
+    make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmspell_core.script.calls.MOST_OPEN_BYTES", 20_000_000)
+    runtime = await make_runtime()
+    runtime.hooks.register("BeforeToolExecution", lambda _: asyncio.sleep(60), timeout=60)
+    call = "for i = 1, {count} do Tool.execute_async('calculator', {{expression = d}}) end return 1"
+    with pytest.raises(ScriptError, match="more than 20,000,000 bytes of calls open"):
+        await runtime.run_script(BIG + call.format(count=30), engine="lua", timeout=30)
+    assert (await runtime.run_script(BIG + call.format(count=10), engine="lua", timeout=30)).value == 1
 
 
 async def test_a_slow_subscriber_loses_the_oldest_and_sees_how_many(runtime: Runtime) -> None:
