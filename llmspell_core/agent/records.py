@@ -8,6 +8,7 @@ the process ends.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import time
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Records", "RunRecord", "read_record", "write_record"]
 
 VERSION = 2
+log = logging.getLogger("llmspell.agent")
 
 
 @dataclass(slots=True)
@@ -124,10 +126,16 @@ class Records:
         return True
 
     async def all(self) -> list[RunRecord]:
-        """The waiting runs, oldest first."""
-        found = {key.split(":", 1)[1] for key in await self._state.keys("approval:")}
-        found |= {path.stem for path in self._folder.glob("run_*.json")}
-        return sorted([await self.load(id_) for id_ in found], key=lambda r: r.created_at)
+        """The waiting runs, oldest first. What cannot be read is logged and left out."""
+        ids = {key.split(":", 1)[1] for key in await self._state.keys("approval:")}
+        ids |= {path.stem for path in self._folder.glob("run_*.json")}
+        found = []
+        for id_ in ids:
+            try:
+                found.append(await self.load(id_))
+            except (NotFoundError, StorageError, ValidationError) as error:
+                log.warning("the waiting run %s is left out: %s", id_, error.message)
+        return sorted(found, key=lambda record: record.created_at)
 
     def _path(self, id_: str) -> Path:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", id_):
@@ -143,7 +151,7 @@ def write_record(path: Path, data: dict[str, Any]) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(data, file, ensure_ascii=False, indent=1)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", operation="write") from error
+        raise StorageError(f"cannot write {path}: {error.strerror}", operation="write") from None
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -151,7 +159,8 @@ def read_record(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", operation="read") from error
+        hint = "Name the id of a waiting run (llmspell agent pending), or the file that holds one."
+        raise StorageError(f"cannot read {path}: {error.strerror}", operation="read", hint=hint) from None
     except ValueError as error:
         raise ValidationError(f"{path} is not the record of a run: {error}") from None
     if not isinstance(data, dict):
