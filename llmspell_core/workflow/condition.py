@@ -92,7 +92,10 @@ class Condition:
         function = table.get("evaluate")
         if callable(function):
             return cls("custom", table, function=function)
-        return cls("custom", table, expression=Expression(str(table["expression"])))
+        text = table.get("expression")
+        if not isinstance(text, str):
+            raise ValidationError("condition custom: 'expression' is a text, 'evaluate' a function", field="expression")
+        return cls("custom", table, expression=Expression(text))
 
     async def holds(self, facts: Facts) -> bool:
         """Whether it holds now.

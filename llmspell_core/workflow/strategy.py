@@ -143,7 +143,7 @@ def _breaker(table: Mapping[str, Any]) -> ErrorStrategy:
 def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
     breaker = table.get("circuit_breaker")
     ending = table.get("on_exhausted")
-    if ending not in {None, "continue", "skip", "fail"}:
+    if ending not in (None, "continue", "skip", "fail"):
         raise ValidationError(
             f"'on_exhausted' is {ending!r}", field="on_exhausted", hint="What then? Use continue or fail."
         )
@@ -152,7 +152,7 @@ def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
         1 + whole(table.get("retry_count") or 0, "retry_count"),
         _backoff(table),
         None if breaker is None or breaker is False else BreakerSettings.read(breaker),
-        tolerate=ending in {"continue", "skip"},
+        tolerate=ending in ("continue", "skip"),
     )
 
 

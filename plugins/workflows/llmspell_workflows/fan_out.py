@@ -132,6 +132,6 @@ def _read_join(value: Any, total: int) -> tuple[str, int]:
         if isinstance(quorum, bool) or not isinstance(quorum, (int, float)) or not 1 <= quorum <= max(total, 1):
             raise ValidationError(f"a quorum is a number from 1 to {total}", field="join", hint=JOIN)
         return "quorum", int(quorum)
-    if value not in {"all", "any", "first_success"}:
+    if value not in ("all", "any", "first_success"):
         raise ValidationError(f"Unknown join: {value}", field="join", hint=JOIN)
     return str(value), total if value == "all" else min(1, total)

@@ -31,7 +31,7 @@ class MapReduce(WorkflowType):
         self.chunk_size = definition.number("chunk_size", default=1)
         self.max_concurrency = definition.number("max_concurrency", default=4)
         word = definition.option("on_item_error", default="skip" if definition.config.strategy.tolerate else "fail")
-        if word not in {"fail", "skip"}:
+        if word not in ("fail", "skip"):
             raise ValidationError(f"Unknown on_item_error: {word}", field="on_item_error", hint="Use fail or skip.")
         self.skip = word == "skip"
 
