@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.cli.shell import Shell, dumps
+
 if TYPE_CHECKING:
     from llmspell_core.trace import Span
 
@@ -66,6 +68,13 @@ class Account:
 
     def _open_calls(self) -> int:
         return sum(span.kind == "model" for span in self._open.values())
+
+    def tell(self, shell: Shell) -> None:
+        """Print it, for whoever interrupted the run."""
+        for line in self.lines():
+            shell.note(line)
+        if shell.is_json:
+            print(dumps({"status": "interrupted", **self.to_dict()}))
 
     def lines(self) -> Iterator[str]:
         """For a person; nothing in them can draw on the terminal."""

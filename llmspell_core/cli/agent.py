@@ -142,9 +142,16 @@ def _decisions(decision: str | None, calls: tuple[str, ...]) -> Any:
 
 
 async def _resume(shell: Shell, record: str, decisions: Any) -> Any:
+    from llmspell_core.cli.account import Account
     from llmspell_core.cli.model import offer_models
 
+    account = Account()
     async with shell.runtime() as runtime:
         offer_models(shell, runtime)
         ask_for_consent(shell, runtime)
-        return await runtime.resume_run(record, decisions)
+        runtime.observe(account)
+        try:
+            return await runtime.resume_run(record, decisions)
+        except asyncio.CancelledError:
+            account.tell(shell)
+            raise

@@ -227,10 +227,7 @@ def _tell_what_was_done(shell: Shell, account: Account, watcher: Watcher | None)
     """Somebody interrupted the run; what it did until then cannot be found out any other way."""
     if watcher is not None:
         watcher.finish()
-    for line in account.lines():
-        shell.note(line)
-    if shell.is_json:
-        print(dumps({"status": "interrupted", **account.to_dict()}))
+    account.tell(shell)
 
 
 def _watcher() -> Watcher:

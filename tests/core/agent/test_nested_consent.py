@@ -187,6 +187,18 @@ async def test_for_whom_and_with_what_it_was_begun_is_known_afterwards(make_worl
     assert provider.requests[-1].temperature == 0.3
 
 
+async def test_one_record_that_cannot_be_read_does_not_hide_the_others(
+    make_world: Any, isolated: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = await make_world(inner=DELETES)
+    world.careful()
+    await stopped(world.runtime, "inner")
+    for name, text in (("run_old", '{"version": 1}'), ("run_cut", '{"version": 2, "ro')):
+        (isolated / "home" / "approvals" / f"{name}.json").write_text(text)
+    assert len(await world.runtime.records.all()) == 1
+    assert "run_old is left out: this record has version 1" in caplog.text
+
+
 async def test_of_two_that_decide_at_the_same_time_one_goes_on(make_world: Any) -> None:
     first, second = await make_world(outer=OUTER, inner=DELETES), await make_world(outer=OUTER, inner=DELETES)
     first.agent("outer", first.careful(), "noter")
