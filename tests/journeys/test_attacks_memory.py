@@ -18,6 +18,7 @@ FLOODS = {
     "state": ("for i = 1, 100000 do State.set('k' .. i, 'v') end", "room in the state"),
     "large state": (BIG + "for i = 1, 100 do State.set('k' .. i, d) end", "room in the state"),
     "subscriptions": ("for i = 1, 20000 do Event.subscribe('a' .. i) end", "too many subscriptions"),
+    "hooks": ("for i = 1, 20000 do Hook.register('ToolError', function() end) end", "too many hooks"),
     "timers": (BIG + "for i = 1, 100 do Debug.timer(d .. i) end", "too much in its timers"),
     "laps": (BIG + "local t = Debug.timer('t') for i = 1, 100 do t:lap(d) end", "too much in its timers"),
     "timer events": (

@@ -330,6 +330,22 @@ async def test_scripts_do_not_find_what_others_left(desk: Runtime, language: str
     assert "mine" not in desk.tool_names()
 
 
+REGISTERS = {
+    "lua": "Hook.register('ToolError', function() end)",
+    "javascript": "Hook.register('ToolError', () => {})",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_two_scripts_may_hook_the_same_point(desk: Runtime, language: str) -> None:
+    first, second = await desk.open_session(language), await desk.open_session(language)
+    for session in (first, second):
+        await session.run(REGISTERS[language], mode="cell")
+    assert len(desk.hooks.registered("ToolError")) == 2
+    await desk.scripts.close_session(first)
+    assert len(desk.hooks.registered("ToolError")) == 1
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_tool_of_an_ended_script_cannot_be_called(desk: Runtime, language: str) -> None:
     await desk.run_script(MAKES[language], engine=language)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import ComponentError
+from llmspell_core.errors import ComponentError, ResourceLimitError
 from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, HookResult, parse_priority
 from llmspell_core.script.declare import Function, Global, Handle, Param
+from llmspell_core.script.view import spelled
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
+
+
+MOST_HOOKS = 5_000
 
 
 class ScriptHook:
@@ -25,18 +29,25 @@ class ScriptHook:
 
 
 def register(scope: ScriptScope, point: str, function: int, priority: Any) -> ScriptHook:
-    callback = scope.callback(function)
+    callback, own = scope.callback(function), _own(scope)
+    if len(own) >= MOST_HOOKS:
+        raise ResourceLimitError(
+            "too many hooks",
+            resource="hooks",
+            limit=MOST_HOOKS,
+            used=len(own),
+            hint="Everybody waits for every hook of a point. Register one that looks at the data, and unregister it.",
+        )
 
     async def call(context: HookContext) -> HookResult:
-        before = context.to_dict()
-        value = await callback(before)
+        value = await callback(spelled(scope, context.to_dict()))
         return HookResult.from_value(value)
 
-    handle = scope.runtime.hooks.register(
-        point, call, priority, name=f"script:{function}:{point}", language=scope.language
-    )
+    # The same function again at one point is a mistake; another script's first function is not.
+    name = f"script:{scope.process_id}:{function}:{point}"
+    handle = scope.runtime.hooks.register(point, call, priority, name=name, language=scope.language)
     scope.on_close(handle.unregister)
-    _own(scope).add(handle.id)
+    own.add(handle.id)
     return ScriptHook(handle)
 
 
@@ -63,9 +74,9 @@ def list_hooks(scope: ScriptScope, query: Any) -> list[dict[str, Any]]:
 def unregister(scope: ScriptScope, handle: Any) -> bool:
     known = scope.resolve(handle)
     if isinstance(known, ScriptHook):
-        return known.handle.unregister()
+        return end(scope, known)
     found = scope.runtime.hooks.find(str(known)) if str(known) in _own(scope) else None
-    return found is not None and found.unregister()
+    return found is not None and end(scope, ScriptHook(found))
 
 
 def hook_id(_scope: ScriptScope, hook: ScriptHook) -> str:
@@ -76,7 +87,8 @@ def hook_point(_scope: ScriptScope, hook: ScriptHook) -> str:
     return hook.check().point
 
 
-def end(_scope: ScriptScope, hook: ScriptHook) -> bool:
+def end(scope: ScriptScope, hook: ScriptHook) -> bool:
+    _own(scope).discard(hook.handle.id)
     return hook.handle.unregister()
 
 
