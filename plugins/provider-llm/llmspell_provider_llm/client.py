@@ -41,6 +41,7 @@ class Worker:
         self._user_dir = user_dir
         self._numbers = count(1)
         self._answers: dict[int, asyncio.Queue[dict[str, Any] | None]] = {}
+        self._begun: set[int] = set()
         self._tail = b""
         self._readers: list[asyncio.Task[None]] = []
         self._temporary: TemporaryDirectory[str] | None = None
@@ -107,7 +108,10 @@ class Worker:
             await self._leave(number, done)
 
     async def _leave(self, number: int, done: bool) -> None:
-        """A model that does not end at once is ended with its process, as soon as the others in it are done."""
+        """A model that does not end at once is ended with its process, as soon as no other answer is being given.
+
+        Who only waits for its turn there is told that the process is gone, and asks the next one.
+        """
         ended = done
         try:
             if not done:
@@ -116,7 +120,8 @@ class Worker:
         finally:
             self.retired = self.retired or not ended
             del self._answers[number]
-            if self.retired and not self._answers:
+            self._begun.discard(number)
+            if self.retired and not self._begun:
                 await self.close()
 
     async def _ends(self, queue: asyncio.Queue[dict[str, Any] | None]) -> bool:
@@ -137,6 +142,7 @@ class Worker:
         while line := await self._out.readline():
             told = json.loads(line)
             if told["id"] in self._answers:
+                self._begun.add(told["id"])
                 self._answers[told["id"]].put_nowait(told)
         self.retired = True
         for queue in self._answers.values():

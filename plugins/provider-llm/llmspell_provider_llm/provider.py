@@ -97,18 +97,28 @@ class LLMProvider(Provider):
         return request, []
 
     async def _stream(self, worker: Worker, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        """A process that ended before this answer began, perhaps for another's sake, is replaced once."""
         timeout = request.timeout or self.settings.timeout_seconds
-        reader = _Reader(request, self.failures)
-        async with aclosing(worker.ask(self._message(request))) as events:
-            while (event := await self._next(events, timeout)) is not None:
-                if event["event"] == "error":
-                    raise self.failures.of_report(event, request.model, timeout)
-                if event["event"] == "end":
-                    self._keep(event)
-                for chunk in reader.read(event):
-                    yield chunk
-        if not reader.ended:
-            raise self.failures.died(request.model)
+        for is_last in (False, True):
+            reader, heard = _Reader(request, self.failures), False
+            async with aclosing(worker.ask(self._message(request))) as events:
+                while (event := await self._next(events, timeout)) is not None:
+                    heard = True
+                    for chunk in self._read(reader, event, request.model, timeout):
+                        yield chunk
+            if reader.ended:
+                return
+            if heard or is_last:
+                raise self.failures.died(request.model)
+            worker = await self._connect()
+
+    def _read(self, reader: _Reader, event: dict[str, Any], model: str, timeout: float) -> list[AgentChunk]:
+        """Raises: what the child process reports."""
+        if event["event"] == "error":
+            raise self.failures.of_report(event, model, timeout)
+        if event["event"] == "end":
+            self._keep(event)
+        return reader.read(event)
 
     async def _next(self, events: AsyncGenerator[dict[str, Any], None], timeout: float) -> dict[str, Any] | None:
         """Each piece within its time: a long answer is no reason to give up, silence is."""

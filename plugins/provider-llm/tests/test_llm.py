@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -105,30 +106,29 @@ async def test_parallel_calls_arrive_with_their_arguments() -> None:
     assert answer.finish_reason == "tool_calls"
 
 
-@pytest.mark.parametrize(
-    ("status", "words", "expected"),
-    [
-        (401, "Incorrect API key", AuthenticationError),
-        (402, "pay first", QuotaExceededError),
-        (429, "You exceeded your current quota", QuotaExceededError),
-        (429, "slow down", RateLimitError),
-        (503, "overloaded", OverloadedError),
-        (400, "maximum context length is 8192 tokens", ContextTooLongError),
-        (400, "blocked by the content_filter", ContentRefusedError),
-        (404, "the model does not exist", ModelNotFoundError),
-        (500, "boom", ProviderError),
-    ],
-)
+FAILURES: list[tuple[int, str, type[LLMSpellError]]] = [
+    (401, "Incorrect API key", AuthenticationError),
+    (402, "pay first", QuotaExceededError),
+    (429, "You exceeded your current quota", QuotaExceededError),
+    (429, "slow down", RateLimitError),
+    (503, "overloaded", OverloadedError),
+    (400, "maximum context length is 8192 tokens", ContextTooLongError),
+    (400, "blocked by the content_filter", ContentRefusedError),
+    (404, "the model does not exist", ModelNotFoundError),
+    (500, "boom", ProviderError),
+]
+
+
 @pytest.mark.parametrize("model", ["test-model", "test-blocking"])
-async def test_each_failure_of_a_vendor_has_its_error_and_a_hint(
-    status: int, words: str, expected: type[LLMSpellError], model: str
-) -> None:
-    async with FakeServer(Reply(status, {"error": {"message": words}}, {"Retry-After": "3"})) as server:
-        with pytest.raises(LLMSpellError) as caught:
-            await ask(request(model=model), server.url)
-    wanted = OverloadedError if status == 500 else expected  # who says when to come back is overloaded
-    assert type(caught.value) is wanted
-    assert caught.value.hint
+async def test_each_failure_of_a_vendor_has_its_error_and_a_hint(model: str) -> None:
+    async with FakeServer([Reply(status, {"error": {"message": words}}) for status, words, _ in FAILURES]) as server:
+        provider = LLMProvider(ProviderSettings("llm", "llm", base_url=server.url, api_key="key-of-wire"))
+        for _, words, expected in FAILURES:
+            with pytest.raises(LLMSpellError) as caught:
+                await provider.complete(request(model=model))
+            assert type(caught.value) is expected, words
+            assert caught.value.hint
+        await provider.close()
 
 
 async def test_a_model_says_what_it_cannot_do() -> None:
@@ -207,6 +207,20 @@ async def test_a_plugin_that_crashes_is_an_error_and_the_next_question_is_answer
     answer = await provider.complete(request(model="test-old"))
     await provider.close()
     assert answer.text
+
+
+async def test_a_question_behind_one_that_was_given_up_is_answered_all_the_same() -> None:
+    """A blocking model that hangs is ended with its process; who waited behind it gets another."""
+    async with FakeServer([Reply(hang=True), reply({"content": "ok"})]) as server:
+        provider = LLMProvider(ProviderSettings("llm", "llm", base_url=server.url, api_key="key-of-wire"))
+        first = asyncio.ensure_future(provider.complete(request(model="test-blocking")))
+        await server.asked()
+        second = asyncio.ensure_future(provider.complete(request(model="test-blocking")))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        assert (await asyncio.wait_for(second, 20)).text == "ok"
+        await provider.close()
+    assert len(server.received) == 2
 
 
 async def test_an_unknown_model_says_how_to_get_it() -> None:
