@@ -2,7 +2,7 @@
 //   llmspell run examples/js/map_reduce_summary.js
 //   llmspell run examples/js/map_reduce_summary.js -- --folder notes --model openai/gpt-4o-mini
 //
-// The small local model gets the gist, not the details.
+// The small local model gets the gist, not the details, and max_tokens cuts it off.
 
 const model = ARGS.model ?? "local/smollm2";
 const folder = ARGS.folder ?? "examples/texts";

@@ -1,6 +1,8 @@
 // A research pipeline: two agents look at a topic at the same time, a third one writes the report.
 //   llmspell run examples/js/research_pipeline.js
 //   llmspell run examples/js/research_pipeline.js -- --model openai/gpt-4o-mini --topic "tidal power"
+//
+// The small local model makes up facts and does not come to an end by itself: max_tokens cuts it off.
 
 const model = ARGS.model ?? "local/smollm2";
 const topic = ARGS.topic ?? "owls";

@@ -2,7 +2,7 @@
 --   llmspell run examples/lua/map_reduce_summary.lua
 --   llmspell run examples/lua/map_reduce_summary.lua -- --folder notes --model openai/gpt-4o-mini
 --
--- The small local model gets the gist, not the details.
+-- The small local model gets the gist, not the details, and max_tokens cuts it off.
 
 local model = ARGS.model or "local/smollm2"
 local folder = ARGS.folder or "examples/texts"

@@ -1,6 +1,8 @@
 -- A research pipeline: two agents look at a topic at the same time, a third one writes the report.
 --   llmspell run examples/lua/research_pipeline.lua
 --   llmspell run examples/lua/research_pipeline.lua -- --model openai/gpt-4o-mini --topic "tidal power"
+--
+-- The small local model makes up facts and does not come to an end by itself: max_tokens cuts it off.
 
 local model = ARGS.model or "local/smollm2"
 local topic = ARGS.topic or "owls"
