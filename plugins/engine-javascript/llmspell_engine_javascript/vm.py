@@ -9,7 +9,6 @@ Standard library and the VM library only. `_quickjs` is imported instead of `qui
 
 from __future__ import annotations
 
-import heapq
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from llmspell_core.script.worker import LATER, Interrupted, VMError
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
 from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap
+from llmspell_engine_javascript.timers import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +74,7 @@ class JavaScriptVM:
     def __init__(self, boot: dict[str, Any], host: Host) -> None:
         self._host = host
         self._sources = SourceMap()
-        self._timers: list[tuple[float, int]] = []
-        self._live_timers: set[int] = set()
+        self._timers = Timers()
         self._calls: set[int] = set()
         self._invocations: set[int] = set()
         self._outcome: str | VMError | None = None
@@ -147,7 +146,7 @@ class JavaScriptVM:
             self._remark(self._interrupted() if self._stopping else error)
         finally:
             self._running = False
-        return self._until_timer()
+        return self._timers.seconds()
 
     def _go_on(self) -> None:
         """At most one round of timers: whoever repeats without a pause must not keep the next cell waiting."""
@@ -255,7 +254,7 @@ class JavaScriptVM:
         try:
             self._pump()
             if self._outcome is None or self._has_work():
-                happened = self._fire_due() or self._host.step(self._until_timer() if self._may_wait() else 0)
+                happened = self._fire_due() or self._host.step(self._timers.seconds() if self._may_wait() else 0)
                 if not happened:
                     self._check_stuck()
                 self._pump()
@@ -263,13 +262,13 @@ class JavaScriptVM:
             self._driving = driving
 
     def _may_wait(self) -> bool:
-        return bool(self._live_timers or self._host.in_flight or self._invocations or self._can_be_called())
+        return bool(self._timers or self._host.in_flight or self._invocations or self._can_be_called())
 
     def _can_be_called(self) -> bool:
         return bool(self._enter("callbacks"))
 
     def _has_work(self) -> bool:
-        return bool(self._live_timers or self._calls)
+        return bool(self._timers or self._calls)
 
     def _check_stuck(self) -> None:
         if self._outcome is None and not self._may_wait():
@@ -282,27 +281,17 @@ class JavaScriptVM:
             self._pump()
             while self._invocations:
                 if not self._fire_due():
-                    self._host.step(self._until_timer())
+                    self._host.step(self._timers.seconds())
                 self._pump()
         finally:
             self._driving = False
 
-    def _until_timer(self) -> float | None:
-        self._drop_cleared()
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
-
     def _fire_due(self) -> bool:
-        self._drop_cleared()
-        if not self._timers or self._timers[0][0] > time.monotonic():
+        timer = self._timers.take_due()
+        if timer is None:
             return False
-        _, timer = heapq.heappop(self._timers)
-        self._live_timers.discard(timer)
         self._guarded("fire", timer)
         return True
-
-    def _drop_cleared(self) -> None:
-        while self._timers and self._timers[0][1] not in self._live_timers:
-            heapq.heappop(self._timers)
 
     # -- out of the VM ----------------------------------------------------------------------------------------------
 
@@ -349,7 +338,7 @@ class JavaScriptVM:
                     self._pump()
                     if self._fire_due() or host.is_done(call):
                         continue
-                host.step(self._until_timer() if self._invocations else None)
+                host.step(self._timers.seconds() if self._invocations else None)
         except Interrupted:
             host.cancel(call)
             raise
@@ -380,11 +369,10 @@ class JavaScriptVM:
         self._host.fail(invocation, self._error("runtime", json.loads(text)).error)
 
     def _bridge_timer(self, timer: int, milliseconds: float) -> None:
-        heapq.heappush(self._timers, (time.monotonic() + milliseconds / 1000, timer))
-        self._live_timers.add(timer)
+        self._timers.set(timer, milliseconds)
 
     def _bridge_untimer(self, timer: int) -> None:
-        self._live_timers.discard(timer)
+        self._timers.clear(timer)
 
     def _bridge_place(self, text: str) -> int:
         path, source = json.loads(text)
@@ -447,7 +435,7 @@ class JavaScriptVM:
             self._host.fail(invocation, VMError("interrupted", "interrupted").error)
         self._calls.clear()
         self._invocations.clear()
-        self._live_timers.clear()
+        self._timers.clear_all()
         self._host.interrupted = False
         self._rejections.forget()
         self._enter("forget")

@@ -1,0 +1,50 @@
+"""When the functions given to `setTimeout` and its family are due."""
+
+from __future__ import annotations
+
+import heapq
+import time
+
+__all__ = ["Timers"]
+
+
+class Timers:
+    """Numbers of timers in the order in which they are due. True while one is set."""
+
+    def __init__(self) -> None:
+        self._queue: list[tuple[float, int]] = []
+        self._live: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._live)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def set(self, timer: int, milliseconds: float) -> None:
+        heapq.heappush(self._queue, (time.monotonic() + milliseconds / 1000, timer))
+        self._live.add(timer)
+
+    def clear(self, timer: int) -> None:
+        self._live.discard(timer)
+
+    def clear_all(self) -> None:
+        self._live.clear()
+
+    def seconds(self) -> float | None:
+        """Until the next one is due; None when none is set."""
+        self._drop_cleared()
+        return max(0.0, self._queue[0][0] - time.monotonic()) if self._queue else None
+
+    def take_due(self) -> int | None:
+        """One that is due, and set no longer."""
+        self._drop_cleared()
+        if not self._queue or self._queue[0][0] > time.monotonic():
+            return None
+        timer = heapq.heappop(self._queue)[1]
+        self._live.discard(timer)
+        return timer
+
+    def _drop_cleared(self) -> None:
+        while self._queue and self._queue[0][1] not in self._live:
+            heapq.heappop(self._queue)
