@@ -6,11 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.messages import plain
+from llmspell_core.script.declare import camel
 
 if TYPE_CHECKING:
     from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
+    from llmspell_core.script.scope import ScriptScope
 
-__all__ = ["chunk_view", "output_view"]
+__all__ = ["chunk_view", "output_view", "spelled"]
 
 ENVELOPE_KEYS = ("success", "result", "operation")
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
@@ -94,3 +96,11 @@ def chunk_view(chunk: AgentChunk) -> dict[str, Any]:
     else:
         view["content"] = view["response"] = chunk.text
     return view
+
+
+def spelled(scope: ScriptScope, table: dict[str, Any], *inner: str) -> dict[str, Any]:
+    """`table`, in JavaScript with every key in camelCase as well; `inner` names tables in it that are treated alike."""
+    if scope.language != "javascript":
+        return table
+    shown = {**table, **{name: spelled(scope, table[name]) for name in inner if isinstance(table.get(name), dict)}}
+    return shown | {camel(name): value for name, value in shown.items() if camel(name) not in shown}

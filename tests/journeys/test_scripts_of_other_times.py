@@ -19,6 +19,22 @@ PAIRS = {
            return [(await a.invoke({text: "x"})).text, (await Agent.get("one").invoke("x")).text];""",
         ["hi", "hi"],
     ),
+    "events and contexts of hooks have the spelling of the language": (
+        """local id = Event.subscribe("spelled.*")
+           Event.publish("spelled.one", {my_key = 1}, {correlation_id = "550e8400-e29b-41d4-a716-446655440000"})
+           local e, seen = Event.receive(id, 1000), nil
+           Hook.register("BeforeToolExecution", function(c) seen = {c.component_id.name, c.hook_point, c.componentId == nil} end)
+           Tool.execute("calculator", {expression = "1"})
+           return {e.event_type, e.data, e.metadata.correlation_id == e.correlation_id, e.eventType == nil, seen}""",
+        """const id = Event.subscribe("spelled.*");
+           Event.publish("spelled.one", {my_key: 1}, {correlationId: "550e8400-e29b-41d4-a716-446655440000"});
+           const e = await Event.receive(id, 1000);
+           let seen;
+           Hook.register("BeforeToolExecution", (c) => { seen = [c.componentId.name, c.hookPoint, c.component_id !== undefined]; });
+           await Tool.execute("calculator", {expression: "1"});
+           return [e.eventType, e.data, e.metadata.correlationId === e.correlation_id, e.event_type === "spelled.one", seen];""",
+        ["spelled.one", {"my_key": 1}, True, True, ["calculator", "BeforeToolExecution", True]],
+    ),
     "an agent streams to a function, or into a loop": (
         """local a = Agent.builder():model("scripted/any"):build()
            local pieces = {}

@@ -113,7 +113,7 @@ def _desk(scope: ScriptScope) -> Desk:
 # -- logging -------------------------------------------------------------------------------------------------------------
 
 
-def _log(scope: ScriptScope, level: str, message: Any, module: str | None, data: Any) -> None:
+def log_message(scope: ScriptScope, level: str, message: Any, module: str | None, data: Any) -> None:
     desk, word = _desk(scope), level.lower()
     if word not in _PYTHON_LEVELS or not desk.lets_through(word, module):
         return
@@ -322,7 +322,9 @@ GLOBAL = Global(
         ),
     ),
     functions=(
-        Function("log", _log, (_LEVEL, _MESSAGE, _MODULE, _DATA), post=True, returns="nil", doc="Logs a message."),
+        Function(
+            "log", log_message, (_LEVEL, _MESSAGE, _MODULE, _DATA), post=True, returns="nil", doc="Logs a message."
+        ),
         *(
             _of_vm(level, _MESSAGE, _MODULE, returns="nil", doc=f"Logs at level {level}.")
             for level in ("trace", "debug", "info", "warn", "error")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.errors import NotFoundError, ResourceLimitError, ValidationError
 from llmspell_core.events import Event, EventBus, Subscription
 from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.script.view import spelled
 from llmspell_core.script.weight import weight
 
 if TYPE_CHECKING:
@@ -16,17 +17,17 @@ MOST_SUBSCRIPTIONS = 10_000
 LANGUAGES = {"lua": "Lua", "javascript": "JavaScript"}
 
 
-def event_view(event: Event) -> dict[str, Any]:
-    data = event.to_dict()
+def event_view(scope: ScriptScope, event: Event) -> dict[str, Any]:
     language = LANGUAGES.get(event.language, event.language)
-    return {
-        **data,
+    view = {
+        **event.to_dict(),
         "language": language,
         "target_language": None,
         "ttl": event.ttl,
         "topic": event.event_type,
         "serialization_version": "1.0",
     }
+    return spelled(scope, view, "metadata")
 
 
 async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[str, Any] | None) -> bool:
@@ -72,7 +73,7 @@ def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> s
         callback = scope.callback(function)
 
         async def deliver(event: Event) -> None:
-            await callback(event_view(event))
+            await callback(event_view(scope, event))
 
         id_ = bus.subscribe_with_handler(pattern, deliver)
         bus.get(id_).language = scope.language  # type: ignore[union-attr]  # it was made just now
@@ -96,7 +97,7 @@ def _subscription(scope: ScriptScope, id_: str) -> Subscription:
 
 async def receive(scope: ScriptScope, id_: str, timeout_ms: float) -> dict[str, Any] | None:
     event = await _subscription(scope, id_).receive(timeout_ms / 1000)
-    return None if event is None else event_view(event)
+    return None if event is None else event_view(scope, event)
 
 
 def unsubscribe(scope: ScriptScope, id_: str) -> bool:
@@ -123,6 +124,7 @@ def get_stats(scope: ScriptScope) -> dict[str, Any]:
         "event_bus_stats": {
             "events_processed": published,
             "total_published": published,
+            "rate_limit_violations": 0,  # this bus has no rate limit: a full buffer forgets its oldest event
             "delivered": bus.stats.delivered,
             "buffer_size": sum(s.pending() for s in subscriptions),
         },

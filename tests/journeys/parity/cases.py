@@ -112,6 +112,12 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ),
         ("Event.get_stats", "s = Event.get_stats(); [keys(s), keys(s.event_bus_stats), keys(s.bridge_stats)]"),
     ],
+    "Logger": [
+        (
+            "Logger.trace Logger.debug Logger.info Logger.warn Logger.error",
+            'Debug.clearCaptured(); Debug.setLevel("trace"); Logger.trace("a"); Logger.debug("b"); Logger.info("c"); Logger.warn("d", "m"); Logger.error("e"); [pick(Debug.getCapturedEntries(), "level"), kind(Utils)]',
+        ),
+    ],
     "Config": [
         ("Config.get", '[Config.get("default_engine"), kind(Config.get("no.such")), kind(Config.get())]'),
         ("Config.get_all", "keys(Config.get_all()) == keys(Config.get())"),
