@@ -35,8 +35,7 @@ TAIL = """
   meanwhile.
 - Host call: a script's call of a Python function that returns its argument, against a child process that writes and reads
   the same number of bytes and parses nothing, on the same event loop. Measured with both processes on one core and with
-  one on each, because the bare echo differs by a factor of four between the two. What JavaScript costs more than Lua is
-  JSON text, made and read inside the VM.
+  one on each, because the bare echo differs by a factor of four between the two.
 - Scripts in numbers: a whole session with a script that does nothing, with a worker started for it and with one that
   waited in a pool; a document of 50 chat messages to the script and back; a stream read to its end; the resident memory
   that a waiting worker does not share with the others.

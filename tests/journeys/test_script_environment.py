@@ -154,4 +154,5 @@ def test_without_a_permitted_shell_the_low_profile_starts_nothing(invoke_cli: Cl
     done = invoke_cli("-c", "low.toml", "exec", source).assert_success()
     assert done.stdout.startswith("nil\texit\t1\nnil\ttouch pwned: 'sh' is not a program that tools may start")
     assert done.stdout.endswith("false\n")
+    assert 'Add "sh" to tools.system.allowed_commands.' in done.stderr
     assert not (isolated / "pwned").exists()

@@ -204,7 +204,7 @@ if profile == "low" then
     if command == nil then return (host.call("Script.execute", 0, "exit 0")) end
     local found, problem, fine, how, code = K.execute("execute", command)
     if not found then
-      host.write("stderr", "os.execute: " .. problem .. "\n")
+      host.write("stderr", "os.execute: " .. problem .. ". " .. host.advice() .. "\n")
     else
       if found.stdout ~= "" then host.write("stdout", found.stdout) end
       if found.stderr ~= "" then host.write("stderr", found.stderr) end

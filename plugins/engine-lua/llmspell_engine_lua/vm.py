@@ -192,6 +192,7 @@ class LuaVM:
             "write": self._host.write,
             "exit": self._host.exit,
             "interrupted": lambda: self._host.interrupted,
+            "advice": lambda: (self._host.last_error or {}).get("hint") or "",
             "remember": self._programs.__setitem__,
         }
 
