@@ -58,6 +58,7 @@ class Calls:
             return
         self._last = (operation.label, line)
         self._scope.call_line = line
+        self._scope.call_bytes = self._worker.frame_bytes
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
 
 MOST_OBJECTS = 100_000
+MOST_BYTES = 256_000_000
+"""Of the calls that made the objects, which may keep all of what they were given."""
+ONCE = "Make agents, hooks and timers once and use them again, instead of making new ones in a loop."
 
 __all__ = ["HandleRef", "ScriptScope", "Session", "gone"]
 
@@ -48,6 +51,7 @@ class ScriptScope:
         data: for globals that keep something per script; key it by the global's name.
         profile: "high", "medium" or "low".
         call_line: where in the script the call stands that is being answered; 0 when unknown.
+        call_bytes: how large that call is.
         stdin: answers the next piece of input (or an awaitable of it), None at the end; None: there is no input.
     """
 
@@ -68,6 +72,7 @@ class ScriptScope:
         self.script_name = ""
         self.script_dir: str | None = None
         self.call_line = 0
+        self.call_bytes = 0
         self.stdin: Callable[[], Any] | None = None
         self.process_id = 0
         self.data: dict[str, Any] = {}
@@ -76,6 +81,7 @@ class ScriptScope:
         self._objects: dict[int, tuple[str, Any]] = {}
         self._ids: dict[tuple[str, int], int] = {}
         self._closers: list[Callable[[], Any]] = []
+        self._kept_bytes = 0
 
     @property
     def context(self) -> ExecutionContext:
@@ -107,6 +113,7 @@ class ScriptScope:
         known = self._ids.get((kind, id(obj)))
         if known is None:
             self._check_room()
+            self._kept_bytes += self.call_bytes
             known = len(self._objects) + 1
             self._objects[known] = (kind, obj)
             self._ids[kind, id(obj)] = known
@@ -120,7 +127,15 @@ class ScriptScope:
                 resource="objects",
                 limit=MOST_OBJECTS,
                 used=max(len(self._objects), len(self._closers)),
-                hint="Make agents, hooks and timers once and use them again, instead of making new ones in a loop.",
+                hint=ONCE,
+            )
+        if self._kept_bytes + self.call_bytes > MOST_BYTES:
+            raise ResourceLimitError(
+                "the objects that this script holds are too large together",
+                resource="bytes of objects",
+                limit=MOST_BYTES,
+                used=self._kept_bytes + self.call_bytes,
+                hint=ONCE,
             )
 
     def put(self, kind: str, obj: Any) -> int:

@@ -31,6 +31,10 @@ FLOODS = {
     "configuration": (BIG + "for i = 1, 100 do Config.set('tools.x' .. i, d) end", "too much in its configuration"),
     "providers": (BIG + "for i = 1, 100 do Config.setProvider('x' .. i, {model = d}) end", "its configuration"),
     "shared memory": (BIG + "for i = 1, 100 do Agent.set_shared_memory('global', 'k' .. i, d) end", "shared memory"),
+    "large objects": (
+        BIG + "for i = 1, 100 do Agent.builder():name('a' .. i):model('openai/x'):system_prompt(d):build() end",
+        "too large together",
+    ),
     "objects": ("for i = 1, 200000 do Metrics.timer('t') end", "holds too many objects"),
 }
 
@@ -38,6 +42,7 @@ FLOODS = {
 @pytest.mark.parametrize("name", FLOODS)
 async def test_a_flood_ends_in_one_error(make_runtime: MakeRuntime, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmspell_core.script.scope.MOST_OBJECTS", 20_000)
+    monkeypatch.setattr("llmspell_core.script.scope.MOST_BYTES", 30_000_000)
     source, said = FLOODS[name]
     runtime = await make_runtime()
     with pytest.raises(ScriptError) as caught:
