@@ -7,7 +7,8 @@ import builtins
 import inspect
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from llmspell_core.agent.config import AgentConfig
 from llmspell_core.agent.handoff import child_context
 from llmspell_core.agent.place import current
 from llmspell_core.errors import LLMSpellError, TimeoutError, ValidationError, WorkflowError
-from llmspell_core.messages import AgentInput, AgentOutput, OutputMetadata, as_list
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, as_list
 from llmspell_core.patience import time_limit
 
 if TYPE_CHECKING:
@@ -100,6 +101,12 @@ class CompositeAgent(Agent):
     def children(self) -> tuple[str, ...]:
         return self.agents
 
+    def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
+        """What its members do as it comes, the text of the one that answers, then `end` with the whole output."""
+        from llmspell_core.agent.streaming import StreamingComposite
+
+        return StreamingComposite(self, AgentInput.of(input), context).chunks()
+
     async def respond(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         work = {
             "sequential": self._one_after_the_other,
@@ -119,15 +126,18 @@ class CompositeAgent(Agent):
         return output
 
     async def _fall_back(self, input: AgentInput, context: ExecutionContext, error: LLMSpellError) -> AgentOutput:
-        output = await self._ask(str(self.routing.fallback_agent), input, child_context(context))
+        output = await self._ask(str(self.routing.fallback_agent), input, child_context(context), speaks=True)
         output.metadata.extra |= {"fallback": self.routing.fallback_agent, "fallback_reason": error.message}
         return output
 
-    async def _ask(self, name: str, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+    async def _ask(
+        self, name: str, input: AgentInput, context: ExecutionContext, *, speaks: bool = False
+    ) -> AgentOutput:
+        """`speaks`: its answer is that of the composite, so its text belongs into a stream."""
         limit = self.routing.timeout_ms
         try:
             async with time_limit(None if limit is None else limit / 1000):
-                output: AgentOutput = await self._desk.run_agent(name, input, context)  # type: ignore[attr-defined]
+                output = await self._run(name, input, context, speaks)
         except builtins.TimeoutError:
             raise TimeoutError(
                 f"agent '{name}' of '{self.name}' did not answer within {limit:g} ms",
@@ -136,10 +146,26 @@ class CompositeAgent(Agent):
             ) from None
         return output
 
+    async def _run(self, name: str, input: AgentInput, context: ExecutionContext, speaks: bool) -> AgentOutput:
+        place = current()
+        desk: Any = self._desk
+        if place is None or place.emit is None:
+            found: AgentOutput = await desk.run_agent(name, input, context)
+            return found
+        output = AgentOutput()
+        async with aclosing(desk.stream_agent(name, input, context)) as chunks:
+            async for chunk in chunks:
+                if chunk.output is not None:
+                    output = chunk.output
+                elif chunk.type != "text" or speaks:
+                    chunk.data = {"agent": name, **(chunk.data or {})}
+                    await place.emit(chunk)
+        return output
+
     async def _one_after_the_other(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         outputs: dict[str, AgentOutput] = {}
-        for name in self.agents:
-            output = await self._ask(name, input, context)
+        for number, name in enumerate(self.agents, 1):
+            output = await self._ask(name, input, context, speaks=number == len(self.agents))
             outputs[name] = output
             input = AgentInput(output.text, media=output.media)
         return _combined(output.text, outputs, self.routing.strategy)
@@ -196,7 +222,7 @@ class CompositeAgent(Agent):
                 f"the router of '{self.name}' chose {', '.join(unknown) or 'nobody'}",
                 hint=f"It may choose among {', '.join(self.agents)}.",
             )
-        outputs = {name: await self._ask(name, input, context) for name in names}
+        outputs = {name: await self._ask(name, input, context, speaks=len(names) == 1) for name in names}
         made = _combined("\n\n".join(o.text for o in outputs.values()), outputs, "route")
         made.metadata.extra["routed_to"] = names
         return made

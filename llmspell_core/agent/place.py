@@ -15,7 +15,9 @@ from llmspell_core.agent.budget import Budget, Spent
 
 if TYPE_CHECKING:
     from llmspell_core.agent.approval import WaitingAgent
-    from llmspell_core.messages import AgentOutput
+    from llmspell_core.messages import AgentChunk, AgentOutput
+
+    Emit = Callable[[AgentChunk], Awaitable[None]]
 
 __all__ = ["Ledger", "Place", "current"]
 
@@ -56,16 +58,18 @@ class Place:
     Attributes:
         agent: who works there; None for a call or a step.
         budget: that of the nearest agent.
+        emit: gets what members of a composite say, when its execution is streamed.
         seconds: how long the agent may take, if that is less than its own limit; afterwards, what is left of its time.
     """
 
-    __slots__ = ("_counts", "agent", "budget", "is_taken", "ledger", "path", "seconds")
+    __slots__ = ("_counts", "agent", "budget", "emit", "is_taken", "ledger", "path", "seconds")
 
     def __init__(self, ledger: Ledger, path: str, agent: Any = None, above: Budget | None = None) -> None:
         self.ledger = ledger
         self.path = path
         self.agent = agent
         self.is_taken = False
+        self.emit: Emit | None = None
         self.seconds: float | None = None
         self.budget = above
         if agent is not None:

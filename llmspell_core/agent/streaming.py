@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llmspell_core.agent.base import Agent
 from llmspell_core.agent.handoff import Chain, announce
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmspell_core.agent.llm import LLMAgent
     from llmspell_core.context import ExecutionContext
 
-__all__ = ["Execution", "StreamingRun", "follow_stream"]
+__all__ = ["Execution", "StreamingComposite", "StreamingRun", "follow_stream"]
 
 QUEUE = 256
 
@@ -114,6 +114,33 @@ class StreamingRun:
         return completion
 
 
+class StreamingComposite(StreamingRun):
+    """The stream of a composite: its members' calls as they come, and the text of the member whose answer is the answer.
+
+    `data.agent` of a chunk names the member. Where the answer is put together of several, it is one text at the end.
+    """
+
+    def __init__(self, agent: Any, input: AgentInput, context: ExecutionContext) -> None:
+        super().__init__(agent, input, context)
+        self._has_spoken = False
+
+    async def _work(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        async def run() -> AgentOutput:
+            place = current()
+            assert place is not None
+            place.emit = self.emit
+            output = await self._agent.respond(input, context)
+            if not self._has_spoken:
+                await self.emit(AgentChunk("text", text=output.text))
+            return output
+
+        return await self._agent.limited(run, input, context)
+
+    async def emit(self, chunk: AgentChunk) -> None:
+        self._has_spoken = self._has_spoken or chunk.type == "text"
+        await super().emit(chunk)
+
+
 def _finish(completion: Completion, end: AgentChunk) -> None:
     completion.usage = end.usage or Usage()
     data = end.data or {}
@@ -163,6 +190,8 @@ async def _chain(
                     chain.mark(output)
                 yield numbered(chunk)
         if output is None or output.handoff_request is None:
+            if output is not None:
+                place.ledger.outputs[place.path] = output
             return
         if chain is None:
             chain = Chain(agent, input, context, place)
