@@ -112,12 +112,15 @@ def test_a_misspelt_wish_is_an_error(invoke_cli: Cli) -> None:
     assert "low, medium, high" in done.stderr
 
 
-def test_es_modules_are_refused_with_the_way_out(invoke_cli: Cli, isolated: Path) -> None:
-    (isolated / "a.mjs").write_text('import fs from "fs";\nexport default 1;')
-    done = invoke_cli("run", "a.mjs")
+def test_a_script_may_be_an_es_module(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "word.js").write_text('export const word = "hello";')
+    (isolated / "a.mjs").write_text('import { word } from "./word.js";\nconsole.log(word);\nexport default { word };')
+    assert invoke_cli("run", "a.mjs").assert_success().stdout == "hello\n"
+    (isolated / "b.mjs").write_text('// comment\nimport fs from "fs";\nexport default 1;')
+    done = invoke_cli("run", "b.mjs")
     assert done.exit_code == 1
-    assert "a.mjs:1" in done.stderr
-    assert "require('name')" in done.stderr
+    assert "module 'fs' not found" in done.stderr
+    assert "b.mjs:2" in done.stderr
 
 
 def test_lua_comes_in_the_variant_that_is_configured(invoke_cli: Cli, isolated: Path) -> None:

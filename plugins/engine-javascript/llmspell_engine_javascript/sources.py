@@ -51,6 +51,15 @@ class SourceMap:
         """What the VM calls `module` is the file `name`."""
         self._modules[module] = name, source
 
+    def importers_of(self, module: str) -> list[Frame]:
+        """Where a module imports another, whose name the VM has made relative to the script; [] when that is not clear."""
+        written = re.compile(rf"""['"](?:\./)?{re.escape(module)}['"]""")
+        for name, source in self._modules.values():
+            found = written.search(source)
+            if found is not None:
+                return [("module", name, source.count("\n", 0, found.start()) + 1)]
+        return []
+
     def line_of(self, site: str) -> int:
         """The line of the innermost script frame in a stack; 0 when there is none."""
         line = self._lines.get(site)  # a loop asks for the same one again and again

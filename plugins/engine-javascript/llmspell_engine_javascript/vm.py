@@ -197,6 +197,7 @@ class JavaScriptVM:
             self._host.write("stderr", _NOT_STOPPABLE)
 
     _main = ("", "")
+    _not_found: tuple[str, str] = ("", "")
 
     def _module(self, module: str) -> str:
         """The source of a module. Raises: LookupError."""
@@ -205,6 +206,7 @@ class JavaScriptVM:
         else:
             env = json.loads(self._ask("Script.module", json.dumps([module]), ""))
             if not env["ok"]:
+                self._not_found = module, env["error"]["message"]
                 raise LookupError(env["error"]["message"])
             name, source = env["value"]["name"], env["value"]["source"]
         self._sources.name_module(module, name, source)
@@ -398,6 +400,8 @@ class JavaScriptVM:
         if described.get("name") == "SyntaxError" and f"at {MAIN}:" in stack.partition("\n")[0]:
             phase = "syntax"
         frames = self._sources.frames(stack, syntax=phase == "syntax")
+        if not frames and self._not_found[0] and self._not_found[1] in message:
+            frames = self._sources.importers_of(self._not_found[0])
         file, line = frames[0][1:] if frames else (None, None)
         error = VMError(
             phase,
