@@ -7,7 +7,6 @@ import builtins
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llmspell_core.component import BaseAgent, HookPoints
@@ -16,6 +15,7 @@ from llmspell_core.messages import AgentInput, AgentOutput, OutputMetadata, new_
 from llmspell_core.patience import time_limit
 from llmspell_core.workflow.action import OUTER, UNDO, as_workflow_error, call
 from llmspell_core.workflow.analysis import analyse, error_type
+from llmspell_core.workflow.ending import Totals, result_of, snapshot, verdict
 from llmspell_core.workflow.kind import Outcome, WorkflowType
 from llmspell_core.workflow.problems import all_problems, problems_of
 from llmspell_core.workflow.record import Definition, StepResult, WorkflowConfig, WorkflowResult, WorkflowStatus
@@ -34,23 +34,6 @@ MAX_DEPTH = 10
 CHAIN = "workflow_chain"
 LAST_WORDS = 0.5
 """Seconds in which a cancelled run may write down how far it came."""
-
-
-@dataclass(slots=True)
-class Totals:
-    executions: int = 0
-    successful: int = 0
-    duration_ms: float = 0.0
-    last: float | None = None
-
-    def add(self, result: WorkflowResult) -> None:
-        """A run that waits for a person is counted when it goes on."""
-        if result.status == "paused":
-            return
-        self.executions += 1
-        self.successful += result.success
-        self.duration_ms += result.duration * 1000
-        self.last = time.time()
 
 
 class Workflow(BaseAgent):
@@ -220,7 +203,7 @@ class Workflow(BaseAgent):
         finally:
             self._running -= 1
             run.desk.workflows.finished.add(run.kept)
-        return await self._complete(run, self._finish(run, _verdict(outcome, run), outcome))
+        return await self._complete(run, self._finish(run, verdict(outcome, run), outcome))
 
     async def _paused(self, run: WorkflowRun, question: ApprovalRequiredError) -> None:
         """A step waits for a person. Nothing failed, so nothing is undone; the caller gets the question."""
@@ -242,7 +225,7 @@ class Workflow(BaseAgent):
         """Leave the state as it is now; a store that does not answer does not hold up the end."""
         try:
             async with asyncio.timeout(LAST_WORDS):
-                await run.put("state", {**_snapshot(run, status), **more})
+                await run.put("state", {**snapshot(run, status), **more})
         except (LLMSpellError, builtins.TimeoutError) as error:
             log.warning("workflow %s: the state of its end is not written: %s", self.name, error)
 
@@ -287,54 +270,10 @@ class Workflow(BaseAgent):
     def _finish(
         self, run: WorkflowRun, status: WorkflowStatus, outcome: Outcome, error: LLMSpellError | None = None
     ) -> WorkflowResult:
-        succeeded = status in {"completed", "partially_completed"} and outcome.success is not False
-        if outcome.success is None and status == "partially_completed":
-            succeeded = False
-        result = WorkflowResult(run.id, self.type, self.name, succeeded, status)
-        result.steps_executed = sum(not r.skipped for r in run.history)
-        result.steps_failed = sum(not r.success and not r.skipped for r in run.history)
-        result.steps_skipped = sum(r.skipped or r.tolerated for r in run.history)
-        result.duration = time.perf_counter() - run.started
-        result.error = error.message if error else _first_error(run)
-        result.state_keys = run.state_keys
-        result.summary = self._summary(result)
-        result.metadata = self._extra(run, result, outcome)
+        result = result_of(run, status, outcome, error)
         self.last, self.last_result = run, result
         self.totals.add(result)
         return result
-
-    def _summary(self, result: WorkflowResult) -> str:
-        kind = self.type.replace("_", " ").capitalize()
-        done = result.steps_executed - result.steps_failed
-        counts = f"{done} of {result.steps_executed} steps in {round(result.duration * 1000)} ms."
-        words = {
-            "completed": "completed successfully.",
-            "partially_completed": "completed successfully, with failures."
-            if result.success
-            else "partially completed.",
-            "cancelled": "was cancelled.",
-            "paused": "waits for a decision.",
-        }
-        return f"{kind} workflow '{self.name}' {words.get(result.status, f'failed: {result.error}.')} {counts}"
-
-    def _extra(self, run: WorkflowRun, result: WorkflowResult, outcome: Outcome) -> dict[str, Any]:
-        extra: dict[str, Any] = {
-            "execution_id": run.id,
-            "workflow_id": self.id,
-            "workflow_type": self.type,
-            "workflow_name": self.name,
-            "success": result.success,
-            "status": result.status,
-            "outputs": plain({name: r.output for name, r in run.results.items() if r.success}),
-            "output": plain(outcome.output),
-            "state_keys": run.state_keys,
-            **plain(outcome.extra),
-        }
-        if run.agent_outputs:
-            extra["agent_outputs"] = plain(run.agent_outputs)
-        if result.error is not None:
-            extra["error"] = result.error
-        return extra
 
     async def _complete(self, run: WorkflowRun, result: WorkflowResult) -> AgentOutput:
         await run.put("final_output", result.metadata["output"])
@@ -346,9 +285,9 @@ class Workflow(BaseAgent):
         return AgentOutput(result.summary, metadata=metadata)
 
     async def _checkpoint(self, run: WorkflowRun, result: WorkflowResult) -> None:
-        snapshot = _snapshot(run, result.status)
-        await run.put("state", snapshot)
-        await run.phase("WorkflowCheckpoint", plain(snapshot), "workflow_state_change")
+        state = snapshot(run, result.status)
+        await run.put("state", state)
+        await run.phase("WorkflowCheckpoint", plain(state), "workflow_state_change")
         run.emit("workflow.state.updated", {"keys": ["state"], "status": result.status})
 
     async def _fail(self, run: WorkflowRun, error: LLMSpellError) -> LLMSpellError:
@@ -387,25 +326,3 @@ def _arranged(kind: type[WorkflowType], definition: Definition) -> WorkflowType:
     with all_problems(f"workflow '{definition.name}'"):
         return kind(definition)
     raise AssertionError  # all_problems raises
-
-
-def _snapshot(run: WorkflowRun, status: WorkflowStatus) -> dict[str, Any]:
-    steps = {name: result.success for name, result in run.results.items()}
-    return {"status": status, "shared_data": run.shared, "steps": steps}
-
-
-def _verdict(outcome: Outcome, run: WorkflowRun) -> WorkflowStatus:
-    if outcome.success is False or any(_left_undone(result) for result in run.history):
-        return "partially_completed"
-    return "completed"
-
-
-def _left_undone(result: StepResult) -> bool:
-    """A step that failed, or a nested workflow in which one did."""
-    if result.success and result.step_type == "workflow" and isinstance(result.details, Mapping):
-        return result.details.get("status") == "partially_completed"
-    return not result.success and not result.skipped
-
-
-def _first_error(run: WorkflowRun) -> str | None:
-    return next((r.error for r in run.history if not r.success and not r.skipped and r.error), None)
