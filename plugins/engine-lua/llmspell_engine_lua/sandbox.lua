@@ -249,7 +249,7 @@ end
 
 -- Recursion without an end --------------------------------------------------------------------------------------------
 -- Lua's own limit, a million slots, may need more memory than a script has, and running out of memory leaves neither line
--- nor traceback. Before the stack grows Lua looks whether there is garbage; an object that is garbage in every cycle then
+-- nor traceback. Before the stack grows Lua 5.4 looks whether there is garbage; an object that is garbage in every cycle then
 -- looks how deep the calls are. That costs nothing as long as nothing is collected.
 
 if K.max_depth and ONLY_CALLS ~= "" then
