@@ -83,6 +83,10 @@ async def _make_room(path: str, ctx: ExecutionContext) -> None:
         await ctx.files.mkdir(parent, parents=True, exist_ok=True)
 
 
+async def _is_directory(path: str, ctx: ExecutionContext) -> bool:
+    return await ctx.files.exists(path) and (await ctx.files.stat(path)).type == "directory"
+
+
 async def _read(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path = params.need("path")
     text = await ctx.files.read_text(path)
@@ -133,7 +137,8 @@ async def _delete(params: Parameters, ctx: ExecutionContext) -> ToolResult:
 
 async def _create_dir(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path = params.need("path")
-    await ctx.files.mkdir(path, parents=params.recursive, exist_ok=params.recursive)
+    if not await _is_directory(path, ctx):  # a second run of a script finds what the first one made
+        await ctx.files.mkdir(path, parents=params.recursive)
     return _done(f"Created directory {path}", {"path": path, "recursive": params.recursive}, path)
 
 

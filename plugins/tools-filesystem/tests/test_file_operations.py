@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from llmspell_tools_filesystem.file_operations import FileOperations
 
-from llmspell_core.errors import NotFoundError, SecurityError, ValidationError
+from llmspell_core.errors import LLMSpellError, NotFoundError, SecurityError, ValidationError
 from llmspell_core.messages import AgentOutput
 from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime import Runtime
@@ -120,6 +120,14 @@ async def test_missing_files_raise_and_exists_answers(invoke: Invoke) -> None:
             await invoke(operation, path="nope")
     assert response(await invoke("exists", path="nope"))["result"] == {"exists": False}
     assert response(await invoke("exists", path="."))["result"] == {"exists": True}
+
+
+async def test_a_directory_may_be_made_twice_but_not_over_a_file(room: Path, invoke: Invoke) -> None:
+    for _ in range(2):
+        assert response(await invoke("create_dir", path="made"))["success"] is True
+    (room / "file").write_text("x")
+    with pytest.raises(LLMSpellError, match="exists already"):
+        await invoke("create_dir", path="file")
 
 
 async def test_directories_are_made_and_listed(room: Path, invoke: Invoke) -> None:
