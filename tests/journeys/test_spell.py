@@ -33,7 +33,7 @@ local spell = Spell.create({
   error_strategy = ErrorStrategy.cascade({retry_count = 3, backoff_ms = 1, circuit_breaker = {failure_threshold = 5}}),
 })
 local result = spell:cast({topic = "owls", output_format = "one sentence"})
-return {result.success, result.status, result.outputs, result.output, result.metadata.extra.agent_outputs, #Workflow.list()}
+return {result.success, result.status, result.outputs, result.output, result.metadata.extra.agent_outputs, #Workflow.list(), result.text}
 """
 JS = """
 for (const name of ["AcademicResearcher", "NewsResearcher", "SynthesisExpert"])
@@ -54,7 +54,8 @@ const spell = Spell.create({
   errorStrategy: ErrorStrategy.cascade({retryCount: 3, backoffMs: 1, circuitBreaker: {failureThreshold: 5}}),
 })
 const result = await spell.cast({topic: "owls", output_format: "one sentence"})
-return [result.success, result.status, result.outputs, result.output, result.metadata.extra.agent_outputs, Workflow.list().length]
+const agents = result.metadata.extra.agent_outputs
+return [result.success, result.status, result.outputs, result.output, agents, Workflow.list().length, result.text]
 """
 BOTH = [(LUA, "lua"), (JS, "javascript")]
 GIVEN = "output_format: one sentence\ntopic: owls"
@@ -73,6 +74,7 @@ def test_the_spell_of_the_vision_runs_on_a_scripted_model(run_script: Run, sourc
     assert set(value[2]["research_phase"]) == {"AcademicResearcher", "NewsResearcher"}
     assert value[3] == value[2]["synthesis_phase"] == value[4]["SynthesisExpert"] == "<3>"
     assert value[5] == 1
+    assert value[6].startswith("Sequential workflow 'research_spell' completed successfully.")
     assert sorted(asked[:2]) == [(GIVEN, ("calculator",)), (GIVEN, ("calculator", "text-manipulator"))]
     assert asked[2][0].startswith(GIVEN)
     assert "<1>" in asked[2][0]

@@ -37,10 +37,21 @@ def create(scope: ScriptScope, config: dict[str, Any]) -> Spell:
         raise ValidationError(
             "Spell.create: 'workflow' is required", field="workflow", hint="Give it Workflow.sequential({...})."
         )
+    changes = _changes(table, workflow)
+    if changes:
+        workflow = scope.runtime.workflows.variant(workflow, **changes)
+    return Spell(str(table.get("name") or workflow.name), str(table.get("description") or ""), workflow)
+
+
+def _changes(table: Mapping[str, Any], workflow: Workflow) -> dict[str, Any]:
+    """What the spell says of its workflow: how it deals with failures, and a name if it has none."""
+    changes: dict[str, Any] = {}
     strategy = table.get("error_strategy", table.get("errorStrategy"))
     if strategy is not None:
-        workflow = scope.runtime.workflows.variant(workflow, error_strategy=strategy, on_error=None, max_retries=None)
-    return Spell(str(table.get("name") or workflow.name), str(table.get("description") or ""), workflow)
+        changes = {"error_strategy": strategy, "on_error": None, "max_retries": None}
+    if table.get("name") and workflow.definition.option("name") is None:
+        changes["name"] = str(table["name"])
+    return changes
 
 
 async def cast(scope: ScriptScope, spell: Spell, input_: Any) -> dict[str, Any]:
