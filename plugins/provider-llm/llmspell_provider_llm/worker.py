@@ -24,8 +24,6 @@ from llmspell_provider_llm.report import end_of, event_of, report_of
 
 __all__ = ["main"]
 
-MAX_LINE = 2**30
-
 
 class Server:
     def __init__(self, wire: Any) -> None:
@@ -37,13 +35,16 @@ class Server:
 
     async def serve(self) -> None:
         """Until the host closes the line."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=MAX_LINE)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         self._models.load()
         self._send(self._models.ready())
-        while line := await reader.readline():
-            self._take(json.loads(line))
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._listen, args=(loop,), daemon=True).start()
+        await loop.create_future()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: not every system lets an event loop read a pipe that somebody else opened."""
+        for line in sys.stdin.buffer:
+            loop.call_soon_threadsafe(self._take, json.loads(line))
         os._exit(0)  # a thread of somebody's plugin may still be busy
 
     def _take(self, message: dict[str, Any]) -> None:
