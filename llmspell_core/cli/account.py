@@ -16,7 +16,7 @@ __all__ = ["Account"]
 
 KINDS = ("workflow", "step", "agent", "tool", "component")
 MOST = 12
-WORDS = {"ok": "done", "error": "failed", "cancelled": "interrupted", "skipped": "skipped"}
+WORDS = {"ok": "done", "error": "failed", "cancelled": "interrupted", "skipped": "skipped", "waiting": "waiting"}
 
 
 class Account:

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Watcher", "duration", "printable", "printed"]
 
-SIGNS = {"ok": "✓", "error": "✗", "cancelled": "■", "running": "…", "skipped": "-"}
-STYLES = {"ok": "green", "error": "red", "cancelled": "yellow", "running": "cyan", "skipped": "dim"}
+SIGNS = {"ok": "✓", "error": "✗", "cancelled": "■", "running": "…", "skipped": "-", "waiting": "?"}
+STYLES = {
+    "ok": "green",
+    "error": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "skipped": "dim",
+    "waiting": "yellow",
+}
 WAITING = 0.12
 """Seconds between two pictures."""
 

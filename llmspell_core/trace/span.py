@@ -9,10 +9,10 @@ from typing import Any, Literal
 from llmspell_core.errors import LLMSpellError
 from llmspell_core.messages import AgentOutput, Record, Usage, plain
 
-__all__ = ["Kind", "Span"]
+__all__ = ["Kind", "Span", "Status"]
 
 Kind = Literal["script", "agent", "model", "tool", "workflow", "step", "component"]
-Status = Literal["running", "ok", "error", "cancelled", "skipped"]
+Status = Literal["running", "ok", "error", "cancelled", "skipped", "waiting"]
 
 
 @dataclass(slots=True)

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
+from llmspell_core.errors import ApprovalRequiredError
 from llmspell_core.redaction import Redaction
-from llmspell_core.trace.span import Kind, Span
+from llmspell_core.trace.span import Kind, Span, Status
 
 if TYPE_CHECKING:
     from llmspell_core.provider import Completion, CompletionRequest
@@ -92,7 +93,7 @@ class Tracer:
         try:
             yield span
         except BaseException as error:
-            span.fail(error, "cancelled" if isinstance(error, asyncio.CancelledError) else "error")
+            span.fail(error, _status_of(error))
             raise
         finally:
             _current.reset(token)
@@ -131,6 +132,12 @@ class Tracer:
         """Let observers write what they hold; they may take their time there."""
         for observer in self._observers:
             await asyncio.to_thread(observer.close)
+
+
+def _status_of(error: BaseException) -> Status:
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return "waiting" if isinstance(error, ApprovalRequiredError) else "error"
 
 
 def _run_id() -> str:

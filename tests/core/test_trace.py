@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from llmspell_core.cli.run_tree import models
-from llmspell_core.errors import LLMSpellError, NotFoundError
+from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, NotFoundError
 from llmspell_core.messages import Usage
 from llmspell_core.runtime import Runtime
 from llmspell_core.testing.scripted import call, say
@@ -192,3 +192,15 @@ def test_a_tree_says_what_each_model_was_used_for() -> None:
     ]
     assert models(root) == ["  local/y  1 calls  3 + 2 tokens", "  openai/x  2 calls  6 + 4 tokens  $1.0000"]
     assert models(root.children[0]) == [], "one model's use is in the tree already"
+
+
+async def test_a_run_that_waits_for_consent_has_not_failed(make_runtime: MakeRuntime) -> None:
+    asks = call("calculator", {"expression": "1+1"})
+    runtime = await make_runtime({"tracing": {"enabled": True}}, replies=[call("b_tool", {"text": "x"}), asks])
+    builder = runtime.agent_builder().model("scripted/any")
+    inner = builder.name("b").ask_tool("calculator").build()
+    builder.name("a").tool(inner).build()
+    with pytest.raises(ApprovalRequiredError):
+        await runtime.run_agent("a", "go")
+    status = {span.name: span.status for span in last(runtime).every()}
+    assert status == {"a": "waiting", "b_tool": "waiting", "b": "waiting", "any": "ok"}
