@@ -35,6 +35,18 @@ PAIRS = {
            return [e.eventType, e.data, e.metadata.correlationId === e.correlation_id, e.event_type === "spelled.one", seen];""",
         ["spelled.one", {"my_key": 1}, True, True, ["calculator", "BeforeToolExecution", True]],
     ),
+    "every name has a spelling in camelCase": (
+        """local a = Agent.builder():agent_type("llm"):model({provider = "scripted", model_id = "any", settings = {}})
+             :systemPrompt("p"):name("a"):build()
+           return {Agent.wrapAsTool("a"), a:getConfig().system_prompt, Tool.getInfo("calculator").name, a.noSuch == nil,
+             Agent.noSuch == nil, Tool.noSuch == nil, Workflow.builder():addStep({tool = "calculator"}) ~= nil, #Tool.list() > 0}""",
+        """const a = Agent.builder().agentType("llm").model({provider: "scripted", modelId: "any", model_id: "any", settings: {}})
+             .systemPrompt("p").name("a").build();
+           return [Agent.wrapAsTool("a"), a.getConfig().system_prompt, Tool.getInfo("calculator").name, a.noSuch === undefined,
+             Agent.noSuch === undefined, !Tool.noSuch, Workflow.builder().addStep({tool: "calculator"}) !== null,
+             Tool.list().length > 0];""",
+        ["a_tool", "p", "calculator", True, True, True, True, True],
+    ),
     "an agent streams to a function, or into a loop": (
         """local a = Agent.builder():model("scripted/any"):build()
            local pieces = {}

@@ -1,8 +1,9 @@
 -- The globals, built from the manifest (see ScriptApi.manifest). All that a declaration says is data here.
 local K = ...
 local host, env, getinfo, unpack = K.host, K.env, K.getinfo, K.unpack
-local type, error, select, pairs, ipairs, next, setmetatable, rawget, rawset = type, error, select, pairs, ipairs, next, setmetatable, rawget, rawset
+local type, error, select, pairs, ipairs, next, setmetatable, rawset = type, error, select, pairs, ipairs, next, setmetatable, rawset
 local floor, tostring, concat, getmetatable = math.floor, tostring, table.concat, getmetatable
+local find, gsub, lower, rawget = string.find, string.gsub, string.lower, rawget
 
 -- Callbacks: the function stays here, the host knows a number ---------------------------------------------------------
 
@@ -53,6 +54,13 @@ local function make_post(op)
     if not ok then error(problem, 2) end
   end
 end
+
+-- `wrapAsTool` is `wrap_as_tool`: a name in camelCase is looked for in the other spelling when it is not there itself.
+local function respelled(target, key)
+  if type(key) ~= "string" or not find(key, "%l%u") then return nil end
+  return rawget(target, lower((gsub(key, "(%l)(%u)", "%1_%2"))))
+end
+local spelling_meta = { __index = respelled, __metatable = false }
 
 local function install(target, spec, value)
   for _, name in ipairs(spec.names) do
@@ -116,7 +124,7 @@ local function define_kind(name, spec)
       end
     end
   end
-  kinds[name] = methods
+  kinds[name] = setmetatable(methods, spelling_meta)
   known[name] = setmetatable({}, { __mode = "v" })
 end
 K.kinds, K.identity = kinds, identity
@@ -252,6 +260,7 @@ local function make_builder(path, builder)
     if ok then return value end
     error(value, 2)
   end)
+  setmetatable(methods, spelling_meta)
   local meta = { __index = methods, __metatable = false }
   return function(...)
     local values = taken(label, builder.params, ...)
@@ -272,8 +281,12 @@ local function make_global(spec, path)
   if spec.index then
     local read = make_function(spec.index.op)
     setmetatable(target, { __index = function(_, key)
-      if type(key) == "string" then return read(key) end
+      local known = respelled(target, key)
+      if known == nil and type(key) == "string" then return read(key) end
+      return known
     end })
+  else
+    setmetatable(target, spelling_meta)
   end
   return target
 end

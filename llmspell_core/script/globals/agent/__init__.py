@@ -20,7 +20,7 @@ BUILDER = Builder(
     setters=(
         Setter("name", Param("name", "string"), doc="Unique among live agents."),
         Setter("description", TEXT),
-        Setter("type", TEXT, doc="`llm`."),
+        Setter("type", TEXT, aliases=("agent_type",), doc="`llm`."),
         Setter(
             "model", Param("model", "any"), doc="`provider/model`; a list is a chain: the first that can answer does."
         ),
