@@ -136,14 +136,29 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
 
 
 def _glob_to_regex(pattern: str) -> str:
-    """A leading or trailing `*` spans segments (`*.status`, `user.*`), one in the middle stays within its segment."""
-    parts = re.split(r"(\*\*|\*)", pattern)
-    last = len(parts) - 1
-    regex = ""
-    for index, part in enumerate(parts):
-        at_edge = (index == 1 and not parts[0]) or (index == last - 1 and not parts[last])
-        regex += ".*" if part == "**" or (part == "*" and at_edge) else "[^.]*" if part == "*" else re.escape(part)
-    return regex
+    """A leading or trailing `*` spans segments (`*.status`, `user.*`), one in the middle stays within its segment.
+
+    What stands between two wildcards is taken where it comes first and not looked for again (atomic groups): no pattern
+    makes the search explode.
+    """
+    body, head, tail = pattern, pattern.startswith("*"), pattern.endswith("*")
+    cores = re.split(r"\*\*", body.removeprefix("**").removesuffix("**").strip("*"))
+    *before, last = cores
+    found = "".join(f"(?>{'' if i == 0 and not head else '.*?'}{_core(c)})" for i, c in enumerate(before))
+    if tail:
+        anywhere = ".*?" if before or head else ""
+        return f"{found}{anywhere}{_core(last)}.*"
+    return f"{found}{'.*' if before or head else ''}{_core(last, at_end=True)}"
+
+
+def _core(text: str, *, at_end: bool = False) -> str:
+    """Text with `*` for anything but a dot."""
+    first, *rest = map(re.escape, text.split("*"))
+    if not rest:
+        return first
+    *middle, last = rest
+    taken = "".join(f"(?>[^.]*?{part})" for part in middle)
+    return first + taken + (f"[^.]*{last}" if at_end else f"(?>[^.]*?{last})")
 
 
 class Subscription:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
 
@@ -76,6 +77,23 @@ async def test_old_entries_go_when_new_ones_are_large(make_runtime: MakeRuntime,
     finally:
         tracemalloc.stop()
     assert peak < 2 * QUEUE_BYTES
+
+
+SEARCHES = {
+    "a regex": "Debug.addAdvancedFilter('(a+)+$', 'regex', true) Debug.warn('x', ('a'):rep(40) .. '!')",
+    "many stars": "Debug.addAdvancedFilter(('a*'):rep(30) .. 'b', 'regex', true) Debug.warn('x', ('a'):rep(200))",
+    "an event pattern": "Event.subscribe(('*a'):rep(20) .. '*b') Event.publish(('a'):rep(200) .. 'c', 1)",
+    "a deep event pattern": "Event.subscribe(('**a'):rep(20) .. '*b') Event.publish(('a.'):rep(100) .. 'c', 1)",
+    "a module pattern": "Debug.addModuleFilter(('*a'):rep(30) .. '*b', true) Debug.warn('x', ('a'):rep(2000) .. 'c')",
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+async def test_no_pattern_of_a_script_keeps_the_host_busy(make_runtime: MakeRuntime, name: str) -> None:
+    runtime = await make_runtime()
+    started = time.monotonic()
+    await runtime.run_script(SEARCHES[name], engine="lua", timeout=10)
+    assert time.monotonic() - started < 5
 
 
 async def test_calls_that_wait_hold_so_many_bytes_and_no_more(

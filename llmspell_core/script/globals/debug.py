@@ -26,6 +26,9 @@ _KEPT = 1000
 _LONGEST = 10_000
 """Characters of a message, or of its data, that are logged and captured."""
 TIMER = "x" * 400  # what a timer takes besides its name
+_LONGEST_MODULE = 200
+_REPEATS = 3
+"""How many * and + a regex filter may have: it is searched in the host, and some searches never end."""
 _TIMER_BYTES = 16_000_000
 log = logging.getLogger("llmspell.script")
 
@@ -44,9 +47,16 @@ class Rule:
 
 def _matches_pattern(pattern: str, module: str) -> bool:
     try:
-        return re.search(pattern, module) is not None
+        return re.search(pattern, module[:_LONGEST_MODULE]) is not None
     except re.error:
         return False
+
+
+def _is_quick(pattern: str) -> bool:
+    """Whether no group is repeated and little else is; such a search takes no longer than others."""
+    if re.search(r"\)\s*[*+{?]", pattern) or "\\1" in pattern:
+        return False
+    return len(re.findall(r"[*+{]", pattern)) <= _REPEATS and len(pattern) <= _LONGEST_MODULE
 
 
 _MATCHERS: dict[str, Callable[[str, str], bool]] = {
@@ -146,7 +156,7 @@ def _add_filter(scope: ScriptScope, pattern: str, enabled: bool) -> None:
 
 
 def _add_advanced(scope: ScriptScope, pattern: str, kind: str, enabled: bool) -> bool:
-    if kind not in _MATCHERS:
+    if kind not in _MATCHERS or (kind == "regex" and not _is_quick(pattern)):
         return False
     _desk(scope).purse.spend(pattern)
     _desk(scope).rules.append(Rule(pattern, kind, enabled))
@@ -347,7 +357,7 @@ GLOBAL = Global(
             _add_advanced,
             (_PATTERN, _KIND, _ENABLED),
             returns="boolean",
-            doc="False for an unknown kind.",
+            doc="False for an unknown kind, and for a regex that could take forever.",
         ),
         Function("getFilterSummary", _filter_summary, returns="object", doc="The filters in force."),
         Function("getCapturedEntries", _captured, (_LIMIT,), returns="array", doc="What was logged, newest last."),

@@ -13,7 +13,8 @@ from llmspell_core.script.weight import weight
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
-MOST_SUBSCRIPTIONS = 10_000
+MOST_SUBSCRIPTIONS = 1_000
+LONGEST_TYPE = 256
 LANGUAGES = {"lua": "Lua", "javascript": "JavaScript"}
 
 
@@ -34,6 +35,7 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
     given = options or {}
     if not event_type:
         raise ValidationError("Event.publish: the event type must not be empty", field="event_type")
+    _check_length(event_type, "event_type")
     ttl = given.get("ttl_seconds")
     event = Event(
         event_type,
@@ -51,8 +53,18 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
     return True
 
 
+def _check_length(text: str, field: str) -> None:
+    if len(text) > LONGEST_TYPE:
+        raise ValidationError(
+            f"an event's type may have {LONGEST_TYPE} characters, this one has {len(text):,}",
+            field=field,
+            hint="What differs from event to event belongs into its data.",
+        )
+
+
 def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> str:
     bus: EventBus = scope.runtime.events
+    _check_length(pattern, "pattern")
     own = _own(scope)
     if len(own) >= MOST_SUBSCRIPTIONS:
         raise ResourceLimitError(
