@@ -106,7 +106,7 @@ class HookContext:
         data = dict(self.data)
         if error is not None:
             operation = {"error": error.message, "error_type": type(error).__name__}
-            data["error"] = error.message
+            data["error"] = data["error_message"] = error.message
         elif result is not None:
             data["result"] = result
         return HookContext(

@@ -47,6 +47,21 @@ PAIRS = {
              Tool.list().length > 0];""",
         ["a_tool", "p", "calculator", True, True, True, True, True],
     ),
+    "hooks find what went wrong and how much was found": (
+        """local seen = {}
+           Hook.register("ToolError", function(c) seen[1] = c.data.error_message return "continue" end)
+           Hook.register("AfterToolDiscovery", function(c) seen[2] = c.data.discovered_count end)
+           pcall(Tool.execute, "uuid-generator", {operation = "generate", version = "v5", name = "n", namespace = "nowhere"})
+           return {seen[1]:find("nowhere") ~= nil, #Tool.list() == seen[2]}""",
+        """const seen = [];
+           Hook.register("ToolError", (c) => { seen[0] = c.data.error_message; return "continue"; });
+           Hook.register("AfterToolDiscovery", (c) => { seen[1] = c.data.discovered_count; });
+           try {
+             await Tool.execute("uuid-generator", {operation: "generate", version: "v5", name: "n", namespace: "nowhere"});
+           } catch { /* that is what the hook is for */ }
+           return [seen[0].includes("nowhere"), Tool.list().length === seen[1]];""",
+        [True, True],
+    ),
     "an agent streams to a function, or into a loop": (
         """local a = Agent.builder():model("scripted/any"):build()
            local pieces = {}

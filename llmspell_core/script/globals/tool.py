@@ -71,7 +71,8 @@ async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dic
         rows = [r for r in rows if r["category"] == category]
     if tag:
         rows = [r for r in rows if str(tag).lower() in str(r["description"]).lower()]
-    await hooks.fire("AfterToolDiscovery", "registry", {"query": query or {}, "result": rows})
+    found = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
+    await hooks.fire("AfterToolDiscovery", "registry", found)
     return rows
 
 
