@@ -104,7 +104,11 @@ class Shell:
         chosen = self.options.security_profile
         overrides = {"runtime": {"security": {"profile": chosen}}} if chosen else None
         _check_folder()
-        return load_config(self.options.config, self.options.profile, overrides, check=check)
+        config = load_config(self.options.config, self.options.profile, overrides, check=check)
+        holds = config.get("runtime.security.profile")
+        if chosen and holds != chosen:
+            self.note(f"--security-profile {chosen} would loosen the configured profile, so {holds} holds")
+        return config
 
     def runtime(self) -> Runtime:
         """A runtime that is not entered yet: `async with shell.runtime() as runtime`."""

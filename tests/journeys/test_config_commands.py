@@ -61,6 +61,12 @@ def test_show_says_where_each_value_comes_from(llmspell: Llmspell, monkeypatch: 
     assert "# profile:security/high" in llmspell("--security-profile", "high", "config", "show", "runtime").out
 
 
+def test_a_profile_that_would_loosen_the_configured_one_is_refused_aloud(llmspell: Llmspell) -> None:
+    Path("llmspell.toml").write_text('[runtime.security]\nprofile = "high"\n', encoding="utf-8")
+    assert "so high holds" in llmspell("--security-profile", "low", "exec", "print(1)").err
+    assert llmspell("--security-profile", "high", "exec", "print(1)").err == ""
+
+
 def test_a_setting_without_effect_is_never_shown_as_if_it_had_one(llmspell: Llmspell) -> None:
     Path("llmspell.toml").write_text("[rag]\nenabled = true\n[hooks]\nenabled = true\n", encoding="utf-8")
     rows = {row.split(" = ")[0]: row for row in llmspell("config", "show").out.splitlines()}
