@@ -99,18 +99,16 @@ def test_expressions_decide_or_say_why_not(both: Any, text: str, expected: Any) 
     value = both(
         """
         local ok, out = pcall(function()
-          return Workflow.builder():conditional():name("w"):condition({type = "custom", expression = [==[%s]==]})
+          return Workflow.builder():conditional():name("w"):condition({type = "custom", expression = [==[TEXT]==]})
             :add_then_step({name = "t", execute = function() return "then" end})
             :add_else_step({name = "e", execute = function() return "else" end}):build():execute({n = 3}).output end)
-        return {ok, ok and out or tostring(out)}"""
-        % text,
+        return {ok, ok and out or tostring(out)}""".replace("TEXT", text),
         """
         try {
-          const wf = Workflow.builder().conditional().name("w").condition({type: "custom", expression: String.raw`%s`})
+          const wf = Workflow.builder().conditional().name("w").condition({type: "custom", expression: String.raw`TEXT`})
             .addThenStep({name: "t", execute: () => "then"}).addElseStep({name: "e", execute: () => "else"}).build()
           return [true, (await wf.execute({n: 3})).output]
-        } catch (e) { return [false, e.message] }"""
-        % text,
+        } catch (e) { return [false, e.message] }""".replace("TEXT", text),
     )
     if isinstance(expected, bool):
         assert value == [True, "then" if expected else "else"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -145,24 +146,27 @@ def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path, logger: loggin
     assert [(tmp_path / name).read_text("utf-8") for name in ("b.log", "a.log")] == ["one\n", "two\n"]
 
 
-def _write_many(path: Path, name: str) -> None:
-    handler = rotating(path, max_backups=200, compress=False)
-    log = logging.getLogger(name)
-    log.propagate = False
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    for number in range(200):
-        log.info("%s %04d", name, number)
+WRITER = """
+import logging, sys
+from pathlib import Path
+from llmspell_core.cli.logs import FileLog
+
+path, name = sys.argv[1:]
+log = logging.getLogger(name)
+log.setLevel(logging.INFO)
+handler = FileLog(Path(path), {"max_size_mb": 1, "max_backups": 200, "compress": False})
+handler._most = 1000
+handler.setFormatter(logging.Formatter("%(message)s"))
+log.addHandler(handler)
+for number in range(200):
+    log.info("%s %04d", name, number)
+"""
 
 
 def test_several_processes_share_a_file_and_lose_nothing(tmp_path: Path) -> None:
-    context = get_context("spawn")
-    writers = [context.Process(target=_write_many, args=(tmp_path / "a.log", name)) for name in ("p", "q")]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "a.log")]
+    writers = [subprocess.Popen([*command, name]) for name in ("p", "q")]
+    assert [writer.wait(30) for writer in writers] == [0, 0]
     lines = [line for path in tmp_path.glob("a.log*") for line in path.read_text("utf-8").splitlines()]
     assert sorted(lines) == sorted(f"{name} {number:04d}" for name in "pq" for number in range(200))
 
