@@ -71,7 +71,7 @@ def api_page() -> str:
     intro = """# The script API
 
 The same in Lua and JavaScript. Methods of objects are called with a colon in Lua (`agent:execute(...)`) and a dot in
-JavaScript (`agent.execute(...)`); every name exists in snake_case and, in JavaScript, in camelCase too. What is marked
+JavaScript (`agent.execute(...)`); every name may be written in snake_case and in camelCase. What is marked
 **waits** may take time: in Lua the call returns when it is done, in JavaScript it returns a Promise. Parameters with `?` are
 optional. Errors are raised: a string in Lua, an `Error` with `code` and `hint` in JavaScript.
 """
