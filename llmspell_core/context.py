@@ -195,7 +195,7 @@ class ExecutionContext:
     def create_child(
         self, scope: ContextScope | None = None, policy: InheritancePolicy = "inherit"
     ) -> ExecutionContext:
-        """A context below this one; `policy` says what becomes of `data` (see the module's specification in docs)."""
+        """A context below this one; "inherit" takes all of `data` along, "copy" only `conversation_context`."""
         data = dict(self.data) if policy == "inherit" else {}
         if policy == "copy" and "conversation_context" in self.data:
             data["conversation_context"] = self.data["conversation_context"]

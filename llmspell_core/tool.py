@@ -87,7 +87,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ToolResourceLimits:
-    """Bytes, milliseconds, bytes per second and operations per second; None is unlimited."""
+    """What a tool of a security level should get along with, told to whoever asks; nothing is stopped for exceeding it.
+
+    Bytes, milliseconds, bytes per second and operations per second; None is unlimited.
+    """
 
     max_memory_bytes: int | None = 100 * MIB
     max_cpu_time_ms: int | None = 30_000

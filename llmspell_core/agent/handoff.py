@@ -66,7 +66,6 @@ class Chain:
         self._place = place
         self._seconds = place.seconds
         self.original = input
-        self.hops = 0
         self._seen: set[tuple[str, str, str]] = set()
         limits = getattr(getattr(first, "config", None), "limits", None)
         self._limit = limits.max_recursion_depth if limits is not None else DEFAULT_DEPTH
@@ -93,7 +92,6 @@ class Chain:
         child.data.update(request.context)
         target = _found(context.desk, request.target)
         self.names.append(target.name)
-        self.hops += 1
         return target, input, child
 
     def place_of(self, agent: BaseAgent) -> Place:

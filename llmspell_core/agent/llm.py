@@ -51,6 +51,8 @@ class LLMAgent(Agent):
                 field="text",
                 hint='Pass a string, or a table with text, e.g. {text = "..."}.',
             )
+        for media in input.media:
+            media.validate_size()
 
     async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         return await self.limited(lambda: self.respond(input, context), input, context)

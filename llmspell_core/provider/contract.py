@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from llmspell_core.errors import ConfigurationError, ValidationError
+from llmspell_core.errors import ConfigurationError
 from llmspell_core.messages import AgentChunk, Message, Record, ToolCall, Usage
 
 __all__ = [
@@ -276,10 +276,3 @@ def _sentences(*parts: str | None) -> str:
     """What happened, and what to do, each with an end of its own."""
     said = [part.strip() for part in parts if part and part.strip()]
     return " ".join(part if part[-1] in ".!?" else f"{part}." for part in said)
-
-
-def require_text(value: Any, field_name: str) -> str:
-    """`value` if it is a non-empty string. Raises: ValidationError."""
-    if not isinstance(value, str) or not value:
-        raise ValidationError(f"{field_name} is required", field=field_name.lower())
-    return value

@@ -57,7 +57,6 @@ class Calls:
         if operation is None:
             return
         self._last = (operation.label, line)
-        self._scope.call_line = line
         self._scope.call_bytes = self._worker.frame_bytes
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))

@@ -110,6 +110,7 @@ class ScriptSession:
         session = cls(engine, api, scope, worker, limits, output, interactive=interactive)
         worker.on_frame, worker.on_end = session._on_frame, session._on_end
         await worker.connect(limits.frame_bytes)
+        fence = {"memory_bytes": limits.memory_bytes, "threads": True, "require_fence": require_fence}
         boot = {
             "manifest": api.manifest(engine.language),
             "language": engine.language,
@@ -117,12 +118,7 @@ class ScriptSession:
             "memory": limits.memory_bytes,
             "interactive": interactive,
             "options": engine.options(),
-            "fence": {
-                "memory_bytes": limits.memory_bytes,
-                "threads": True,
-                "require_fence": require_fence,
-                **engine.fence_options(),
-            },
+            "fence": {**fence, **engine.fence_options()},
         }
         worker.send(dump_text(["boot", boot]))
         return session

@@ -229,11 +229,6 @@ class WorkerPool:
         self._idle: list[WorkerProcess] = []
         self._fill()
 
-    def keep_warm(self, size: int) -> None:
-        """Have `size` workers waiting from now on."""
-        self._size = size
-        self._fill()
-
     def take(self) -> WorkerProcess:
         """A worker for one session: a waiting one if there is any."""
         worker = self._pop_alive() or WorkerProcess.spawn(self._engine)

@@ -50,8 +50,7 @@ class ScriptScope:
         language, script_name, script_dir: of the script that runs; `script_dir` is None for source text.
         data: for globals that keep something per script; key it by the global's name.
         profile: "high", "medium" or "low".
-        call_line: where in the script the call stands that is being answered; 0 when unknown.
-        call_bytes: how large that call is.
+        call_bytes: how large the call is that is being answered.
         stdin: answers the next piece of input (or an awaitable of it), None at the end; None: there is no input.
     """
 
@@ -71,7 +70,6 @@ class ScriptScope:
         self.profile = profile
         self.script_name = ""
         self.script_dir: str | None = None
-        self.call_line = 0
         self.call_bytes = 0
         self.stdin: Callable[[], Any] | None = None
         self.process_id = 0
