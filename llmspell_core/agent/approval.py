@@ -9,7 +9,7 @@ from typing import Any
 
 from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, ValidationError
 from llmspell_core.messages import Message, Record, ToolCall, Usage
-from llmspell_core.patience import standing_still
+from llmspell_core.time_limit import standing_still
 
 __all__ = ["ApprovalRequest", "Approver", "Decision", "WaitingAgent", "asked", "settle", "waits"]
 

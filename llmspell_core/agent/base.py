@@ -32,7 +32,7 @@ from llmspell_core.errors import (
     TimeoutError,
 )
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
-from llmspell_core.patience import time_limit
+from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
     from llmspell_core.agent.alerts import Alerts

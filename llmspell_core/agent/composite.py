@@ -18,7 +18,7 @@ from llmspell_core.agent.handoff import child_context
 from llmspell_core.agent.place import current
 from llmspell_core.errors import LLMSpellError, TimeoutError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, as_list
-from llmspell_core.patience import time_limit
+from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext

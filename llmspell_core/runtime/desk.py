@@ -16,10 +16,10 @@ from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.metrics import Metrics
-from llmspell_core.patience import time_limit
 from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime.agents import Agents
 from llmspell_core.state import MemoryState, StateStore
+from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
     from llmspell_core.agent import AgentConfig

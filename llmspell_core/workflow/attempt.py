@@ -19,7 +19,7 @@ from llmspell_core.errors import (
     WorkflowError,
 )
 from llmspell_core.messages import plain
-from llmspell_core.patience import time_limit
+from llmspell_core.time_limit import time_limit
 from llmspell_core.workflow.action import Answer, act, as_workflow_error, call
 from llmspell_core.workflow.analysis import error_type
 from llmspell_core.workflow.placeholder import substitute

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from llmspell_core.component import BaseAgent, HookPoints
 from llmspell_core.errors import ApprovalRequiredError, ComponentError, LLMSpellError, TimeoutError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput, OutputMetadata, new_id, plain
-from llmspell_core.patience import time_limit
+from llmspell_core.time_limit import time_limit
 from llmspell_core.workflow.action import OUTER, UNDO, as_workflow_error, call
 from llmspell_core.workflow.analysis import analyse, error_type
 from llmspell_core.workflow.ending import Totals, result_of, snapshot, verdict

@@ -11,7 +11,7 @@ from typing import Any
 
 from llmspell_core.errors import ApprovalRequiredError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
-from llmspell_core.patience import time_limit
+from llmspell_core.time_limit import time_limit
 from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, each, read_steps
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.options import milliseconds, snake_keys
