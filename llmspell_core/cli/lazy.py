@@ -142,7 +142,12 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
         _option("output", ["--output"], "Print plain lines, one JSON document, or a layout for people.", FORMATS),
         _option("trace", ["--trace"], "How much to log to stderr.", LEVELS),
         _option("quiet", ["-q", "--quiet"], "No notes, no progress; only results and errors.", is_flag=True),
-        _option("security_profile", ["--security-profile"], "Tighten the configured security profile.", ("low", "medium", "high")),
+        _option(
+            "security_profile",
+            ["--security-profile"],
+            "Tighten the configured security profile.",
+            ("low", "medium", "high"),
+        ),
     ]
     if hidden:
         made.append(_option("output", ["--format"], "The same as --output.", FORMATS))
