@@ -211,6 +211,10 @@ class Provider(ABC):
     async def close(self) -> None:
         """Release connections and processes; called once by the runtime."""
 
+    def timeout_of(self, request: CompletionRequest) -> float:
+        """Seconds that this request may take: its own, or what the provider's table says."""
+        return request.timeout or self.settings.timeout_seconds
+
     def as_local(self) -> LocalProvider | None:
         return self if isinstance(self, LocalProvider) else None
 

@@ -113,6 +113,11 @@ class ServerFailures:
             hint="Try again; if it happens often, look at the server's log or at a proxy in between.",
         )
 
+    def of_connection(self, error: Exception, broken: tuple[type[Exception], ...]) -> NetworkError:
+        """For a package that wraps its HTTP client's error; `broken` are the client's for an answer that breaks off."""
+        cause = error.__cause__ or error
+        return self.broken_off() if isinstance(cause, broken) else self.unreachable(str(cause))
+
     def garbage(self, model: str, what: str = "something that is not an answer of its protocol") -> ProviderError:
         return ProviderError(
             f"{self.name} answered with {what}",

@@ -35,20 +35,12 @@ class Failures(ServerFailures):
         if isinstance(error, anthropic.APIStatusError):
             return self._of_answer(error, model)
         if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError | httpx2.StreamError | httpx2.InvalidURL):
-            return self._of_connection(error)
+            return self.of_connection(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | anthropic.APIResponseValidationError):
             return self.garbage(model)
         if isinstance(error, anthropic.AnthropicError):
             return self.plain(str(error), model)
         return None
-
-    def _of_connection(self, error: Exception) -> LLMSpellError:
-        import httpx2
-
-        cause = error.__cause__ or error
-        if isinstance(cause, httpx2.RemoteProtocolError | httpx2.ReadError):
-            return self.broken_off()
-        return self.unreachable(str(cause))
 
     def _of_answer(self, error: Any, model: str) -> LLMSpellError:
         inner = error.body.get("error") if isinstance(error.body, dict) else None

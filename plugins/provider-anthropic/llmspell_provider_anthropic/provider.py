@@ -143,7 +143,7 @@ class AnthropicProvider(Provider):
         return request.model in self._tool_models or self.settings.options.get("structured_output") == "tool"
 
     async def _complete(self, request: CompletionRequest) -> Completion:
-        timeout = self._timeout(request)
+        timeout = self.timeout_of(request)
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
             reply = await client.messages.create(
@@ -161,7 +161,7 @@ class AnthropicProvider(Provider):
         return answer
 
     async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
-        timeout = self._timeout(request)
+        timeout = self.timeout_of(request)
         client = await self._connect()
         reader = StreamReader(self.failures, request.model)
         with self.failures.mapped(request.model, timeout):
@@ -197,9 +197,6 @@ class AnthropicProvider(Provider):
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-    def _timeout(self, request: CompletionRequest) -> float:
-        return request.timeout or self.settings.timeout_seconds
 
     async def _connect(self) -> AsyncAnthropic:
         """The client, made at first use. Raises: AuthenticationError without a key for the vendor's own server."""

@@ -50,7 +50,7 @@ class GeminiProvider(Provider):
         return ProviderCapabilities(supports_multimodal=True)
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        timeout = request.timeout or self.settings.timeout_seconds
+        timeout = self.timeout_of(request)
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
             async with asyncio.timeout(timeout):
@@ -63,7 +63,7 @@ class GeminiProvider(Provider):
         return Completion(text_of(reply), calls, usage_of(reply), reply.model_version or request.model, finish)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
-        timeout, stream_id, index = request.timeout or self.settings.timeout_seconds, new_id(), 0
+        timeout, stream_id, index = self.timeout_of(request), new_id(), 0
         client = await self._connect()
         answer, finish, events = Completion(model=request.model), None, 0
         with self.failures.mapped(request.model, timeout):

@@ -98,7 +98,7 @@ class LLMProvider(Provider):
 
     async def _stream(self, worker: Worker, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         """A process that ended before this answer began, perhaps for another's sake, is replaced once."""
-        timeout = request.timeout or self.settings.timeout_seconds
+        timeout = self.timeout_of(request)
         for is_last in (False, True):
             reader, heard = _Reader(request, self.failures), False
             async with aclosing(worker.ask(self._message(request))) as events:

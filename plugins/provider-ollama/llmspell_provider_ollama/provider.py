@@ -80,7 +80,7 @@ class OllamaProvider(LocalProvider):
                 yield chunk
 
     async def _complete(self, request: CompletionRequest) -> Completion:
-        timeout = self._timeout(request)
+        timeout = self.timeout_of(request)
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
             async with asyncio.timeout(timeout):
@@ -88,7 +88,7 @@ class OllamaProvider(LocalProvider):
             return completion_of(reply)
 
     async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
-        timeout, stream_id, calls, index = self._timeout(request), new_id(), [], 0
+        timeout, stream_id, calls, index = self.timeout_of(request), new_id(), [], 0
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
             parts = await client.chat_body(body_of(request, self.settings, stream=True))
@@ -158,9 +158,6 @@ class OllamaProvider(LocalProvider):
 
     def _missing(self, model: str) -> ModelNotFoundError:
         return self.failures.no_model("it was not pulled", model)
-
-    def _timeout(self, request: CompletionRequest) -> float:
-        return request.timeout or self.settings.timeout_seconds
 
     async def _connect(self) -> Client:
         """The client, made at first use."""

@@ -21,7 +21,7 @@ class Failures(ServerFailures):
         if isinstance(error, openai.APIStatusError):
             return self._of_answer(error, model)
         if isinstance(error, openai.APIConnectionError | httpx2.HTTPError | httpx2.StreamError | httpx2.InvalidURL):
-            return self._of_connection(error)
+            return self.of_connection(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
         if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError):
             return self.garbage(model, "something that is not JSON")
         if isinstance(error, openai.APIError):  # an error event within a stream
@@ -29,14 +29,6 @@ class Failures(ServerFailures):
         if isinstance(error, openai.OpenAIError):
             return self.plain(str(error), model)
         return None
-
-    def _of_connection(self, error: Exception) -> LLMSpellError:
-        import httpx2
-
-        cause = error.__cause__ or error
-        if isinstance(cause, httpx2.RemoteProtocolError | httpx2.ReadError):
-            return self.broken_off()
-        return self.unreachable(str(cause))
 
     def _of_answer(self, error: Any, model: str) -> LLMSpellError:
         code = " ".join(str(word) for word in (error.code, error.type) if word)

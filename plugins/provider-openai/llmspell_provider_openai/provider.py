@@ -122,7 +122,7 @@ class OpenAIProvider(Provider):
         return body_of(request, self.settings, self.dialect)
 
     async def _complete(self, request: CompletionRequest) -> Completion:
-        timeout = self._timeout(request)
+        timeout = self.timeout_of(request)
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
             reply = await self._create(client, request, timeout)
@@ -132,7 +132,7 @@ class OpenAIProvider(Provider):
         return answer
 
     async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
-        timeout = self._timeout(request)
+        timeout = self.timeout_of(request)
         client = await self._connect()
         reader = StreamReader(self.failures, request)
         with self.failures.mapped(request.model, timeout):
@@ -187,9 +187,6 @@ class OpenAIProvider(Provider):
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-    def _timeout(self, request: CompletionRequest) -> float:
-        return request.timeout or self.settings.timeout_seconds
 
     async def _connect(self) -> AsyncOpenAI:
         """The client, made at first use. Raises: AuthenticationError without a key, ConfigurationError without a URL."""
