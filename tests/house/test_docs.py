@@ -108,3 +108,32 @@ def test_every_link_leads_somewhere() -> None:
 def test_no_page_names_a_path_of_somebodys_machine() -> None:
     home = re.compile(r"/(home|root|Users|work)/\w+")
     assert [str(p) for p in PAGES if home.search(p.read_text(encoding="utf-8"))] == []
+
+
+def test_the_index_names_every_page() -> None:
+    docs = ROOT / "docs"
+    indexes = [docs / "index.md", docs / "plugin-authors" / "index.md"]
+    named = {
+        (index.parent / target).resolve()
+        for index in indexes
+        for target in re.findall(r"\]\(([^)#\s]+)", index.read_text(encoding="utf-8"))
+    }
+    assert [str(page) for page in docs.rglob("*.md") if page not in named and page not in indexes[:1]] == []
+
+
+SECTIONS = (
+    "What it is for",
+    "The smallest one",
+    "The contract",
+    "The hooks around it",
+    "Testing it",
+    "Publishing it",
+    "When it fails",
+)
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "plugin-authors").glob("[!i]*.md")), ids=lambda page: page.stem
+)
+def test_each_kind_of_plugin_is_explained_in_the_same_order(page: Path) -> None:
+    assert tuple(re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)) == SECTIONS
