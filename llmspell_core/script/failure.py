@@ -14,6 +14,16 @@ HINTS = {
     "memory": "Keep less at one time, look for a recursion without an end, or raise runtime.security.max_memory_bytes."
 }
 """What helps with a kind of failure that the engine itself has no advice for."""
+UNFIT = {
+    "function": "Return what it gives when it is called.",
+    "builder": "Call its build(), and return what the methods of the object give.",
+    "stream": "Return what comes out of it: collect() makes a list.",
+    "promise": "Await it first.",
+    "task": "Await it first: task:await().",
+    "coroutine": "Return what it gives when it is resumed.",
+    "object": "Return what its methods give.",
+}
+"""What to return instead of something that is no data."""
 
 
 def failed(error: Any, language: str, *, source: str = "", name: str = "") -> ScriptError:
@@ -26,7 +36,7 @@ def failed(error: Any, language: str, *, source: str = "", name: str = "") -> Sc
         source_line = _line_of(source, line)
     found = ScriptError(
         _text(data.get("message")) or "the script failed",
-        hint=_text(data.get("hint")) or HINTS.get(str(data.get("phase"))),
+        hint=_text(data.get("hint")) or UNFIT.get(str(data.get("unfit"))) or HINTS.get(str(data.get("phase"))),
         language=language,
         file=file,
         line=line,

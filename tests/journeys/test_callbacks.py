@@ -211,3 +211,28 @@ async def test_hooks_and_subscriptions_of_others_are_not_a_scripts_to_end_or_rea
     assert called
     async with asyncio.timeout(1):
         assert await theirs.receive(0.5) is not None
+
+
+FAILING = {
+    "lua": """
+        local agent = Agent.builder():model("scripted/x"):build()
+        local shown = {}
+        local function note(ok, problem) shown[#shown + 1] = problem end
+        note(pcall(function() agent:invokeStream("hi", function() error("boom") end) end))
+        note(pcall(function() Tool.execute_async("calculator", {expression = "1"}):and_then(function() error("bang") end):await() end))
+        return shown""",
+    "javascript": """
+        const agent = Agent.builder().model("scripted/x").build();
+        const shown = [];
+        const note = async (work) => { try { await work(); } catch (error) { shown.push(error.message); } };
+        await note(() => agent.invokeStream("hi", () => { throw new Error("boom") }));
+        await note(() => Tool.executeAsync("calculator", {expression: "1"}).then(() => { throw new Error("bang") }));
+        return shown""",
+}
+MESSAGES = {"lua": ["<lua>:5: boom", "<lua>:6: bang"], "javascript": ["boom", "bang"]}
+
+
+@pytest.mark.parametrize("language", FAILING)
+async def test_the_error_of_a_callback_has_its_place_once(make_runtime: MakeRuntime, language: str) -> None:
+    runtime = await make_runtime(replies=[say("hi")])
+    assert (await runtime.run_script(FAILING[language], engine=language)).value == MESSAGES[language]

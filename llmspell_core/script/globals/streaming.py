@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmspell_core.script.declare import Function, Global, Param
 
 LUA = """
-local G = ...
+local G, vm = ...
 local create, resume, status, yield = coroutine.create, coroutine.resume, coroutine.status, coroutine.yield
 local remove, error, type, setmetatable = table.remove, error, type, setmetatable
 
@@ -71,6 +71,7 @@ methods.isDone = methods.is_done
 
 function G.create(fn)
   local stream = setmetatable({}, meta)
+  vm.opaque[stream] = "stream"
   if fn == nil then
     state[stream] = { queue = {}, first = 1, last = 0 }
   elseif type(fn) == "function" then
@@ -85,11 +86,10 @@ G["yield"] = yield
 """
 
 JAVASCRIPT = """
-const streams = new WeakSet();
 class Stream {
   #source; #queue = []; #closed = false; #started = false; #done = false; #asynchronous = false;
   constructor(fn) {
-    streams.add(this);
+    vm.opaque(this, "stream");
     if (fn === undefined || fn === null) return;
     if (typeof fn !== "function") throw new TypeError(`Streaming.create: a function is expected, got ${typeof fn}`);
     this.#source = fn();

@@ -414,6 +414,8 @@ class JavaScriptVM:
         return self._with_more(error, described, file)
 
     def _with_more(self, error: VMError, described: dict[str, Any], file: str | None) -> VMError:
+        if described.get("unfit"):
+            error.error["unfit"] = described["unfit"]
         cause = described.get("cause")
         if cause:
             error.error["cause"] = cause

@@ -5,6 +5,7 @@ local K = ...
 local host, getinfo, unpack = K.host, K.getinfo, K.unpack
 local type, error, select, setmetatable, tostring, ipairs, rawequal = type, error, select, setmetatable, tostring, ipairs, rawequal
 local next, getmetatable = next, getmetatable
+local raise = K.raise
 
 local tasks = {}                                       -- call id -> task, while it is open
 local state = setmetatable({}, { __mode = "k" })       -- task -> {status, value, listeners, id, seen}
@@ -16,6 +17,7 @@ K.pending = 0                                          -- open tasks that somebo
 local function new_task(id)
   local task = setmetatable({}, meta)
   state[task] = { status = "pending", listeners = {}, id = id }
+  K.opaque[task] = "task"
   return task
 end
 
@@ -125,8 +127,21 @@ function methods.await(task, timeout_ms)
   if problem == "stuck" then error("await: this task can never be done", 2) end
   if problem then error(problem, 2) end
   failures[task] = nil
-  if own.status == "failed" then error(own.value, 2) end
+  if own.status == "failed" then raise(own.value, 2) end
   return own.value
+end
+
+-- What a script returned; a task is awaited.
+function K.result(value)
+  while state[value] do
+    local own = state[value]
+    local problem = wait_until(function() return own.status ~= "pending" end)
+    if problem then error(problem == "stuck" and "the returned task can never be done" or problem, 0) end
+    failures[value] = nil
+    if own.status == "failed" then error(own.value, 0) end
+    value = own.value
+  end
+  return value
 end
 
 methods["then"] = methods.and_then
@@ -196,7 +211,7 @@ function Async.all(list)
       local problem = wait_until(function() return state[item].status ~= "pending" end)
       if problem then error(problem == "stuck" and "Async.all: a task can never be done" or problem, 2) end
       failures[item] = nil
-      if state[item].status == "failed" then error(state[item].value, 2) end
+      if state[item].status == "failed" then raise(state[item].value, 2) end
       results[i] = state[item].value
     else
       results[i] = item
@@ -233,7 +248,7 @@ function Async.race(list)
   local own = state[first]
   if not own then return first end
   failures[first] = nil
-  if own.status == "failed" then error(own.value, 2) end
+  if own.status == "failed" then raise(own.value, 2) end
   return own.value
 end
 

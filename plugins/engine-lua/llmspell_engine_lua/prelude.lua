@@ -4,6 +4,7 @@ local host, env, getinfo, unpack = K.host, K.env, K.getinfo, K.unpack
 local type, error, select, pairs, ipairs, next, setmetatable, rawset = type, error, select, pairs, ipairs, next, setmetatable, rawset
 local floor, tostring, concat, getmetatable = math.floor, tostring, table.concat, getmetatable
 local find, gsub, lower, rawget = string.find, string.gsub, string.lower, rawget
+local raise = K.raise
 
 -- Callbacks: the function stays here, the host knows a number ---------------------------------------------------------
 
@@ -44,7 +45,7 @@ local function make_function(op)
   return function(...)
     local ok, value = host.call(op, here(), ...)
     if ok then return value end
-    error(value, 2)
+    raise(value, 2)
   end
 end
 
@@ -86,11 +87,12 @@ end
 local kinds, known = {}, {}
 local identity = setmetatable({}, { __mode = "k" })   -- table -> {kind, id, fields}
 local arrays = setmetatable({}, { __mode = "k" })
-K.arrays = arrays
+local opaque = setmetatable({}, { __mode = "k" })     -- builders, tasks, streams -> "builder", "task", "stream"
+K.arrays, K.opaque = arrays, opaque
 
 function K.special(value)
   if arrays[value] then return "array" end
-  return identity[value]
+  return identity[value] or opaque[value]
 end
 
 local function make_method(kind, method)
@@ -100,7 +102,7 @@ local function make_method(kind, method)
     if not own or own[1] ~= kind then error(label .. " is a method; call it with a colon", 2) end
     local ok, value = host.call(method.op, here(), own[2], ...)
     if ok then return value end
-    error(value, 2)
+    raise(value, 2)
   end
 end
 
@@ -258,14 +260,14 @@ local function make_builder(path, builder)
     if not fields then error(label .. "():build is a method of a builder; call it with a colon", 2) end
     local ok, value = host.call(builder.build.op, here(), fields)
     if ok then return value end
-    error(value, 2)
+    raise(value, 2)
   end)
   setmetatable(methods, spelling_meta)
   local meta = { __index = methods, __metatable = false }
   return function(...)
     local values = taken(label, builder.params, ...)
     local object = setmetatable({}, meta)
-    state[object] = values
+    state[object], opaque[object] = values, "builder"
     return object
   end
 end
@@ -320,7 +322,7 @@ function K.define_streams()
     local own = identity[self]
     if not own or own[1] ~= "Stream" then error("streams have methods; call them with a colon", 3) end
     local ok, value = host.call(op, here(), own[2])
-    if not ok then error(value, 3) end
+    if not ok then raise(value, 3) end
     return value
   end
   function methods.next(self)

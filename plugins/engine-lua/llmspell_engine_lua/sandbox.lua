@@ -71,6 +71,12 @@ local function short_name(name)
   return getinfo(load("", "@" .. name), "S").short_src
 end
 
+-- Raises an error of the host's with the place of the call; if it comes from a callback, its own place is in it already.
+function K.raise(problem, level)
+  local short = type(problem) == "string" and match(problem, "^(.-):%d+: ")
+  error(problem, short and K.chunks[short] and 0 or level + 1)
+end
+
 -- `return f()` at the end of a chunk replaces the chunk by f, and nobody could say any more in which line f was called.
 -- In the scope of a variable that has to be closed Lua makes no such tail call.
 local ONLY_CALLS = "local __llmspell_chunk <close> = nil "

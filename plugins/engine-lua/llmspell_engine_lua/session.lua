@@ -31,13 +31,17 @@ local function displayed(values)
   return concat(parts, "\t")
 end
 
-local function run_chunk(chunk)
+local function run_chunk(chunk, mode)
   K.arm()
   local values = pack(K.protected(chunk))
   K.flush_files()
   if not values[1] then return false, values[2], values[3] end
   local ok, problem, trace = K.protected(K.drain)
   if not ok then return false, problem, trace end
+  if mode ~= "cell" and values[2] ~= nil then
+    ok, values[2], trace = K.protected(K.result, values[2])
+    if not ok then return false, values[2], trace end
+  end
   return true, pack(K.unpack(values, 2, values.n))
 end
 
@@ -47,7 +51,7 @@ function K.run(source, name, mode)
   if mode == "cell" then chunk = K.compile("return " .. source, name) end
   if not chunk then chunk, problem = K.compile(source, name) end
   if not chunk then return false, problem, nil end
-  local ok, values, trace = run_chunk(chunk)
+  local ok, values, trace = run_chunk(chunk, mode)
   if not ok then
     if host.interrupted() then K.abandon() end
     return false, values, trace or ""

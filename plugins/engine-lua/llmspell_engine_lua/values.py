@@ -17,7 +17,7 @@ from llmspell_core.script.wire import encoder, parse_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_DEPTH", "MAX_TABLES", "BadValue", "Values", "bytes_view", "dump"]
+__all__ = ["MAX_DEPTH", "MAX_TABLES", "BadValue", "NoData", "Values", "bytes_view", "dump"]
 
 MAX_DEPTH = 64
 MAX_TABLES = 100_000
@@ -34,12 +34,22 @@ class BadValue(Exception):  # noqa: N818 - it becomes a script's error, with a b
     """A Lua value that cannot cross."""
 
 
+class NoData(BadValue):
+    """Something in a script's result that is not data. `kind`: function, builder, stream, task, coroutine, object."""
+
+    def __init__(self, path: str, kind: str, name: str = "") -> None:
+        what = f"an object ({name})" if name else f"a {kind}"
+        super().__init__(f"the script's result{path} is {what}; only plain data can be returned")
+        self.kind, self.path, self.name = kind, path, name
+
+
 class Values:
     """Conversions for one runtime.
 
     Args:
         runtime: the lupa runtime.
-        special: Lua function (table) -> {kind, id, fields} for handles, "array" for marked tables, else nil.
+        special: Lua function (table) -> {kind, id, fields} for handles, "array" for marked tables, "builder", "task" or
+            "stream" for what is nothing but methods, else nil.
         keep: Lua function (function) -> id; stores a callback.
         handle: Lua function (kind, id, fields) -> the handle's table.
     """
@@ -60,13 +70,27 @@ class Values:
         return self._walk(value, _Walk(allow, references=True), key, 0)
 
     def result(self, value: Any) -> Any:
-        """Data of what a script returned: functions in it are left out, handles become their fields.
+        """Data of what a script returned; objects become their fields. Raises: NoData, which says where, BadValue."""
+        try:
+            return self._walk(value, _Walk(None, result=True), "", 0)
+        except NoData as error:
+            raise self._placed(value, error, 0) from None
 
-        Raises: BadValue, also for a function or a coroutine by itself, of which nothing would be left.
-        """
-        if value is not None and type(value) not in (str, int, bool, float, self._table):
-            self._walk(value, _Walk(None), "", 0)
-        return self._walk(value, _Walk(lambda _: True, drop_functions=True), "", 0)
+    def _placed(self, value: Any, problem: NoData, depth: int) -> NoData:
+        """The problem with the first thing in `value` that is no data, and its place as `.key[1]`."""
+        if type(value) is not self._table:
+            return problem
+        special = self._special(value)
+        if isinstance(special, str) and special != "array":
+            return NoData("", special)
+        for key, k, item in sorted(((_key(k), k, v) for k, v in value.items()), key=_first):
+            try:
+                self._walk(item, _Walk(None, result=True), "", depth + 1)
+            except NoData as error:
+                inner = self._placed(item, error, depth + 1)
+                place = f"[{key}]" if type(k) is int else f".{key}"
+                return NoData(place + inner.path, inner.kind, inner.name)
+        return problem
 
     def encode(self, value: Any, *, pretty: bool = False) -> str:
         """JSON text of a value, keys sorted. Raises: BadValue."""
@@ -82,10 +106,10 @@ class Values:
         if kind is self._table:
             return self._walk_table(value, walk, key, depth)
         if kind is self._function and walk.allow is not None and walk.allow(key):
-            return None if walk.drop_functions else {"$fn": self._keep(value)}
-        if walk.drop_functions:
-            return None
+            return {"$fn": self._keep(value)}
         word = "function" if kind is self._function else "thread" if "Coroutine" in kind.__name__ else "userdata"
+        if walk.result:
+            raise NoData("", "coroutine" if word == "thread" else word)
         raise BadValue(f"Unsupported Lua type: {word}" + (f" (in field '{key}')" if depth and key else ""))
 
     def _walk_table(self, table: Any, walk: _Walk, key: str, depth: int) -> Any:
@@ -101,7 +125,7 @@ class Values:
         length = len(table)
         if length and all(i in items for i in range(1, length + 1)):
             return [self._walk(items[i], walk, key, depth) for i in range(1, length + 1)]
-        named = ((_key(k), v) for k, v in items.items() if not (walk.drop_functions and type(v) is self._function))
+        named = ((_key(k), v) for k, v in items.items())
         # Lua's own order is another one in each process; what reads a JSON schema, a model for one, cares about it.
         return {k: self._walk(v, walk, k, depth) for k, v in sorted(named, key=_first)}
 
@@ -112,8 +136,14 @@ class Values:
             return {}
         if found == "array":
             return []
+        if isinstance(found, str):
+            if walk.result:
+                raise NoData("", found)
+            return {}
         if walk.references:
             return {"$handle": found[1], "id": found[2]}
+        if walk.result and not len(dict(found[3].items())):
+            raise NoData("", "stream") if found[1] == "Stream" else NoData("", "object", found[1])
         return self._walk(found[3], walk, "", depth + 1)
 
     # -- into the VM ------------------------------------------------------------------------------------------------
@@ -155,14 +185,12 @@ class Values:
 class _Walk:
     """How one walk treats what is not plain data, and how much it has seen."""
 
-    __slots__ = ("allow", "drop_functions", "references", "tables")
+    __slots__ = ("allow", "references", "result", "tables")
 
-    def __init__(
-        self, allow: Callable[[str], bool] | None, *, references: bool = False, drop_functions: bool = False
-    ) -> None:
+    def __init__(self, allow: Callable[[str], bool] | None, *, references: bool = False, result: bool = False) -> None:
         self.allow = allow
         self.references = references
-        self.drop_functions = drop_functions
+        self.result = result
         self.tables = 0
 
 

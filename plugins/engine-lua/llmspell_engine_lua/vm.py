@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmspell_core.script.wire import json_problem, load
 from llmspell_core.script.worker import HostError, Interrupted, VMError
-from llmspell_engine_lua.values import BadValue, Values, bytes_view, dump
+from llmspell_engine_lua.values import BadValue, NoData, Values, bytes_view, dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,18 @@ class LuaVM:
 
     def _install(self, manifest: dict[str, Any]) -> None:
         vm, k = self._k["vm"], self._k
-        for name in ("host", "arrays", "identity", "env", "traceback", "getinfo", "used_bytes", "shown", "chunks"):
+        for name in (
+            "host",
+            "arrays",
+            "identity",
+            "env",
+            "traceback",
+            "getinfo",
+            "used_bytes",
+            "shown",
+            "chunks",
+            "opaque",
+        ):
             vm[name] = k[name]
         vm["share"] = k
         vm["list"] = self._runtime.eval("function(arrays) return function(t) arrays[t] = true return t end end")(
@@ -121,7 +132,7 @@ class LuaVM:
             outcome = self._run(source, name, mode)
             if not outcome[0]:
                 raise self._failure(str(outcome[1]), outcome[2])
-            value = self._values.result(outcome[1] if len(outcome) > 1 else None)
+            value = self._result(outcome[1] if len(outcome) > 1 else None, cell=mode == "cell")
             display = outcome[2] if len(outcome) > 2 else None
             return _text({"value": value, "display": display})
         except BadValue as error:
@@ -130,6 +141,19 @@ class LuaVM:
             raise VMError("memory", f"{name}: the script used up its memory", file=name) from None
         except self._error as error:
             raise VMError("runtime", str(error), file=name) from None
+
+    def _result(self, value: Any, *, cell: bool) -> Any:
+        """Data of what was returned. A cell may end in anything: what is no data is only shown."""
+        try:
+            return self._values.result(value)
+        except BadValue as error:
+            if cell:
+                return None
+            if not isinstance(error, NoData):
+                raise
+            failure = VMError("runtime", str(error))
+            failure.error["unfit"] = error.kind
+            raise failure from None
 
     def invoke(self, invocation: int, callback: int, args: str) -> str:
         try:

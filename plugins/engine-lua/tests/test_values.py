@@ -99,15 +99,21 @@ async def test_defaults_and_integral_floats_fit(lua: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "word"), [("return print", "function"), ("return coroutine.create(print)", "thread")]
+    ("source", "where"),
+    [
+        ("return print", " is a function"),
+        ("return coroutine.create(print)", " is a coroutine"),
+        ("return {1, {f = print}}", "[2].f is a function"),
+        ("return {b = 1, a = {[true] = print}}", ".a.true is a function"),
+    ],
 )
-async def test_a_result_that_is_no_data_is_an_error(lua: Any, source: str, word: str) -> None:
+async def test_a_result_that_is_no_data_is_an_error(lua: Any, source: str, where: str) -> None:
     error = await lua.error(source)
-    assert f"the script's result cannot be handed over: Unsupported Lua type: {word}" in str(error)
+    assert f"the script's result{where}; only plain data can be returned" in str(error)
 
 
-async def test_a_result_may_hold_functions_and_objects(lua: Any) -> None:
-    source = "return {ok = true, f = print, c = Test.counter('x'), list = {1, 2}}"
+async def test_an_object_with_fields_may_be_a_result(lua: Any) -> None:
+    source = "return {ok = true, c = Test.counter('x'), list = {1, 2}}"
     assert await lua.value(source) == {"ok": True, "c": {"name": "x"}, "list": [1, 2]}
 
 

@@ -142,6 +142,7 @@ function pull(opening) {
       return stream;
     },
   };
+  weakSet(opaque, stream, "stream");
   return stream;
 }
 
@@ -236,6 +237,7 @@ function makeBuilderFunction(b, name) {
         if (value !== undefined && value !== null) fields[p.name] = value;
       });
       weakSet(builderFields, builder, fields);
+      weakSet(opaque, builder, "builder");
       return builder;
     },
   }[name];
@@ -320,6 +322,8 @@ const vm = freeze({
   call: (op, ...args) => callHost(op, encode(args, op, true)),
   start: (op, ...args) => startHost(op, encode(args, op, true)),
   inspect,
+  // Says that `value` is nothing but methods: it cannot be a script's result.
+  opaque: (value, kind) => weakSet(opaque, value, kind),
   // What is wrong with JSON text, in the words that every engine uses.
   jsonProblem: (text) => typeof text === "string" ? parse(bridge("json", stringify(text))) : "a string is expected",
   stack: () => scriptFrames(new ErrorOf()),

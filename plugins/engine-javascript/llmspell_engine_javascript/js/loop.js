@@ -50,6 +50,7 @@ function describe(error) {
       out.message = `${error.message}`;
       out.stack = stackOf(error);
       out.cause = weakGet(hostErrors, error);
+      out.unfit = weakGet(unfit, error);
     } else {
       out.nothing = error === null; // so the VM says that it has no memory left, not even for an error
       out.message = typeof error === "string" ? error : `${inspect(error, 1)} was thrown`;
@@ -140,7 +141,7 @@ function mistake(message, line) {
 
 function finish(value, cell) {
   try {
-    const text = cell ? encodeLoosely(value) : encode(value, "the script's result");
+    const text = cell ? encodeLoosely(value) : encode(value, "the script's result", false, true);
     const shown = cell && value !== undefined ? stringify(inspect(value)) : "null";
     if (cell && value !== undefined) globalThis._ = value;
     bridge("settled", text, shown);
@@ -152,7 +153,7 @@ function finish(value, cell) {
 // A cell may end in anything; what is not plain data is only shown.
 function encodeLoosely(value) {
   try {
-    return encode(value, "the value");
+    return encode(value, "the value", false, true);
   } catch {
     return "null";
   }

@@ -40,6 +40,8 @@ const MAX_DEPTH = 64;
 const functionIds = new WeakMap(); // function -> id
 const functions = create(null); // id -> function
 const handleIds = new WeakMap(); // object that a script holds -> {name, id}
+const opaque = new WeakMap(); // builders and streams -> "builder", "stream"
+const unfit = new WeakMap(); // Error -> what stood in a result although it is no data
 const hostErrors = new WeakMap(); // Error -> the error as the host sent it
 let lastFunction = 0;
 let sawBig = false;
@@ -67,8 +69,9 @@ function whereIs(label, depth) {
 
 // Thrown deep inside; `copy` turns it into an error whose stack begins near the script.
 class Refusal {
-  constructor(message) {
+  constructor(message, kind) {
     this.message = message;
+    this.kind = kind;
   }
 }
 
@@ -76,11 +79,20 @@ function refuse(rule, depth, what) {
   throw new Refusal(`${whereIs(rule.label, depth)} ${what}`);
 }
 
+// What is no data: `kind` is function, builder, stream, promise, object; a result has a rule and advice of its own for it.
+function refuseKind(rule, depth, kind, what, otherwise) {
+  if (!rule.result) refuse(rule, depth, otherwise);
+  throw new Refusal(`${whereIs(rule.label, depth)} is ${what}; only plain data can be returned`, kind);
+}
+
 function copy(value, rule) {
   try {
     return plain(value, rule, 0);
   } catch (error) {
-    throw error instanceof Refusal ? new ErrorOf(error.message) : error;
+    if (!(error instanceof Refusal)) throw error;
+    const failure = new ErrorOf(error.message);
+    weakSet(unfit, failure, error.kind);
+    throw failure;
   }
 }
 
@@ -99,9 +111,11 @@ function plain(value, rule, depth) {
       sawBig = true;
       return value;
     case "symbol":
-      return refuse(rule, depth, "is a Symbol; only plain data can be passed on");
+      return refuseKind(rule, depth, "symbol", "a Symbol", "is a Symbol; only plain data can be passed on");
     case "function":
-      if (!allowsFunction(rule, depth)) refuse(rule, depth, "is a function; only plain data can be passed on here");
+      if (!allowsFunction(rule, depth)) {
+        refuseKind(rule, depth, "function", "a function", "is a function; only plain data can be passed on here");
+      }
       return plainHandle("$fn", functionId(value));
   }
   return value === null ? null : plainObject(value, rule, depth);
@@ -127,19 +141,34 @@ function plainObject(value, rule, depth) {
   if (depth >= MAX_DEPTH) refuseDepth(value, rule, depth);
   seen[depth] = value;
   if (isArray(value)) return plainArray(value, rule, depth);
+  if (rule.result) checkResult(value, rule, depth);
   const parent = getPrototypeOf(value);
   if ((parent === ObjectPrototype || parent === null) && typeof value.toJSON !== "function") {
     return plainFields(value, rule, depth);
   }
   const handle = weakGet(handleIds, value);
   if (handle !== undefined) {
+    if (rule.result) return plainFields(value, rule, depth);
     const out = plainHandle("$handle", handle.name);
     out.id = handle.id;
     return out;
   }
-  if (value instanceof PromiseOf) refuse(rule, depth, "is a Promise; await it first");
+  if (value instanceof PromiseOf) refuseKind(rule, depth, "promise", "a Promise", "is a Promise; await it first");
   const converted = plainSpecial(value, rule, depth);
   return converted === undefined ? plainFields(value, rule, depth) : converted;
+}
+
+// A result may hold objects of the host only if they have fields that say something.
+function checkResult(value, rule, depth) {
+  const handle = weakGet(handleIds, value);
+  if (handle !== undefined) {
+    if (keys(value).length === 0) refuseKind(rule, depth, "object", `an object (${handle.name})`);
+    return;
+  }
+  const parent = getPrototypeOf(value);
+  const iterates = parent !== ObjectPrototype && parent !== null && typeof value.next === "function";
+  const kind = weakGet(opaque, value) ?? (iterates ? "stream" : undefined);
+  if (kind !== undefined) refuseKind(rule, depth, kind, `a ${kind}`);
 }
 
 function refuseDepth(value, rule, depth) {
@@ -227,9 +256,9 @@ function render(value) {
   return `{${text}}`;
 }
 
-function encode(value, label, functions = false) {
+function encode(value, label, functions = false, result = false) {
   sawBig = false;
-  const data = copy(value, { label, functions });
+  const data = copy(value, { label, functions, result });
   return data === undefined ? "null" : write(data);
 }
 
