@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
 
 __all__ = ["Ask", "Emit", "Run"]
+
+log = logging.getLogger("llmspell")
 
 Ask = Callable[[CompletionRequest], Awaitable[Completion]]
 Emit = Callable[[AgentChunk], Awaitable[None]]
@@ -84,6 +87,7 @@ class Run:
         self._transfer: HandoffRequest | None = None
         self._repair_from: int | None = None
         self._waits: ApprovalRequiredError | None = None
+        self._cut_off = False
 
     async def answer(self, provider: Provider, model: str) -> AgentOutput:
         """Answer the input; or go on from where this agent waited in the run."""
@@ -195,8 +199,10 @@ class Run:
     async def _tool_turn(self, completion: Completion) -> None:
         agent = self.agent
         _tell_apart(completion.tool_calls)
+        self._cut_off = completion.finish_reason == "length"
         self.budget.take_calls(agent.name, len(completion.tool_calls))
-        waiting = [call for call in completion.tool_calls if agent.needs_consent(call.tool_name)]
+        readable = [call for call in completion.tool_calls if INVALID_JSON not in call.parameters]
+        waiting = [call for call in readable if agent.needs_consent(call.tool_name)]
         if waiting:
             await self._ask_consent(completion, waiting)
         await self._make_calls(completion)
@@ -252,10 +258,7 @@ class Run:
 
     async def _make_call(self, call: ToolCall) -> None:
         if INVALID_JSON in call.parameters:
-            raise ValidationError(
-                f"the arguments of {call.tool_name} are not a JSON object: {call.parameters[INVALID_JSON]!r}",
-                field="arguments",
-            )
+            raise self._unreadable(call)
         agent = self.agent
         if call.tool_name == TRANSFER and agent.config.handoff_targets:
             await self._transfer_call(call)
@@ -265,6 +268,20 @@ class Run:
             raise ValidationError(f"there is no tool '{call.tool_name}'; you have: {', '.join(sorted(names))}")
         output = await agent.desk.call_tool(call.tool_name, call.parameters, self.context)
         call.result = _result_of(output)
+
+    def _unreadable(self, call: ToolCall) -> ValidationError:
+        if not self._cut_off:
+            return ValidationError(
+                f"the arguments of {call.tool_name} are not a JSON object: {call.parameters[INVALID_JSON]!r}",
+                field="arguments",
+            )
+        most = self.request.max_tokens
+        log.warning("A call of %s by agent '%s' was cut off: raise max_tokens", call.tool_name, self.agent.name)
+        return ValidationError(
+            f"the arguments of {call.tool_name} were cut off by max_tokens{'' if most is None else f' ({most})'}",
+            field="arguments",
+            hint="Raise max_tokens, or pass less in one call.",
+        )
 
     async def _transfer_call(self, call: ToolCall) -> None:
         request = read_transfer(call, self.agent.config.handoff_targets)

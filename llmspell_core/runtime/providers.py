@@ -20,6 +20,7 @@ __all__ = ["DEFAULT_MODEL", "Providers"]
 
 log = logging.getLogger("llmspell")
 DEFAULT_MODEL = ModelSpec("smollm2", "local")
+NAME_ONE = "Name one, e.g. model('openai/gpt-4o-mini'), or set providers.<name>.default_model."
 FALLBACK = "fallback"
 """The provider of a chain of models; the chain, written out, is its model."""
 
@@ -51,9 +52,11 @@ class Providers:
         is set.
 
         Raises:
-            ValidationError: "Model is required". NotFoundError: unknown provider.
+            ValidationError: "Model is required"; an empty text. NotFoundError: unknown provider.
         """
         chain = _chain(model)
+        if model is not None and not chain:
+            raise ValidationError("model is empty", field="model", hint=NAME_ONE)
         if len(chain) > 1:
             own = None if provider == FALLBACK else provider
             return ModelSpec(", ".join(str(self._resolve_one(each, own)) for each in chain), FALLBACK)
@@ -101,7 +104,7 @@ class Providers:
         raise ValidationError(
             "Model is required",
             field="model",
-            hint="Name one, e.g. model('openai/gpt-4o-mini'), or set providers.<name>.default_model.",
+            hint=NAME_ONE,
         )
 
     def _default_of(self, model: str, provider: str) -> ModelSpec:

@@ -143,6 +143,17 @@ async def test_a_bad_call_is_explained_to_the_model_which_may_try_again(make: Ma
     assert [c.result.success for c in output.tool_calls if c.result] == [False, True]
 
 
+async def test_a_call_that_max_tokens_cut_off_is_explained(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    cut = Completion(tool_calls=[ToolCall("1", "adder", {"_invalid_json": '{"a": 1, '})], finish_reason="length")
+    agent, _ = make(cut, say("no"), max_tokens=5)
+    output = await ask(agent)
+    assert output.tool_calls[0].result is not None
+    assert output.tool_calls[0].result.error == (
+        "the arguments of adder were cut off by max_tokens (5) Raise max_tokens, or pass less in one call."
+    )
+    assert "A call of adder by agent 'a' was cut off: raise max_tokens" in caplog.text
+
+
 async def test_a_model_that_only_calls_tools_is_stopped(make: Make) -> None:
     agent, _ = make(call("adder", {"a": 1, "b": 1}), limits=ResourceLimits(max_iterations=3))
     with pytest.raises(ResourceLimitError, match="after 3 model calls"):

@@ -52,6 +52,17 @@ def test_a_list_of_models_is_a_chain(run_script: Run, language: str, source: str
     assert run_script(source, language).value == "lmstudio/a, local/b"
 
 
+EMPTY = ['""', '" "', '","', 'JSON.parse("[]")', 'JSON.parse("{}")']
+
+
+@pytest.mark.parametrize("language", ["lua", "javascript"])
+@pytest.mark.parametrize("model", EMPTY)
+def test_an_empty_model_is_not_the_default_one(run_script: Run, language: str, model: str) -> None:
+    source = f"Agent.builder():model({model}):build()"
+    with pytest.raises(ScriptError, match="model is empty"):
+        run_script(source if language == "lua" else source.replace(":", "."), language)
+
+
 def test_a_model_that_is_no_name_is_refused(run_script: Run) -> None:
     with pytest.raises(ScriptError, match="a string or a list of strings") as caught:
         run_script("Agent.builder():model(42):build()")

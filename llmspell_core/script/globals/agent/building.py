@@ -70,7 +70,7 @@ def _spread_model(given: dict[str, Any]) -> None:
         )
     if not isinstance(model, Mapping):
         return
-    given["model"] = model.get("model_id") or model.get("model")
+    given["model"] = model.get("model_id") or model.get("model") or (None if model.get("provider") else "")
     for name in ("provider", "temperature", "max_tokens"):
         given.setdefault(name, model.get(name))
     for name, value in table(model.get("settings")).items():
