@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentOutput, Record, as_list
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ class ResourceLimits(Record):
     max_iterations: int = 25
     max_total_tokens: int | None = None
     max_cost_usd: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Raises: ValidationError for a limit that is no number."""
+        made = super(ResourceLimits, cls).from_dict(data)
+        for each in fields(cls):
+            value = getattr(made, each.name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number and not (value is None and each.default is None):
+                raise ValidationError(f"{each.name} must be a number, got {value!r}", field=each.name)
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.agent.approval import ApprovalRequest, WaitingAgent
 from llmspell_core.agent.budget import Spent
 from llmspell_core.agent.place import Ledger
-from llmspell_core.errors import NotFoundError, StorageError, ValidationError
+from llmspell_core.errors import LLMSpellError, NotFoundError, StorageError, ValidationError
 from llmspell_core.messages import AgentOutput, Record, ToolCall, new_id
 
 if TYPE_CHECKING:
     from llmspell_core.state import StateStore
 
-__all__ = ["Records", "RunRecord", "read_record", "write_record"]
+__all__ = ["Records", "RunRecord", "read_record", "reading", "write_record"]
 
 VERSION = 2
 log = logging.getLogger("llmspell.agent")
@@ -63,16 +64,18 @@ class RunRecord(Record):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunRecord:
         """Raises: ValidationError when this is not a record that this version reads."""
-        try:
+        with reading():
             if data["version"] != VERSION:
                 raise ValidationError(f"this record has version {data['version']}, which is not known here")
             given = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
             given["waiting"] = {path: WaitingAgent.from_dict(agent) for path, agent in data["waiting"].items()}
             given["outputs"] = {path: AgentOutput.from_dict(output) for path, output in data["outputs"].items()}
             given["spent"] = {path: Spent.from_dict(spent) for path, spent in data["spent"].items()}
-            return cls(**given)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValidationError(f"this is not the record of a run: {error} is missing or wrong") from None
+            made = cls(**given)
+            if not isinstance(made.id, str):
+                raise TypeError("'id'")
+            made.requests(), made.ledger()  # what cannot be read fails here, not later
+            return made
 
     def ledger(self) -> Ledger:
         """What the run knows when it goes on."""
@@ -143,14 +146,31 @@ class Records:
         return self._folder / f"{id_}.json"
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Whatever a record that somebody edited leads to is said as that. Raises: ValidationError."""
+    try:
+        yield
+    except LLMSpellError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValidationError(
+            f"this is not the record of a run: {error} is missing or wrong",
+            hint="A record is read as it was written; edit nothing but the parameters of its calls.",
+        ) from None
+
+
 def write_record(path: Path, data: dict[str, Any]) -> None:
-    """As JSON that only the owner may read: it holds a conversation. Raises: StorageError."""
+    """As JSON that only the owner may read: it holds a conversation. Whole or not at all. Raises: StorageError."""
+    partial = path.with_name(f".{path.name}.{new_id('part')}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(data, file, ensure_ascii=False, indent=1)
+        partial.replace(path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror}", operation="write") from None
 
 

@@ -169,16 +169,21 @@ def _table(value: Any) -> Any:
 
 async def resume_run(runtime: Runtime, id_: str, decisions: Any, context: ExecutionContext) -> AgentOutput:
     """Decide the calls that wait, and run on; see `Runtime.resume_run`."""
+    from llmspell_core.agent.records import reading
     from llmspell_core.agent.team import bring_back
 
     record = await runtime.records.load(id_)
     for call, decision in _decided(record, decisions):
         settle(call, decision)
-    bring_back(runtime, record.team)
-    for name in WHOSE:
-        setattr(context, name, getattr(context, name) or record.context.get(name))
-    context.data = {**record.context.get("data", {}), **context.data}
     ledger = record.ledger()
+    with reading():
+        bring_back(runtime, record.team)
+        for name in WHOSE:
+            setattr(context, name, getattr(context, name) or record.context.get(name))
+        context.data = {**record.context.get("data", {}), **context.data}
+        input = AgentInput.of(record.root["input"])
+        kind, name = record.root["kind"], str(record.root["name"])
+        workflow = _workflow(runtime, record.root) if kind == "workflow" else None
 
     async def use() -> None:
         # From here on the calls are made. A record that stayed could make them a second time.
@@ -191,10 +196,9 @@ async def resume_run(runtime: Runtime, id_: str, decisions: Any, context: Execut
             )
 
     ledger.on_use = use
-    input = AgentInput.of(record.root["input"])
-    if record.root["kind"] == "workflow":
-        return await runtime.run_workflow(_workflow(runtime, record.root), input, context, ledger=ledger)
-    return await runtime.run_agent(str(record.root["name"]), input, context, ledger=ledger)
+    if workflow is not None:
+        return await runtime.run_workflow(workflow, input, context, ledger=ledger)
+    return await runtime.run_agent(name, input, context, ledger=ledger)
 
 
 def _workflow(runtime: Runtime, root: Mapping[str, Any]) -> Any:

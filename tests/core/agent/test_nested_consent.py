@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from llmspell_core.errors import (
     LLMSpellError,
     NotFoundError,
     ResourceLimitError,
+    ValidationError,
 )
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.provider import Completion, CompletionRequest
@@ -322,3 +325,68 @@ async def test_what_was_used_before_the_question_counts_after_it(make_world: Any
     boss.name("strict").limits(max_tool_calls=1).build()
     with pytest.raises(ResourceLimitError, match="tool calls limit 1"):
         await world.runtime.run_agent("strict", "go")
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in plain data."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from _places(item, (*path, key))
+
+
+def _edited(data: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    copied: dict[str, Any] = json.loads(json.dumps(data))
+    target: Any = copied
+    for key in path[:-1]:
+        target = target[key]
+    if value is GONE:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = value
+    return copied
+
+
+GONE = object()
+
+
+@pytest.mark.parametrize("value", [GONE, None, 7, "zz", [], {"a": 1}], ids=["gone", "null", "7", "zz", "list", "table"])
+async def test_an_edited_record_goes_on_or_says_what_is_wrong(make_world: Any, tmp_path: Path, value: Any) -> None:
+    world = await make_world(outer=OUTER, inner=DELETES)
+    world.agent("outer", world.careful(), "noter")
+    path = tmp_path / "waiting.json"
+    await world.runtime.save_record(await stopped(world.runtime, "outer"), path)
+    data = json.loads(path.read_text())
+    for place in _places(data):
+        path.write_text(json.dumps(_edited(data, place, value)))
+        other = await make_world(outer=OUTER, inner=DELETES)
+        with contextlib.suppress(LLMSpellError):
+            await other.runtime.resume_run(str(path), "approve")
+        assert len(other.deleter.made) <= 1
+
+
+@pytest.mark.parametrize("left", [0, 1, 0.5, 0.99])
+async def test_a_record_that_was_cut_off_is_refused(make_world: Any, tmp_path: Path, left: float) -> None:
+    world = await make_world(outer=OUTER, inner=DELETES)
+    world.agent("outer", world.careful(), "noter")
+    path = tmp_path / "waiting.json"
+    await world.runtime.save_record(await stopped(world.runtime, "outer"), path)
+    text = path.read_text()
+    path.write_text(text[: left if isinstance(left, int) else int(len(text) * left)])
+    with pytest.raises(ValidationError, match="is not the record of a run"):
+        await world.runtime.resume_run(str(path), "approve")
+    assert world.deleter.made == []
+
+
+async def test_a_record_is_written_whole_or_not_at_all(make_world: Any, tmp_path: Path) -> None:
+    world = await make_world(inner=DELETES)
+    world.careful()
+    id_ = await stopped(world.runtime, "inner")
+    path = tmp_path / "waiting.json"
+    path.write_text("what was there")
+    held = path.open()
+    await world.runtime.save_record(id_, path)
+    with held:
+        assert held.read() == "what was there"  # the file was replaced, not written over
+    assert json.loads(path.read_text())["id"] == id_
+    assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
