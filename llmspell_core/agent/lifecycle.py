@@ -138,13 +138,16 @@ class Lifecycle:
             if point is not None and point in hooks.active:
                 await hooks.run(HookContext(point, self.name, "agent", dict(data), new_id()))
 
-    async def initialize(self) -> None:
-        await self.go("Initializing")
+    async def _become_ready(self) -> None:
         try:
             await self.go("Ready")
         except CancelledByHookError as error:
             self.fail(error.message)
             raise
+
+    async def initialize(self) -> None:
+        await self.go("Initializing")
+        await self._become_ready()
 
     async def prepare(self) -> None:
         """Initialise an agent that was never used. Raises: ComponentError when it cannot execute."""
@@ -187,11 +190,7 @@ class Lifecycle:
             )
         await self.go("Recovering")
         self.recovery_attempts += 1
-        try:
-            await self.go("Ready")
-        except CancelledByHookError as error:
-            self.fail(error.message)
-            raise
+        await self._become_ready()
         self.last_error = None
 
     def fail(self, message: str) -> None:

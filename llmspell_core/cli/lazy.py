@@ -24,7 +24,17 @@ class Entry(NamedTuple):
     hidden: bool = False
 
 
-class LazyGroup(click.Group):
+class SuggestingGroup(click.Group):
+    """A group that offers near names for a mistyped subcommand."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        check_known(self, ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(SuggestingGroup):
     """A group whose commands are imported when they run.
 
     Args:
@@ -61,12 +71,6 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return adopted(command)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        check_known(self, ctx, args[0])
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, entry.help) for name, entry in self.entries.items() if not entry.hidden]
         with formatter.section("Commands"):
@@ -76,16 +80,6 @@ class LazyGroup(click.Group):
         shown = [(name, entry) for name, entry in self.entries.items() if not entry.hidden]
         names = [CompletionItem(name, help=e.help) for name, e in shown if name.startswith(incomplete)]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
-
-
-class SuggestingGroup(click.Group):
-    """A group that offers near names for a mistyped subcommand."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        check_known(self, ctx, args[0])
-        return super().resolve_command(ctx, args)
 
 
 def check_known(group: click.Group, ctx: click.Context, name: str) -> None:

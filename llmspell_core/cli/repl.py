@@ -131,7 +131,7 @@ class Conversation:
                 result = self.runner.run(self._run(text))
                 break
             except LLMSpellError as error:
-                more = self._more(text) if _unfinished(error, text) else None
+                more = self._more() if _unfinished(error, text) else None
                 if more is None:
                     print("\n".join(describe(error)), file=sys.stderr)
                     return self._survived(text)
@@ -144,7 +144,7 @@ class Conversation:
         self.exit_code = result.exit_code
         return not result.exited
 
-    def _more(self, text: str) -> str | None:
+    def _more(self) -> str | None:
         try:
             line = self.lines.read("... ")
         except (EOFError, KeyboardInterrupt):

@@ -120,8 +120,9 @@ class Config:
             raise self.unknown(section)
         return sorted(self._rows(section), key=lambda row: row.key)
 
-    def as_dict(self, *, mask: bool = True) -> dict[str, Any]:
-        tree: dict[str, Any] = self.get("", secrets=not mask)
+    def as_dict(self) -> dict[str, Any]:
+        """All settings, secrets masked."""
+        tree: dict[str, Any] = self.get("", secrets=False)
         return tree
 
     def provider_names(self) -> list[str]:

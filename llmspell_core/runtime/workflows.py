@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from llmspell_core.component import BaseAgent
     from llmspell_core.executor import Executor
     from llmspell_core.runtime import Runtime
-    from llmspell_core.workflow.run import WorkflowRun
     from llmspell_core.workflow.step import Step
 
 __all__ = ["Workflows"]
@@ -145,7 +144,7 @@ class Workflows(Mapping[str, Workflow]):
             f"a workflow is an instance, a name or a table, got {type(target).__name__}", field="workflow"
         )
 
-    def agent(self, step: Step, run: WorkflowRun) -> BaseAgent:
+    def agent(self, step: Step) -> BaseAgent:
         """The agent of a step, with the tools that the step adds. Raises: NotFoundError."""
         from llmspell_core.component import BaseAgent
 

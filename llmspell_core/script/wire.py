@@ -31,7 +31,6 @@ __all__ = [
     "dump",
     "dump_text",
     "encoder",
-    "error_env",
     "json_problem",
     "load",
     "pack",
@@ -162,8 +161,3 @@ class FrameReader:
         payload = bytes(buffer[_HEADER:end])
         del buffer[:end]
         return payload
-
-
-def error_env(kind: str, type_: str, message: str, **more: Any) -> dict[str, Any]:
-    """An env that says no."""
-    return {"ok": False, "error": {"kind": kind, "type": type_, "message": message, **more}}

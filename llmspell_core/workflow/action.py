@@ -98,7 +98,7 @@ def _name(step: Step) -> str:
 
 
 async def _agent(step: Step, given: Any, frame: Frame) -> Answer:
-    agent = frame.run.desk.workflows.agent(step, frame.run)
+    agent = frame.run.desk.workflows.agent(step)
     input_ = _prompt(given, frame)
     output = await frame.run.desk.run_agent(agent, input_, frame.run.context)
     usage = output.metadata.extra

@@ -102,7 +102,7 @@ class StepRunner:
                 result.skipped = True
                 result.error = f"skipped: '{blocked}' did not succeed" if blocked else None
                 return result
-            await self._begin(step, frame, index)
+            await self._begin(step, index)
             await self._work(step, frame, index, result)
         except ApprovalRequiredError:
             raise
@@ -135,7 +135,7 @@ class StepRunner:
             "target": step.target_name,
         }
 
-    async def _begin(self, step: Step, frame: Frame, index: int) -> None:
+    async def _begin(self, step: Step, index: int) -> None:
         data = self._about(step, index)
         self._run.emit("workflow.step.started", data)
         await self._run.workflow.notify("before_step", data, self._run)

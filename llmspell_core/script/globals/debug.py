@@ -307,7 +307,6 @@ _PATTERN = Param("pattern", "string")
 _ENABLED = Param("enabled", "boolean")
 _NAME = Param("name", "string")
 _LIMIT = Param("limit", "integer", required=False)
-_TIMER = Param("timer_id", "string", doc="A timer's `id`.")
 _KIND = Param("kind", "string", doc="exact, wildcard, regex or hierarchical")
 _OPTIONS = Param("options", "object", required=False, options=True)
 
