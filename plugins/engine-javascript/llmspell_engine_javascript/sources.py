@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-__all__ = ["BOOTSTRAP_LINE", "MAIN", "SourceMap"]
+__all__ = ["BOOTSTRAP_LINE", "MAIN", "SourceMap", "is_module"]
 
 MAIN = "<main>"
 """The module that a script is which begins with `import`."""
@@ -17,6 +17,7 @@ MAIN = "<main>"
 BOOTSTRAP_LINE = 200_000
 _BOOTSTRAP_END = 210_000
 _FRAME = re.compile(r"^\s*at (?:(.*?) \()?(<input>|[^():]+):(\d+)(?::\d+)?\)?$")
+_MODULE_SYNTAX = re.compile(r"^[ \t]*(?:import\b(?!\s*\()|export\b)", re.MULTILINE)
 _MAX_FRAMES = 20
 _MAX_KNOWN = 500
 
@@ -121,3 +122,8 @@ class SourceMap:
 
 def _function(name: str | None) -> str:
     return name if name and name != "<anonymous>" else "script"
+
+
+def is_module(source: str) -> bool:
+    """Whether it imports or exports something."""
+    return _MODULE_SYNTAX.search(source) is not None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,8 +20,9 @@ import _quickjs
 from llmspell_core.script.wire import json_problem
 from llmspell_core.script.worker import LATER, Interrupted, VMError
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
+from llmspell_engine_javascript.failures import Failures, out_of_memory
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
-from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap
+from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap, is_module
 from llmspell_engine_javascript.timers import Timers
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ HIGH_MEMORY = 32 * 1024 * 1024
 
 _PARTS = ("values", "inspect", "loop", "api", "cells", "main")
 _ASKING = frozenset({"start", "post", "timer"})
-_MODULE_SYNTAX = re.compile(r"^[ \t]*(?:import\b(?!\s*\()|export\b)", re.MULTILINE)
 _DRAIN_SECONDS = 1.0
 _NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"
 _SHARED_MEMORY = "delete globalThis.Atomics; delete globalThis.SharedArrayBuffer;"
@@ -80,6 +79,7 @@ class JavaScriptVM:
         self._outcome: str | VMError | None = None
         self._depth = 0
         self._interactive = bool(boot.get("interactive"))
+        self._failures = Failures(self._sources, interactive=self._interactive)
         self._context, self._enter = self._bootstrap(boot)
         if self._interactive:
             self._allow_interrupts()
@@ -104,7 +104,7 @@ class JavaScriptVM:
         if not cell:
             self._guarded("arguments", json.dumps(_arguments(name, args)))
         text = source if source[:2] != "#!" else "//" + source
-        module = self._modules and not cell and _MODULE_SYNTAX.search(source) is not None
+        module = self._failures.knows_modules and not cell and is_module(source)
         if module:
             self._main = name, text
         self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell, "module": module}))
@@ -121,7 +121,7 @@ class JavaScriptVM:
 
     def _report_lost(self, described: dict[str, Any], *, cell: bool) -> None:
         """A promise failed and nobody listened: the script's failure, a remark in an interactive session."""
-        error = self._error("runtime", described)
+        error = self._failures.of("runtime", described)
         if not cell:
             raise error
         self._host.write("stderr", f"A promise failed and nobody listened: {error}\n")
@@ -183,7 +183,7 @@ class JavaScriptVM:
             memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
         if memory:
             context.set_memory_limit(int(memory))
-        self._modules = load_modules(context, self._module)
+        self._failures.knows_modules = load_modules(context, self._module)
         context.add_callable("$bridge", self._bridge)
         context.add_callable("$ask", self._ask)
         enter: Callable[..., Any] = shell(context.eval("globalThis.$bridge"), context.eval("globalThis.$ask"))
@@ -197,7 +197,6 @@ class JavaScriptVM:
             self._host.write("stderr", _NOT_STOPPABLE)
 
     _main = ("", "")
-    _not_found: tuple[str, str] = ("", "")
 
     def _module(self, module: str) -> str:
         """The source of a module. Raises: LookupError."""
@@ -206,7 +205,7 @@ class JavaScriptVM:
         else:
             env = json.loads(self._ask("Script.module", json.dumps([module]), ""))
             if not env["ok"]:
-                self._not_found = module, env["error"]["message"]
+                self._failures.not_found = module, env["error"]["message"]
                 raise LookupError(env["error"]["message"])
             name, source = env["value"]["name"], env["value"]["source"]
         self._sources.name_module(module, name, source)
@@ -228,7 +227,7 @@ class JavaScriptVM:
         if self._stopping:
             return VMError("interrupted", "interrupted")
         if "out of memory" in text or text == "null":
-            return _out_of_memory()
+            return out_of_memory()
         message = text.splitlines()[0] if text else "the script failed"
         return VMError("runtime", message.removeprefix("Error: "))
 
@@ -360,7 +359,7 @@ class JavaScriptVM:
 
     def _bridge_failed(self, phase: str, text: str) -> None:
         if self._outcome is None or isinstance(self._outcome, str):
-            self._outcome = self._error(phase, json.loads(text))
+            self._outcome = self._failures.of(phase, json.loads(text))
 
     def _bridge_answer(self, invocation: int, value: str) -> None:
         self._invocations.discard(invocation)
@@ -368,7 +367,7 @@ class JavaScriptVM:
 
     def _bridge_fail(self, invocation: int, text: str) -> None:
         self._invocations.discard(invocation)
-        self._host.fail(invocation, self._error("runtime", json.loads(text)).error)
+        self._host.fail(invocation, self._failures.of("runtime", json.loads(text)).error)
 
     def _bridge_timer(self, timer: int, milliseconds: float) -> None:
         self._timers.set(timer, milliseconds)
@@ -386,51 +385,7 @@ class JavaScriptVM:
     def _bridge_exit(self, code: int) -> None:
         self._host.exit(code)
 
-    # -- errors -----------------------------------------------------------------------------------------------------
-
-    def _error(self, phase: str, described: dict[str, Any]) -> VMError:
-        message = described["message"]
-        if described.get("name") == "InternalError" and "out of memory" in message:
-            return _out_of_memory()
-        if described.get("nothing"):
-            return _out_of_memory("the script ran out of memory, or threw null")
-        if described.get("name") in {"SyntaxError", "TypeError", "ReferenceError", "RangeError", "InternalError"}:
-            message = f"{described['name']}: {message}"
-        stack = described.get("stack") or ""
-        if described.get("name") == "SyntaxError" and f"at {MAIN}:" in stack.partition("\n")[0]:
-            phase = "syntax"
-        frames = self._sources.frames(stack, syntax=phase == "syntax")
-        if not frames and self._not_found[0] and self._not_found[1] in message:
-            frames = self._sources.importers_of(self._not_found[0])
-        file, line = frames[0][1:] if frames else (None, None)
-        error = VMError(
-            phase,
-            message,
-            file=file,
-            line=line,
-            source_line=self._sources.text_of(file, line),
-            traceback="\n".join(f"    at {name} ({file}:{line})" for name, file, line in frames) or None,
-        )
-        return self._with_more(error, described, file)
-
-    def _with_more(self, error: VMError, described: dict[str, Any], file: str | None) -> VMError:
-        if described.get("unfit"):
-            error.error["unfit"] = described["unfit"]
-        cause = described.get("cause")
-        if cause:
-            error.error["cause"] = cause
-            error.error["hint"] = cause.get("hint")
-        elif error.error["phase"] == "syntax" and _MODULE_SYNTAX.search(self._sources.source_of(file)):
-            error.error["hint"] = self._advice(str(error.error["message"]))
-        return error
-
-    def _advice(self, message: str) -> str | None:
-        """For whoever wrote `import` or `export` where it cannot be, or `return` where they are."""
-        if not self._modules:
-            return "ES modules (import, export) are not available; use require('name')."
-        if self._interactive:
-            return "Here: const { name } = await import('./file.js')."
-        return "A module has no return: export default value." if "return not in a function" in message else None
+    # -- interrupts -------------------------------------------------------------------------------------------------
 
     def _interrupted(self) -> VMError:
         """Forgets what was under way; variables stay."""
@@ -458,12 +413,6 @@ class JavaScriptVM:
             except _quickjs.JSException:
                 # Checks come at fixed distances: move them, or they might hit the same harmless place for ever.
                 self._context.eval("0")
-
-
-def _out_of_memory(message: str = "the script ran out of memory") -> VMError:
-    error = VMError("memory", message)
-    error.error["hint"] = "Raise the memory limit of scripts, or keep less at one time."
-    return error
 
 
 def _refusal(kind: str, message: str) -> dict[str, Any]:
