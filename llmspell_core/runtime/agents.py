@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
+from llmspell_core.runtime.tools import Tools
 
 if TYPE_CHECKING:
     from llmspell_core.agent import Agent, AgentBuilder, AgentConfig, CompositeAgent, LLMAgent
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from llmspell_core.agent.place import Ledger
     from llmspell_core.agent.records import Records
     from llmspell_core.component import BaseAgent
-    from llmspell_core.config import Config
     from llmspell_core.context import ExecutionContext
-    from llmspell_core.plugins.registry import Registry
     from llmspell_core.provider import Provider
     from llmspell_core.runtime.providers import Providers
     from llmspell_core.state import StateStore
@@ -28,11 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Agents"]
 
 
-class Agents:
+class Agents(Tools):
     """The part of `Runtime` that has to do with agents."""
 
-    config: Config
-    registry: Registry
     providers: Providers
     state: StateStore
 
@@ -46,16 +43,6 @@ class Agents:
     if TYPE_CHECKING:  # what the rest of the runtime gives
 
         async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]: ...
-
-        def tool_for(self, name: str) -> Tool[Any]: ...
-
-        def tool_names(self) -> list[str]: ...
-
-        async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput: ...
-
-        def offer_tool(self, component: Tool[Any] | BaseAgent) -> str: ...
-
-        def context(self) -> ExecutionContext: ...
 
     # -- made and found ------------------------------------------------------------------------------------------------
 
@@ -141,6 +128,20 @@ class Agents:
         near = get_close_matches(name, self.agents, n=3)
         hint = f"Did you mean {', '.join(near)}?" if near else "Build it first: Agent.builder():name(...):build()."
         raise NotFoundError(f"Agent '{name}' not found", hint=hint, what="agents", name=name, near=near)
+
+    def offer_tool(self, component: Tool[Any] | BaseAgent) -> str:
+        """Make a tool object callable by its name; an agent becomes the tool `<agent>_tool`. Returns the name.
+
+        Raises:
+            ValidationError: another tool has that name.
+        """
+        from llmspell_core.tool import Tool
+
+        if not isinstance(component, Tool):
+            return self.wrap_agent(component)
+        if not self.registry.has("tools", component.name) or self.tool_for(component.name) is not component:
+            self.registry.register("tools", component.name, component)
+        return component.name
 
     def wrap_agent(self, agent: BaseAgent, **options: Any) -> str:
         """Register an agent as a tool, once; `options` are those of `AgentWrappedTool`. Returns the tool's name."""

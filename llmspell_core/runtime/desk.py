@@ -1,8 +1,7 @@
-"""The desk itself."""
+"""`Runtime`: opens, holds and closes the parts of the desk, and runs tools, agents, workflows and scripts with them."""
 
 from __future__ import annotations
 
-import builtins
 import logging
 import os
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from llmspell_core.context import ContextScope, ExecutionContext, SharedMemory
-from llmspell_core.errors import ComponentError, TimeoutError
+from llmspell_core.errors import ComponentError
 from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput
@@ -19,12 +18,10 @@ from llmspell_core.metrics import Metrics
 from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime.agents import Agents
 from llmspell_core.state import MemoryState, StateStore
-from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
     from llmspell_core.agent import AgentConfig
     from llmspell_core.agent.place import Ledger
-    from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
     from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.policy import Files, Http, Policy, Process
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from llmspell_core.script.process import WorkerProcess
     from llmspell_core.script.result import ScriptResult
     from llmspell_core.template import Template
-    from llmspell_core.tool import Tool
     from llmspell_core.trace import Journal, Observer, Tracer
     from llmspell_core.workflow import Workflow
 
@@ -228,74 +224,6 @@ class Runtime(Agents):
         from llmspell_core.policy import Process
 
         return Process(self.policy, context)
-
-    def tool_settings(self, name: str) -> dict[str, Any]:
-        tables = self.config.section("tools")
-        found = tables.get(name) or tables.get(name.replace("-", "_")) or {}
-        return dict(found) if isinstance(found, Mapping) else {}
-
-    # -- tools ----------------------------------------------------------------------------------------------------
-
-    def tool_for(self, name: str) -> Tool[Any]:
-        """The tool of that name or alias. Raises: NotFoundError, PluginError."""
-        from llmspell_core.tool import Tool
-
-        tool = self.registry.get("tools", name)
-        if not isinstance(tool, Tool):
-            raise ComponentError(f"'{name}' is not a tool but {type(tool).__name__}")
-        return tool
-
-    def tool_names(self) -> list[str]:
-        return self.registry.names("tools")
-
-    async def invoke_tool(
-        self, name: str, parameters: Mapping[str, Any] | None = None, context: ExecutionContext | None = None
-    ) -> AgentOutput:
-        """Run a tool.
-
-        Raises:
-            NotFoundError: no such tool.
-            ValidationError: the parameters do not fit.
-            SecurityError: the policy does not allow the tool or what it wanted to do.
-            TimeoutError: it took longer than `tools.timeouts` allows.
-        """
-        tool = self.tool_for(name)
-        self.policy.check_tool(tool)
-        limit = self._tool_timeout(tool.name, tool.default_timeout)
-        input = AgentInput(parameters={"parameters": {} if parameters is None else parameters})
-        try:
-            async with time_limit(limit):
-                return await tool.execute(input, context or self.context())
-        except builtins.TimeoutError as error:
-            self.metrics.counts["tool.errors"] += 1
-            raise TimeoutError(
-                f"tool '{tool.name}' did not finish within {limit:g} s",
-                hint=f"Raise tools.timeouts.{tool.name} in the configuration.",
-                duration_ms=int((limit or 0) * 1000),
-            ) from error
-
-    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput:
-        """A tool call that a model made."""
-        return await self.invoke_tool(name, parameters, context)
-
-    def offer_tool(self, component: Tool[Any] | BaseAgent) -> str:
-        """Make a tool object callable by its name; an agent becomes the tool `<agent>_tool`. Returns the name.
-
-        Raises:
-            ValidationError: another tool has that name.
-        """
-        from llmspell_core.tool import Tool
-
-        if not isinstance(component, Tool):
-            return self.wrap_agent(component)
-        if not self.registry.has("tools", component.name) or self.tool_for(component.name) is not component:
-            self.registry.register("tools", component.name, component)
-        return component.name
-
-    def _tool_timeout(self, name: str, default: float | None = None) -> float | None:
-        timeouts = self.config.get("tools.timeouts") or {}
-        value = timeouts.get(name, default or timeouts.get("default", 30))
-        return float(value) if value else None
 
     # -- templates ------------------------------------------------------------------------------------------------
 
