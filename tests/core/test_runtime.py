@@ -147,7 +147,7 @@ async def test_builders_are_immutable_and_names_unique(desk: Runtime) -> None:
 
 @pytest.mark.parametrize(
     ("model", "says"),
-    [("nosuch/x", "Provider 'nosuch' not found"), ("", "Model is required"), ("x/", "names no model")],
+    [("nosuch/x", "Provider 'nosuch' not found"), ("", "model is empty"), ("x/", "names no model")],
 )
 async def test_what_is_wrong_with_a_model_is_said_when_it_is_built(make_runtime: Any, model: str, says: str) -> None:
     desk = await make_runtime({"providers": {"openai": {"api_key": "sk-not-a-real-key"}}})
