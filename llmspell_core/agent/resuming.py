@@ -19,7 +19,7 @@ from llmspell_core.errors import (
 from llmspell_core.messages import AgentInput, AgentOutput, ToolCall, plain
 
 if TYPE_CHECKING:
-    from llmspell_core.agent.records import RunRecord
+    from llmspell_core.agent.run_record import RunRecord
     from llmspell_core.context import ExecutionContext
     from llmspell_core.runtime import Runtime
 
@@ -77,7 +77,7 @@ async def saved(
 
 
 async def _kept(desk: Any, ledger: Ledger, root: dict[str, Any], context: ExecutionContext) -> ApprovalRequiredError:
-    from llmspell_core.agent.records import RunRecord
+    from llmspell_core.agent.run_record import RunRecord
 
     about = {name: getattr(context, name) for name in WHOSE} | {"data": _plain_part(context.data)}
     team = root.pop("team")()
@@ -169,7 +169,7 @@ def _table(value: Any) -> Any:
 
 async def resume_run(runtime: Runtime, id_: str, decisions: Any, context: ExecutionContext) -> AgentOutput:
     """Decide the calls that wait, and run on; see `Runtime.resume_run`."""
-    from llmspell_core.agent.records import reading
+    from llmspell_core.agent.run_record import reading
     from llmspell_core.agent.team import bring_back
 
     record = await runtime.records.load(id_)

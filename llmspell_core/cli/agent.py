@@ -15,7 +15,7 @@ from llmspell_core.errors import UsageError
 
 if TYPE_CHECKING:
     from llmspell_core.agent.approval import ApprovalRequest
-    from llmspell_core.agent.records import RunRecord
+    from llmspell_core.agent.run_record import RunRecord
     from llmspell_core.runtime import Runtime
 
 __all__ = ["agent", "ask_for_consent"]

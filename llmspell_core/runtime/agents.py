@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmspell_core.agent import Agent, AgentBuilder, AgentConfig, CompositeAgent, LLMAgent
     from llmspell_core.agent.approval import Approver
     from llmspell_core.agent.place import Ledger
-    from llmspell_core.agent.records import Records
+    from llmspell_core.agent.run_record import Records
     from llmspell_core.component import BaseAgent
     from llmspell_core.context import ExecutionContext
     from llmspell_core.provider import Provider
@@ -226,7 +226,7 @@ class Agents(Tools):
     def records(self) -> Records:
         """The runs that wait: `save`, `load`, `remove`, `all`."""
         if self._records is None:
-            from llmspell_core.agent.records import Records
+            from llmspell_core.agent.run_record import Records
             from llmspell_core.config.discovery import home
 
             self._records = Records(self.state, home(os.environ) / "approvals")
@@ -254,13 +254,13 @@ class Agents(Tools):
 
     async def save_record(self, record: str, path: str | os.PathLike[str]) -> None:
         """Write a waiting run into a file that another process can resume. Raises: NotFoundError, StorageError."""
-        from llmspell_core.agent.records import write_record
+        from llmspell_core.agent.run_record import write_record
 
         write_record(Path(path), (await self.records.load(record)).to_dict())
 
     async def load_record(self, path: str | os.PathLike[str]) -> str:
         """Take in a waiting run from a file; returns its id. Raises: StorageError, ValidationError."""
-        from llmspell_core.agent.records import RunRecord, read_record
+        from llmspell_core.agent.run_record import RunRecord, read_record
 
         record = RunRecord.from_dict(read_record(Path(path)))
         await self.records.save(record)
