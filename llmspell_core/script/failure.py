@@ -6,6 +6,7 @@ from typing import Any
 
 from llmspell_core.errors import ScriptError, error_from_dict
 from llmspell_core.script.process import describe_status
+from llmspell_core.script.wire import OUT_OF_MEMORY
 
 __all__ = ["crashed", "failed", "too_late"]
 
@@ -63,6 +64,10 @@ def too_late(name: str, timeout: float, doing: str | None, language: str) -> Scr
 
 def crashed(name: str, status: int, problem: str | None, doing: str | None, language: str) -> ScriptError:
     """The worker is gone without having said why."""
+    if status == OUT_OF_MEMORY and problem is None:
+        message = f"the script '{name}' used up its memory"
+        message = f"{message}; {doing}" if doing else message
+        return ScriptError(message, hint=HINTS["memory"], language=language, file=name, phase="memory")
     if problem is not None:
         message = f"the process of the script '{name}' broke the protocol and was ended: {problem}"
     else:

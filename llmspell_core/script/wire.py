@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FRAME",
+    "OUT_OF_MEMORY",
     "FrameError",
     "FrameReader",
     "dump",
@@ -111,6 +112,10 @@ def json_problem(text: str) -> str | None:
     except RecursionError:
         return "it is nested too deeply"
     return None
+
+
+OUT_OF_MEMORY = 77
+"""Exit status of a worker that had no memory left, not even to say so in a frame."""
 
 
 class FrameError(Exception):

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from llmspell_core.script import fence  # loaded before the host has said anything: it is thinking meanwhile
 from llmspell_core.script.channel import Channel
-from llmspell_core.script.wire import load
+from llmspell_core.script.wire import OUT_OF_MEMORY, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -364,6 +364,15 @@ class Host:
         """Starts the channel's helper threads; returns what could not be started."""
         return self._channel.watch()
 
+    def end_without_memory(self) -> None:
+        """Ends the process; what was printed still goes out if it can."""
+        try:
+            self._waiting, self._done, self._vm = {}, {}, None
+            self.flush()
+        except MemoryError:
+            pass
+        os._exit(OUT_OF_MEMORY)
+
     def serve_forever(self, vm: VM) -> None:
         self._vm = vm
         idle: Callable[[], float | None] = getattr(vm, "idle", lambda: None)
@@ -398,6 +407,8 @@ def main(read_fd: int, write_fd: int, vm_path: str) -> None:
         vm_class = _load(vm_path)
         host = Host(read_fd, write_fd, raw=vm_class.raw, encoding=vm_class.encoding)
         _boot(host, vm_class)
+    except MemoryError:
+        host.end_without_memory()
     except Exception as error:  # noqa: BLE001 - the host turns this into one clean error
         host.send(["fatal", {"message": f"{type(error).__name__}: {error}"}])
         os._exit(1)
