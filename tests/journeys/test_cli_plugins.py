@@ -168,3 +168,26 @@ def test_an_unknown_kind_is_a_usage_error(invoke_cli: Cli) -> None:
     done = invoke_cli("plugin", "list", "--kind", "toys")
     assert done.exit_code == 2
     assert "tools" in done.stderr
+
+
+def page(kind: str) -> str:
+    """The smallest plugin on the page of its kind."""
+    text = (Path(__file__).parents[2] / "docs" / "plugin-authors" / f"{kind}.md").read_text(encoding="utf-8")
+    return text.partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_command_of_the_guide_is_one_like_our_own(site: Path, invoke_cli: Cli) -> None:
+    lay(site, "llmspell-command-double", page("command"), "double", "commands", "double")
+    assert invoke_cli("double", "20+1").assert_success().stdout == "42\n"
+    shown = json.loads(invoke_cli("double", "20+1", "--output", "json").assert_success().stdout)
+    assert shown == {"expression": "20+1", "answer": 42}
+    assert "Calculate something, twice as much." in invoke_cli("--help").assert_success().stdout
+    assert invoke_cli("double", "20+").exit_code == 1
+
+
+def test_the_observer_of_the_guide_is_told_when_its_table_is_there(site: Path, invoke_cli: Cli) -> None:
+    lay(site, "llmspell-observer-slow", page("observer"), "slow", "observers", "Slow")
+    script = "print(Tool.execute('calculator', {expression = '1+1'}).success)"
+    assert "slow:" not in invoke_cli("exec", script).assert_success().stdout
+    (Path.cwd() / "llmspell.toml").write_text("[slow]\nlimit_ms = 0.001\n", encoding="utf-8")
+    assert "slow: tool calculator" in invoke_cli("exec", script).assert_success().stdout
