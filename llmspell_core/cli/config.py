@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
-from llmspell_core.cli.shell import Shell, dumps
+from llmspell_core.cli.shell import Shell, dumps, tables_of_observers
 from llmspell_core.cli.tables import aligned
 from llmspell_core.errors import ConfigurationError, LLMSpellError
 
@@ -137,7 +137,9 @@ def set_(shell: Shell, key: str, value: str, path: Path | None) -> None:
     path = path or _main_file(shell)
     text = sys.stdin.read().strip() if value == "-" else value
     written = masked(key.split("."), set_value(path, key, text))
-    for warning in load_config(path, check=False).warnings:
+    loaded = load_config(path, check=False)
+    loaded.plugin_tables = tables_of_observers
+    for warning in loaded.warnings:
         if f"{key}.".startswith(f"{warning.partition(':')[0]}."):  # about the setting, or the table it is in
             shell.note(f"Warning: {warning}")
     shell.emit({"path": str(path), "key": key, "value": written}, f"{key} = {literal(written)} in {path}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.runtime import Runtime
 
-__all__ = ["Shell"]
+__all__ = ["Shell", "dumps", "tables_of_observers"]
 
 T = TypeVar("T")
 
@@ -105,6 +105,7 @@ class Shell:
         overrides = {"runtime": {"security": {"profile": chosen}}} if chosen else None
         _check_folder()
         config = load_config(self.options.config, self.options.profile, overrides, check=check)
+        config.plugin_tables = tables_of_observers
         holds = config.get("runtime.security.profile")
         if chosen and holds != chosen:
             self.note(f"--security-profile {chosen} would loosen the configured profile, so {holds} holds")
@@ -164,6 +165,13 @@ class Shell:
         for secret in config.secrets():
             self.redaction.add(secret)
         return start(self.level, config.section("logging"), self.redaction)
+
+
+def tables_of_observers() -> set[str]:
+    """The tables of the configuration that installed observers are made with."""
+    from llmspell_core.plugins.catalog import Catalog
+
+    return {component.name for component in Catalog.load().components("observers")}
 
 
 def _check_folder() -> None:

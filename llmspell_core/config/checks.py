@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -95,10 +95,16 @@ def _shown(keys: Keys, given: Any) -> str:
     return f"{text[:60]} ({_NAMES.get(type(given), type(given).__name__)})" if not isinstance(given, bool) else text
 
 
-def unknown(settings: Settings) -> Iterator[Problem]:
-    """A warning for every key that nobody reads, with the name that was probably meant."""
-    for key in settings.model_extra or {}:
-        if key not in OPAQUE:
+def unknown(settings: Settings, plugin_tables: Callable[[], Collection[str]] = tuple) -> Iterator[Problem]:
+    """A warning for every key that nobody reads, with the name that was probably meant.
+
+    Args:
+        plugin_tables: asked for the tables that plugins read, when there is one that we do not know.
+    """
+    strange = [key for key in settings.model_extra or {} if key not in OPAQUE]
+    read = plugin_tables() if strange else ()
+    for key in strange:
+        if key not in read:
             yield _unknown((key,), [*Settings.model_fields, *OPAQUE])
     for name in Settings.model_fields:
         value = getattr(settings, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -37,6 +37,7 @@ class Config:
         home: the folder of llmspell's own files, `~/.llmspell`.
         files: all files that were read.
         environ: the environment it was made from.
+        plugin_tables: says which tables plugins read; set by whoever knows what is installed.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Config:
         self._merged = merged
         self._notes = notes
         self.environ = environ
+        self.plugin_tables: Callable[[], Collection[str]] = tuple
         self._tree = merged.tree()
 
     def __repr__(self) -> str:
@@ -167,7 +169,7 @@ class Config:
 
         settings, found = self._typed
         if settings is not None:
-            found = [*contradictions(settings), *unknown(settings)]
+            found = [*contradictions(settings), *unknown(settings, self.plugin_tables)]
         found = [self._placed(problem) for problem in found] + [Problem("warning", (), note) for note in self._notes]
         return sorted(found, key=lambda problem: problem.severity)
 
@@ -176,7 +178,8 @@ class Config:
         from llmspell_core.config.checks import unknown
 
         settings, _ = self._typed
-        return [".".join(problem.keys) for problem in unknown(settings)] if settings is not None else []
+        found = unknown(settings, self.plugin_tables) if settings is not None else ()
+        return [".".join(problem.keys) for problem in found]
 
     @property
     def warnings(self) -> list[str]:

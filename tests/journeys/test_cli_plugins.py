@@ -191,3 +191,8 @@ def test_the_observer_of_the_guide_is_told_when_its_table_is_there(site: Path, i
     assert "slow:" not in invoke_cli("exec", script).assert_success().stdout
     (Path.cwd() / "llmspell.toml").write_text("[slow]\nlimit_ms = 0.001\n", encoding="utf-8")
     assert "slow: tool calculator" in invoke_cli("exec", script).assert_success().stdout
+    assert invoke_cli("config", "set", "slow.limit_ms", "5").assert_success().stderr == ""
+    assert "fast: nothing reads this setting" in invoke_cli("config", "set", "fast.limit_ms", "5").stderr
+    checked = invoke_cli("config", "check").assert_success().stdout
+    assert "fast: nothing reads this setting" in checked
+    assert "slow:" not in checked
