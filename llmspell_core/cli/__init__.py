@@ -13,10 +13,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Starting makes many objects and drops none: looking for garbage then, and once more at exit, is a tenth of
     # `--help`. `Shell.runtime` switches the collector on again.
     gc.disable()
-    from llmspell_core.cli.failures import guarded
-
     try:
+        from llmspell_core.cli.failures import guarded
+
         return guarded(arguments)
+    except KeyboardInterrupt:  # while it still imports what would say so better
+        import os
+
+        os.write(2, b"Interrupted\n")
+        return 130
     finally:
         gc.enable()
         if arguments is None:

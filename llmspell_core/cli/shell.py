@@ -136,18 +136,21 @@ class Shell:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the asynchronous part of a command, on uvloop where it is installed."""
-        import asyncio
+        try:
+            import asyncio
 
-        from llmspell_core.cli.threads import Threads
+            from llmspell_core.cli.threads import Threads
 
-        threads = Threads()
-        with asyncio.Runner(loop_factory=self.loop_factory()) as runner:
-            runner.get_loop().set_default_executor(threads)
-            try:
-                return runner.run(work)
-            except KeyboardInterrupt:
-                threads.abandon()
-                raise
+            threads = Threads()
+            with asyncio.Runner(loop_factory=self.loop_factory()) as runner:
+                runner.get_loop().set_default_executor(threads)
+                try:
+                    return runner.run(work)
+                except KeyboardInterrupt:
+                    threads.abandon()
+                    raise
+        finally:
+            work.close()  # an interrupt may come before it has begun; Python would complain
 
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         """What makes the event loop; None is asyncio's own."""

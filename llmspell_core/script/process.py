@@ -84,7 +84,14 @@ class WorkerProcess(asyncio.Protocol):
         self._ended = self._loop.create_future()
         self._reader = FrameReader(limit)
         sock, self._sock = self._sock, None
-        await self._loop.create_connection(lambda: self, sock=sock)
+        try:
+            await self._loop.create_connection(lambda: self, sock=sock)
+        except BaseException:  # also a cancel: whoever waits for the end would wait for a connection that never was
+            if sock is not None:
+                sock.close()
+            self.kill()
+            self._reap()
+            raise
 
     def send(self, text: str) -> None:
         """One frame. After the end of the worker it goes nowhere."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -215,3 +216,30 @@ async def test_who_wants_json_gets_the_account_as_json(isolated: Path) -> None:
     assert (child.returncode, account["status"]) == (130, "interrupted")
     assert account["done"] == [{"kind": "tool", "name": "calculator", "count": 1}]
     assert account["interrupted"] == [{"kind": "tool", "name": "sleepy", "count": 1}]
+
+
+EARLY = """
+import sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from llmspell_core.cli import main
+sys.exit(main(["exec", "return 1"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["click", "llmspell_core.config", "llmspell_core.cli.threads", "llmspell_core.runtime"]
+)
+def test_an_interrupt_while_the_program_starts_is_one_word(isolated: Path, name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", EARLY.format(name=name)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "Interrupted")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -11,6 +13,12 @@ import pytest
 from llmspell_core.errors import ComponentError, ScriptError, ToolError
 from llmspell_core.script.host import script_args
 from llmspell_core.script.process import WorkerPool, WorkerProcess
+
+LOOPS = [asyncio.new_event_loop]
+if find_spec("uvloop") is not None:
+    from uvloop import new_event_loop
+
+    LOOPS.append(new_event_loop)
 
 
 async def test_a_run_returns_value_output_and_duration(worker: Any) -> None:
@@ -202,3 +210,21 @@ def test_arguments_are_split_as_the_specification_says(
 ) -> None:
     args = script_args("s.lua", words)
     assert (args["positional"], args["named"], args["script"], args["raw"]) == (positional, named, "s.lua", words)
+
+
+@pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"][: len(LOOPS)])
+def test_a_worker_whose_start_is_cancelled_ends_at_any_moment(
+    worker: Any, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def cancelled_after(turns: int) -> int:
+        process = WorkerProcess.spawn(worker.engine())
+        connecting = asyncio.ensure_future(process.connect(1_000_000))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        process.kill()
+        return await asyncio.wait_for(process.ended(), 5)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert [runner.run(cancelled_after(turns)) for turns in range(5)] == [-9] * 5
