@@ -28,7 +28,7 @@ def default_directory() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A model file with its header. `expected_bytes`: how large it was when it was pulled."""
+    """A model file with its header. `metadata`: what was written down when it was pulled."""
 
     id: str
     path: Path
