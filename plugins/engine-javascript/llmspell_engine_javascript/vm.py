@@ -20,7 +20,7 @@ import _quickjs
 from llmspell_core.script.wire import json_problem
 from llmspell_core.script.worker import LATER, Interrupted, VMError
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
-from llmspell_engine_javascript.failures import Failures, out_of_memory
+from llmspell_engine_javascript.failure import Failures, out_of_memory
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
 from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap, is_module
 from llmspell_engine_javascript.timers import Timers
