@@ -106,7 +106,9 @@ class Parallel(WorkflowType):
         from llmspell_core.workflow.order import in_order
 
         known = {name for step in self.all_steps() for name in (step.name, step.id)}
-        order = in_order([Step(b.name, "function", None, dependencies=tuple(self._needs[b.name])) for b in self.branches])
+        order = in_order(
+            [Step(b.name, "function", None, dependencies=tuple(self._needs[b.name])) for b in self.branches]
+        )
         branches = {branch.name: branch for branch in self.branches}
         return [step.name for place in order for step in in_order(branches[place.name].steps, known)]
 
