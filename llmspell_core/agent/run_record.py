@@ -110,6 +110,7 @@ class Records:
 
     async def load(self, id_: str) -> RunRecord:
         """Raises: NotFoundError."""
+        await self.check_unused(id_)
         data = await self._state.get(f"approval:{id_}")
         if data is None and self._path(id_).is_file():
             data = read_record(self._path(id_))
@@ -119,14 +120,39 @@ class Records:
             )
         return RunRecord.from_dict(data)
 
+    async def check_unused(self, id_: str) -> None:
+        """Raises: NotFoundError when somebody has decided about this run, however many copies of its record there are."""
+        if self._mark(id_).exists() or await self._state.get(f"approval_used:{id_}"):
+            raise NotFoundError(
+                f"somebody has decided about run '{id_}' already",
+                hint="What it waited for was done or refused then. To do it again, begin a new run.",
+                what="runs",
+                name=id_,
+            )
+
     async def remove(self, id_: str) -> bool:
         """Whether it was there: of several that want to go on with a run, in any process, one gets True."""
         was_stored = bool(await self._state.delete(f"approval:{id_}"))
+        if self._state.durable and was_stored:
+            await self._state.set(f"approval_used:{id_}", True)
         try:
             self._path(id_).unlink()
         except FileNotFoundError:
             return was_stored and self._state.durable
+        return self._use(id_)
+
+    def _use(self, id_: str) -> bool:
+        """Leave a mark, which outlives every copy of the record; False when it was there."""
+        try:
+            self._mark(id_).touch(0o600, exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise StorageError(f"cannot write {self._mark(id_)}: {error.strerror}", operation="write") from None
         return True
+
+    def _mark(self, id_: str) -> Path:
+        return self._path(id_).with_suffix(".used")
 
     async def all(self) -> list[RunRecord]:
         """The waiting runs, oldest first. What cannot be read is logged and left out."""

@@ -259,9 +259,14 @@ class Agents(Tools):
         write_record(Path(path), (await self.records.load(record)).to_dict())
 
     async def load_record(self, path: str | os.PathLike[str]) -> str:
-        """Take in a waiting run from a file; returns its id. Raises: StorageError, ValidationError."""
+        """Take in a waiting run from a file; returns its id.
+
+        Raises:
+            StorageError, ValidationError: no such record. NotFoundError: somebody has decided about it already.
+        """
         from llmspell_core.agent.run_record import RunRecord, read_record
 
         record = RunRecord.from_dict(read_record(Path(path)))
+        await self.records.check_unused(record.id)
         await self.records.save(record)
         return record.id

@@ -189,7 +189,7 @@ async def test_a_run_without_a_terminal_is_decided_in_another_process(
     code, out, err = await llmspell("agent", "resume", waiting["record"], decision)
     assert (code, out) == (0, expected), err
     code, _, err = await llmspell("agent", "resume", waiting["record"], decision)
-    assert (code, "no waiting run" in err) == (1, True)
+    assert (code, "somebody has decided about run" in err) == (1, True)
 
 
 async def test_a_run_is_resumed_at_a_terminal(folder: Path, terminal: Any) -> None:

@@ -102,8 +102,10 @@ async def test_a_run_that_waits_goes_on_in_another_runtime(make_runtime: Any, tm
     assert (output.text, deleter.deleted) == ("it is gone", ["x"])
     said = [m.content for m in other.agents["a"].history]  # type: ignore[attr-defined]
     assert said[:3] == ["hi", "hello", "go"]
-    with pytest.raises(NotFoundError, match="no waiting run"):
-        await other.resume_run(record, "approve")
+    for again in (record, tmp_path / "waiting.json"):
+        for runtime_of_it in (other, runtime):
+            with pytest.raises(NotFoundError, match=f"somebody has decided about run '{record}' already"):
+                await runtime_of_it.resume_run(again, "approve")
     assert deleter.deleted == ["x"]
 
 
