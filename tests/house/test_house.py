@@ -14,7 +14,12 @@ HEAVY = (
     "stevedore", "tomlkit",
 )  # fmt: skip
 # Everything the second fence has to hold without: the worker's side imports these and the VM, nothing else.
-WORKER = ("llmspell_core.script.worker", "llmspell_core.script.wire", "llmspell_core.script.fence")
+WORKER = (
+    "llmspell_core.script.worker",
+    "llmspell_core.script.vm",
+    "llmspell_core.script.wire",
+    "llmspell_core.script.fence",
+)
 
 
 def loaded_after(statement: str) -> set[str]:

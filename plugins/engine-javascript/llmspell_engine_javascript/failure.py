@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmspell_core.script.worker import VMError
+from llmspell_core.script.vm import VMError
 from llmspell_engine_javascript.sources import MAIN, SourceMap, is_module
 
 __all__ = ["Failures", "out_of_memory"]

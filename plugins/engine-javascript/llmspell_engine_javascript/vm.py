@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import _quickjs
 
+from llmspell_core.script.vm import LATER, Interrupted, VMError
 from llmspell_core.script.wire import json_problem
-from llmspell_core.script.worker import LATER, Interrupted, VMError
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
 from llmspell_engine_javascript.failure import Failures, out_of_memory
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
@@ -65,7 +65,7 @@ _ready = [_new_context()]
 
 
 class JavaScriptVM:
-    """See `llmspell_core.script.worker.VM`."""
+    """See `llmspell_core.script.vm.VM`."""
 
     raw: ClassVar[bool] = True
     encoding: ClassVar[str] = "utf-8"

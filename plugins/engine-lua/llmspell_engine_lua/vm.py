@@ -16,8 +16,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmspell_core.script.vm import HostError, Interrupted, VMError
 from llmspell_core.script.wire import json_problem, load
-from llmspell_core.script.worker import HostError, Interrupted, VMError
 from llmspell_engine_lua.values import BadValue, NoData, Values, bytes_view, dump
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _deny(*_: object) -> object:
 
 
 class LuaVM:
-    """One Lua state. See `llmspell_core.script.worker.VM` for the contract."""
+    """One Lua state. See `llmspell_core.script.vm.VM` for the contract."""
 
     raw: ClassVar[bool] = True
     encoding: ClassVar[str] = "latin-1"

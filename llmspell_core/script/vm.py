@@ -1,0 +1,80 @@
+"""What the VM class of an engine plugin does, and the errors between it and the worker. Standard library only."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+__all__ = ["LATER", "VM", "HostError", "Interrupted", "VMError"]
+
+
+class _Later:
+    """Type of `LATER`."""
+
+
+LATER = _Later()
+"""What `VM.invoke` returns when it will itself call `host.answer` or `host.fail` for that invocation."""
+
+
+class HostError(Exception):
+    """The host answered a call with an error; `error` is {kind, type, message, hint, ...}."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(str(error.get("message", "unknown error")))
+        self.error = error
+
+
+class VMError(Exception):
+    """The script failed. `phase`: syntax, runtime, memory, interrupted; `traceback` in terms of the script."""
+
+    def __init__(
+        self,
+        phase: str,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        source_line: str | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error = {
+            "kind": "Script",
+            "type": "ScriptError",
+            "message": message,
+            "phase": phase,
+            "file": file,
+            "line": line,
+            "source_line": source_line,
+            "traceback": traceback,
+        }
+
+
+class Interrupted(Exception):  # noqa: N818 - it is not an error, it is what the user asked for
+    """The user interrupted an interactive session while it waited for the host."""
+
+
+class VM(Protocol):
+    """What an engine plugin provides. Constructed as `VM(boot, host)`; raises VMError, never anything else.
+
+    A VM whose scripts have timers may also have `idle() -> float | None`, called between runs: it does what is due and
+    returns the seconds until it wants to be called again, None for "when something has come".
+
+    `boot` holds: manifest (see ScriptApi.manifest), profile ("high", "medium", "low"), memory (bytes or None),
+    interactive (bool), options (of the engine), language.
+    """
+
+    raw: ClassVar[bool]
+    encoding: ClassVar[str]
+
+    def run(self, source: str, name: str, args: dict[str, Any], mode: str) -> Any:
+        """Runs a script (`mode` "script") or a cell of an interactive session ("cell").
+
+        Returns {"value": data, "display": text or None} (`raw`: its JSON text).
+        """
+        ...
+
+    def invoke(self, invocation: int, callback: int, args: Any) -> Any:
+        """Calls a script function that crossed as {"$fn": callback}; returns its value, or LATER."""
+        ...
+
+    def complete(self, text: str) -> list[str]: ...
