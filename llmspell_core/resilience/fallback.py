@@ -70,12 +70,13 @@ class FallbackProvider(Provider):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         failures: list[tuple[ModelSpec, LLMSpellError]] = []
-        for spec in chain_of(request.model):
+        chain = chain_of(request.model)
+        for spec in chain:
             try:
                 provider = await self._provider_for(str(spec.provider))
                 answer = await provider.complete(replace(request, model=spec.model))
             except MOVES_ON as error:
-                self._failed(spec, error)
+                self._failed(spec, error, is_last=spec is chain[-1])
                 failures.append((spec, error))
                 continue
             self._answered(spec)
@@ -85,7 +86,8 @@ class FallbackProvider(Provider):
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         failures: list[tuple[ModelSpec, LLMSpellError]] = []
-        for spec in chain_of(request.model):
+        chain = chain_of(request.model)
+        for spec in chain:
             begun = False
             try:
                 provider = await self._provider_for(str(spec.provider))
@@ -99,18 +101,19 @@ class FallbackProvider(Provider):
             except MOVES_ON as error:
                 if begun:
                     raise
-                self._failed(spec, error)
+                self._failed(spec, error, is_last=spec is chain[-1])
                 failures.append((spec, error))
         raise _exhausted(failures)
 
-    def _failed(self, spec: ModelSpec, error: LLMSpellError) -> None:
+    def _failed(self, spec: ModelSpec, error: LLMSpellError, *, is_last: bool) -> None:
         """Raises: `error`, when it ends the chain."""
         if isinstance(error, ContentRefusedError):
             raise error
         annotate(instead_of=f"{spec} ({type(error).__name__}: {error.message})")
         if str(spec) not in self._failing:
             self._failing.add(str(spec))
-            log.warning("%s cannot answer, the next model of the chain is asked: %s", spec, error.message)
+            then = "and it is the last of the chain" if is_last else "the next model of the chain is asked"
+            log.warning("%s cannot answer, %s: %s", spec, then, error.message)
 
     def _answered(self, spec: ModelSpec) -> None:
         if str(spec) in self._failing:

@@ -120,7 +120,7 @@ async def _execute(scope: ScriptScope, command: str) -> dict[str, Any]:
         raise SecurityError(
             f"the security profile '{scope.profile}' does not let scripts start programs",
             violation_type="process_denied",
-            hint="Use the tool process-executor, or run the script under the profile low.",
+            hint="Run the script under the profile low, with the program in tools.system.allowed_commands.",
         )
     shell = ("cmd", "/c") if sys.platform == "win32" else ("sh", "-c")
     done = await scope.context.process.run(shell[0], [shell[1], command])

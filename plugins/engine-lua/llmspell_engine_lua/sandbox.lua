@@ -191,7 +191,7 @@ if profile ~= "high" then
 
   function env.os.execute(command)
     if command == nil then return false end
-    host.write("stderr", "os.execute is not available in scripts; use the tool process-executor\n")
+    host.write("stderr", "os.execute does nothing under this security profile; the profile low lets it start what tools.system.allowed_commands names\n")
     return nil, "exit", 1
   end
 end

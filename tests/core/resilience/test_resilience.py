@@ -353,6 +353,18 @@ async def test_a_failure_is_logged_once_and_so_is_its_end(
     ]
 
 
+async def test_the_log_promises_no_model_after_the_last(
+    make_runtime: MakeRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime, _ = await serving(make_runtime, first=[DOWN], second=[DOWN])
+    with caplog.at_level(logging.WARNING, "llmspell.providers"), pytest.raises(LLMSpellError):
+        await (await runtime.providers.get("fallback")).complete(request("first/x, second/y"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "first/x cannot answer, the next model of the chain is asked: nobody is there",
+        "second/y cannot answer, and it is the last of the chain: nobody is there",
+    ]
+
+
 @pytest.mark.parametrize("error", [ContentRefusedError("no"), ValidationError("wrong", field="x")])
 async def test_a_refusal_and_a_wrong_request_end_the_chain(make_runtime: MakeRuntime, error: LLMSpellError) -> None:
     runtime, made = await serving(make_runtime, first=[error], second=[say("hi")])
