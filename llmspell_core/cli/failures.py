@@ -1,6 +1,6 @@
 """What a person sees when something goes wrong: one message, its causes, a hint, and the right exit code.
 
-0 success, 1 failure, 2 wrong usage, 130 interrupted. Nobody gets a traceback unless they ask with `--trace debug`.
+0 success, 1 failure, 2 wrong usage, 130 interrupted, 143 terminated. Nobody gets a traceback unless they ask with `--trace debug`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from llmspell_core.errors import LLMSpellError
 
 __all__ = ["guarded", "report"]
 
-FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+FAILURE, USAGE = 1, 2
 DEFECT = "This looks like a defect of llmspell; run it again with --trace debug to see where it happens."
 
 
@@ -30,7 +30,7 @@ def guarded(arguments: Sequence[str] | None) -> int:
     try:
         code = _run(given, shell)
         sys.stdout.flush()
-        if code == INTERRUPTED:
+        if code == shell.ending.exit_code:
             from llmspell_core.cli.threads import leave
 
             leave(code)
@@ -55,7 +55,7 @@ def _run(arguments: list[str], shell: Shell) -> int:
         code = app.main(arguments, prog_name="llmspell", standalone_mode=False, obj=shell)
     except (KeyboardInterrupt, click.Abort):
         print("Interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return shell.ending.exit_code
     except click.ClickException as error:
         return _usage(error, arguments, shell)
     except BrokenPipeError:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from llmspell_core.cli.ending import Ending
 from llmspell_core.cli.options import LEVELS, Options, choice
 from llmspell_core.redaction import Redaction
 
@@ -34,6 +35,7 @@ class Shell:
 
     def __init__(self) -> None:
         self.options = Options()
+        self.ending = Ending()
         self.redaction = Redaction()
         """What no error and no log may repeat: keys of the environment, and of the configuration once it is read."""
 
@@ -142,7 +144,7 @@ class Shell:
             from llmspell_core.cli.threads import Threads
 
             threads = Threads()
-            with asyncio.Runner(loop_factory=self.loop_factory()) as runner:
+            with self.ending.as_interrupt(), asyncio.Runner(loop_factory=self.loop_factory()) as runner:
                 runner.get_loop().set_default_executor(threads)
                 try:
                     return runner.run(work)

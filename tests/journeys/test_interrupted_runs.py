@@ -243,3 +243,27 @@ def test_an_interrupt_while_the_program_starts_is_one_word(isolated: Path, name:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "Interrupted")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_whoever_ends_the_program_ends_the_programs_that_it_started(isolated: Path, name: str) -> None:
+    number = int(getattr(signal, name))
+    (isolated / "low.toml").write_text(
+        '[runtime.security]\nprofile = "low"\n[tools.system]\nallow_process_execution = true\nallowed_commands = ["sh"]\n'
+    )
+    (isolated / "a.lua").write_text('os.execute("echo $$ > pid.part; mv pid.part pid; sleep 60; echo end")')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llmspell_core", "-c", "low.toml", "run", "a.lua"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (isolated / "pid").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (128 + number, "")
+    assert err.endswith("Interrupted\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((isolated / "pid").read_text()), 0)
