@@ -49,7 +49,13 @@ class Decision(Record):
             return cls(WORDS[value.lower()])
         if isinstance(value, Mapping) and isinstance(value.get("approved"), bool):
             given = value.get("parameters")
-            return cls(value["approved"], value.get("reason"), dict(given) if isinstance(given, Mapping) else None)
+            if given is None or isinstance(given, Mapping):
+                return cls(value["approved"], value.get("reason"), None if given is None else dict(given))
+            raise ValidationError(
+                f"the parameters of a decision are a table, not {given!r}",
+                field="parameters",
+                hint="They replace those of the call. Leave them out to keep these.",
+            )
         raise ValidationError(
             f"{value!r} is not a decision",
             field="decision",

@@ -11,7 +11,7 @@ import pytest
 from llmspell_core.errors import LLMSpellError, ScriptError
 from llmspell_core.hooks import HookContext
 from llmspell_core.runtime import Runtime
-from llmspell_core.testing.scripted import say
+from llmspell_core.testing.scripted import call, say
 
 MakeRuntime = Callable[..., Awaitable[Runtime]]
 CALCULATE = {
@@ -236,3 +236,24 @@ MESSAGES = {"lua": ["<lua>:5: boom", "<lua>:6: bang"], "javascript": ["boom", "b
 async def test_the_error_of_a_callback_has_its_place_once(make_runtime: MakeRuntime, language: str) -> None:
     runtime = await make_runtime(replies=[say("hi")])
     assert (await runtime.run_script(FAILING[language], engine=language)).value == MESSAGES[language]
+
+
+DECIDING = {
+    "lua": """
+        local agent = Agent.builder():model("scripted/x"):ask_tool("calculator")
+          :on_approval(function() return {approved = true, parameters = "2 * 2"} end):build()
+        return select(2, pcall(function() return agent:execute("go").text end))""",
+    "javascript": """
+        const agent = Agent.builder().model("scripted/x").askTool("calculator")
+          .onApproval(() => ({approved: true, parameters: "2 * 2"})).build();
+        try { return (await agent.execute("go")).text } catch (error) { return error.message }""",
+}
+
+
+@pytest.mark.parametrize("language", DECIDING)
+async def test_parameters_of_a_decision_that_are_none_are_not_passed_over(
+    make_runtime: MakeRuntime, language: str
+) -> None:
+    runtime = await make_runtime(replies=[call("calculator", {"expression": "1 + 1"}), say("done")])
+    value = (await runtime.run_script(DECIDING[language], engine=language)).value
+    assert "the parameters of a decision are a table, not '2 * 2'" in value
