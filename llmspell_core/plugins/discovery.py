@@ -154,11 +154,14 @@ def _distribution(installed: metadata.Distribution, entry_points: str) -> Distri
     from zlib import crc32
 
     folder = getattr(installed, "_path", None)
-    name = installed.metadata["Name"] or Path(str(folder)).name.split("-")[0]
-    summary = installed.metadata["Summary"] or ""
-    version = installed.metadata["Version"] or ""
+    name = _field(installed, "Name") or Path(str(folder)).name.split("-")[0]
+    summary, version = _field(installed, "Summary"), _field(installed, "Version")
     stamp = f"{crc32(entry_points.encode()):08x}-{modified(os.path.join(str(folder), 'METADATA'))}"  # noqa: PTH118
     return Distribution(normalized(name), version, summary, str(folder or ""), stamp)
+
+
+def _field(installed: metadata.Distribution, name: str) -> str:
+    return (installed.metadata[name] or "") if name in installed.metadata else ""  # newer Pythons refuse to look
 
 
 def _rows(installed: metadata.Distribution, distribution: Distribution) -> Iterator[Component]:
