@@ -56,8 +56,11 @@ class Decision(Record):
                 field="parameters",
                 hint="They replace those of the call. Leave them out to keep these.",
             )
+        what = repr(value)
+        if isinstance(value, Mapping):
+            what = "a function" if "$fn" in value else "a table whose 'approved' is not true or false"
         raise ValidationError(
-            f"{value!r} is not a decision",
+            f"{what} is not a decision",
             field="decision",
             hint="Answer true, false, 'approve', 'deny', or {approved=..., reason=...}.",
         )

@@ -241,19 +241,28 @@ async def test_the_error_of_a_callback_has_its_place_once(make_runtime: MakeRunt
 DECIDING = {
     "lua": """
         local agent = Agent.builder():model("scripted/x"):ask_tool("calculator")
-          :on_approval(function() return {approved = true, parameters = "2 * 2"} end):build()
+          :on_approval(function() return DECISION end):build()
         return select(2, pcall(function() return agent:execute("go").text end))""",
     "javascript": """
         const agent = Agent.builder().model("scripted/x").askTool("calculator")
-          .onApproval(() => ({approved: true, parameters: "2 * 2"})).build();
+          .onApproval(() => (DECISION)).build();
         try { return (await agent.execute("go")).text } catch (error) { return error.message }""",
 }
 
 
 @pytest.mark.parametrize("language", DECIDING)
-async def test_parameters_of_a_decision_that_are_none_are_not_passed_over(
-    make_runtime: MakeRuntime, language: str
+@pytest.mark.parametrize(
+    ("decision", "says"),
+    [
+        ('{approved = true, parameters = "2 * 2"}', "the parameters of a decision are a table, not '2 * 2'"),
+        ('{approved = "yes"}', "a table whose 'approved' is not true or false is not a decision"),
+        ('"perhaps"', "'perhaps' is not a decision"),
+    ],
+)
+async def test_what_is_no_decision_is_not_taken_for_one(
+    make_runtime: MakeRuntime, language: str, decision: str, says: str
 ) -> None:
     runtime = await make_runtime(replies=[call("calculator", {"expression": "1 + 1"}), say("done")])
-    value = (await runtime.run_script(DECIDING[language], engine=language)).value
-    assert "the parameters of a decision are a table, not '2 * 2'" in value
+    written = decision if language == "lua" else decision.replace(" =", ":")
+    value = (await runtime.run_script(DECIDING[language].replace("DECISION", written), engine=language)).value
+    assert says in value
