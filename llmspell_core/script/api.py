@@ -52,7 +52,8 @@ class Summary:
 def summarize(declared: Global) -> dict[str, Any]:
     """What an engine has to know of a global, as plain data for the catalog.
 
-    {"conditional": whether only its `enabled` knows if it exists, "manifests": {language: {"global", "handles"}}}
+    {"conditional": whether only its `enabled` knows if it exists, "needs": kinds of component,
+    "manifests": {language: {"global", "handles"}}}
     """
     api = ScriptApi([declared] if declared.enabled is None else [])
     manifests = {}
@@ -62,7 +63,7 @@ def summarize(declared: Global) -> dict[str, Any]:
             "global": whole["globals"][0],
             "handles": {h: whole["handles"][h] for h in _own(declared)},
         }
-    return {"conditional": declared.enabled is not None, "manifests": manifests}
+    return {"conditional": declared.enabled is not None, "needs": list(declared.needs), "manifests": manifests}
 
 
 def _own(declared: Global) -> list[str]:
@@ -232,6 +233,9 @@ def _global_data(declared: Global, path: str, language: str) -> dict[str, Any]:
 
 
 def _is_enabled(part: Global | Summary, runtime: Any) -> bool:
+    needs = part.data.get("needs", ()) if isinstance(part, Summary) else part.needs
+    if needs and runtime is not None and not any(runtime.registry.names(kind) for kind in needs):
+        return False
     return isinstance(part, Summary) or part.enabled is None or part.enabled(runtime)
 
 

@@ -240,7 +240,9 @@ class Global:
         index: called with an unknown name that a script reads from the global (`Tool["calculator"]`).
         sources: language -> code for what is pure VM work. Lua: a chunk called with `(G, vm)`; JavaScript: a function
             body with the parameters `G` and `vm`. `G` is the finished global, `vm` what the engine offers.
-        enabled: answers whether this runtime has the subsystem; if not, the global is nil. None: always.
+        needs: kinds of component (`"workflows"`) without any of which the global would be of no use; then it is nil.
+        enabled: for what only code can say: whether this runtime has the subsystem; if not, the global is nil. A global
+            that has it is imported at the start of every script, one that only `needs` something is not.
         hidden: for the engines' own use; not injected, not documented.
     """
 
@@ -252,6 +254,7 @@ class Global:
     subglobals: tuple[Global, ...] = ()
     doc: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
     enabled: Callable[[Any], bool] | None = None
     aliases: tuple[str, ...] = ()
     index: Function | None = None

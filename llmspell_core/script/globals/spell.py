@@ -69,6 +69,7 @@ OPTIONS = Param("options", "object", required=False, callbacks=("*",))
 
 STRATEGIES = Global(
     "ErrorStrategy",
+    needs=("workflows",),
     doc="What happens when a step fails, as tables for `error_strategy`.",
     functions=(
         Function(
@@ -122,5 +123,5 @@ GLOBAL = Global(
             "Make a spell.",
         ),
     ),
-    enabled=lambda runtime: runtime is None or bool(runtime.registry.names("workflows")),
+    needs=("workflows",),
 )

@@ -256,7 +256,7 @@ GLOBAL = Global(
     handles=(WORKFLOW,),
     builders=(BUILDER,),
     sources={"lua": _source("workflow.lua"), "javascript": _source("workflow.js")},
-    enabled=lambda runtime: runtime is None or bool(runtime.registry.names("workflows")),
+    needs=("workflows",),
     functions=(
         _table_form("sequential", "A workflow whose steps run one after the other: `name`, `steps`."),
         _table_form("parallel", "Branches at the same time: `name`, `branches` or `steps`, `max_concurrency`."),

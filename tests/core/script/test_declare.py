@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from llmspell_core.errors import ValidationError
-from llmspell_core.script.api import ScriptApi
+from llmspell_core.script.api import ScriptApi, Summary, summarize
 from llmspell_core.script.declare import Builder, Function, Global, Handle, Param, Setter, camel, names_of, snake
 from llmspell_core.script.query import query
 from llmspell_core.script.validate import bind
@@ -48,6 +49,16 @@ def test_names_are_spelled_in_both_ways() -> None:
 def test_a_disabled_global_is_left_out() -> None:
     api = ScriptApi((Global("On"), Global("Off", enabled=lambda runtime: runtime == "on")), "off")
     assert [g["name"] for g in api.manifest("lua")["globals"] if not g["hidden"]] == ["On"]
+
+
+@pytest.mark.parametrize("summarized", [False, True])
+def test_a_global_is_left_out_where_nothing_is_installed_that_it_needs(summarized: bool) -> None:
+    needy = Global("Needy", needs=("workflows",))
+    part = Summary("Needy", summarize(needy), lambda: needy) if summarized else needy
+    for installed, expected in (([], []), (["loop"], ["Needy"])):
+        runtime = SimpleNamespace(registry=SimpleNamespace(names=lambda kind, found=installed: found))
+        api = ScriptApi((part,), runtime)
+        assert [g["name"] for g in api.manifest("lua")["globals"] if not g["hidden"]] == expected
 
 
 PARAMS = (
