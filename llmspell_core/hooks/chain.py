@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import CancelledByHookError, ConfigurationError, ValidationError
+from llmspell_core.errors import CancelledByHookError, ConfigurationError, ResourceLimitError, ValidationError
+from llmspell_core.hooks.nesting import inside, links
 from llmspell_core.hooks.points import parse_point, parse_priority
 from llmspell_core.hooks.result import HookContext, HookOutcome, HookResult
 from llmspell_core.messages import new_id
@@ -24,6 +25,8 @@ __all__ = ["HookHandle", "Hooks"]
 log = logging.getLogger("llmspell.hooks")
 
 DEFAULT_TIMEOUT = 5.0
+MOST_NESTED = 8
+"""Hooks that may run inside one another. None runs inside itself, so it takes as many different ones."""
 
 _NOTHING = HookOutcome()
 _MODIFIED = HookOutcome(modified=True)
@@ -42,6 +45,7 @@ class HookHandle:
     description: str = ""
     tags: tuple[str, ...] = ()
     timeout: float = DEFAULT_TIMEOUT
+    keeps_time: bool = False
     order: int = 0
     registry: Hooks | None = None
 
@@ -84,6 +88,7 @@ class Hooks:
         description: str = "",
         tags: Iterable[str] = (),
         timeout: float | None = None,
+        keeps_time: bool = False,
     ) -> HookHandle:
         """Listen at a point.
 
@@ -91,6 +96,7 @@ class Hooks:
             function: called with a `HookContext`; may be async.
             priority: a number or highest, high, normal, low, lowest; lower numbers run first.
             timeout: seconds after which an async hook is stopped and skipped.
+            keeps_time: `function` ends in time by itself, with a TimeoutError.
 
         Raises:
             ValidationError: unknown point or priority, or a name that is taken at this point.
@@ -112,6 +118,7 @@ class Hooks:
             description,
             tuple(tags),
             self.timeout if timeout is None else timeout,
+            keeps_time,
             next(self._order),
             self,
         )
@@ -173,13 +180,16 @@ class Hooks:
         return await self.run(HookContext(point, name, type, data, new_id()))
 
     async def run(self, context: HookContext) -> HookOutcome:
-        """Run the chain of `context.point`.
+        """Run the chain of `context.point`. A hook does not see what it brings about itself.
 
         Raises:
             CancelledByHookError: a hook said so; the message carries its reason.
+            ResourceLimitError: too many hooks run inside one another.
         """
         outcome = _NOTHING
         for handle in self.active.get(context.point, ()):
+            if _runs_around(handle):
+                continue
             result = await self._call(handle, context)
             kind = result.kind
             if kind == "continue" or kind == "skipped":
@@ -198,10 +208,11 @@ class Hooks:
     async def _call(self, handle: HookHandle, context: HookContext) -> HookResult:
         self.executions += 1
         try:
-            value = handle.function(context)
-            if inspect.isawaitable(value):
-                async with asyncio.timeout(handle.timeout):
-                    value = await value
+            with inside(handle):
+                value = handle.function(context)
+                if inspect.isawaitable(value):
+                    async with asyncio.timeout(None if handle.keeps_time else handle.timeout):
+                        value = await value
             return HookResult.from_value(value)
         except TimeoutError:
             log.warning(
@@ -228,6 +239,27 @@ class Hooks:
             self.register(point, call, priority, name=f"{name}:{point}", tags=("plugin",))
             for point, call, priority in implementations(plugin, name)
         ]
+
+
+def _runs_around(handle: HookHandle) -> bool:
+    """Whether it is this hook that brings about what it would see now.
+
+    Raises:
+        ResourceLimitError: too many others do.
+    """
+    around = [link.owner for link in links() if isinstance(link.owner, HookHandle)]
+    if handle in around:
+        return True
+    if len(around) >= MOST_NESTED:
+        points = " > ".join(each.point for each in around)
+        raise ResourceLimitError(
+            f"hooks run inside one another {MOST_NESTED} deep: {points} > {handle.point}",
+            resource="nested hooks",
+            limit=MOST_NESTED,
+            used=len(around) + 1,
+            hint="These hooks start what other hooks listen to. Let them do less, or unregister one of them.",
+        )
+    return False
 
 
 def _cancelled(handle: HookHandle, result: HookResult) -> CancelledByHookError:

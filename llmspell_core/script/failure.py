@@ -8,7 +8,7 @@ from llmspell_core.errors import ScriptError, error_from_dict
 from llmspell_core.script.process import describe_status
 from llmspell_core.script.wire import OUT_OF_MEMORY
 
-__all__ = ["crashed", "failed", "too_late"]
+__all__ = ["crashed", "failed", "not_returned", "too_late"]
 
 _MAX_TEXT = 20_000
 HINTS = {
@@ -56,6 +56,17 @@ def too_late(name: str, timeout: float, doing: str | None, language: str) -> Scr
     return ScriptError(
         f"the script '{name}' did not end within {timeout:g} s: {what}",
         hint="Give it more time (--timeout), or make that step shorter.",
+        language=language,
+        file=name,
+        phase="deadline",
+    )
+
+
+def not_returned(name: str, what: str, seconds: float, language: str) -> ScriptError:
+    """One of its functions computes for ever, and the virtual machine cannot be stopped in any other way."""
+    return ScriptError(
+        f"the {what} of '{name}' did not return within {seconds:g} s",
+        hint="Look for a loop without an end in it. Everybody waits for a hook; hooks.timeout_ms is its time.",
         language=language,
         file=name,
         phase="deadline",

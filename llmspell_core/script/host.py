@@ -11,13 +11,15 @@ finally:
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError, ScriptError
+from llmspell_core.script.callbacks import Callbacks, Patience
 from llmspell_core.script.calls import Calls
-from llmspell_core.script.failure import crashed, failed, too_late
+from llmspell_core.script.failure import crashed, failed, not_returned, too_late
 from llmspell_core.script.process import WorkerProcess
 from llmspell_core.script.result import Limits, Output, ScriptResult
 from llmspell_core.script.scope import ScriptScope, gone
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from llmspell_core.script.engine import ScriptEngine
 
 __all__ = ["ScriptSession"]
+
+log = logging.getLogger("llmspell.script")
 
 GRACE = 3.0
 """Seconds in which an interrupted cell has to end before its session is ended."""
@@ -61,6 +65,7 @@ class ScriptSession:
         self.scope.process_id = worker.process.pid
         self._api = api
         self._calls = Calls(api, self.scope, worker, limits.open_calls)
+        self._callbacks = Callbacks(self._ask, worker.send, self._give_up)
         self._sink = output
         self._output = Output(limits.output_bytes)
         self._run: asyncio.Future[dict[str, Any]] | None = None
@@ -184,12 +189,27 @@ class ScriptSession:
         found = await self._request(lambda request: dump_text(["complete", request, text]))
         return [str(item) for item in found] if isinstance(found, list) else []
 
-    async def invoke(self, callback: int, args: list[Any]) -> Any:
-        """Calls a function of the script. Raises: ScriptError when it raises or the script has ended."""
+    async def invoke(self, callback: int, args: list[Any], patience: Patience | None = None) -> Any:
+        """Calls a function of the script.
+
+        Raises:
+            ScriptError: it raises, or the script has ended.
+            TimeoutError: `patience` is at its end.
+        """
         if self._end is not None or self._closed:
             raise gone(self._name)
-        text = self._calls.text(args)
-        return await self._request(lambda request: f'["invoke",{request},{callback},{text}]')
+        return await self._callbacks.call(callback, self._calls.text(args), patience)
+
+    def _give_up(self, patience: Patience) -> None:
+        """A function of the script cannot be stopped, and what called it cannot wait."""
+        if self._end is not None or self._closed:
+            return
+        error = not_returned(self._name, patience.what, patience.seconds, self.engine.language)
+        if self.interactive:
+            log.warning("%s; what runs is interrupted", error.message)
+            self.interrupt()
+        else:
+            self._stop(error)
 
     async def close(self) -> None:
         """Ends the worker and everything the session holds. Safe to call twice."""
@@ -207,7 +227,11 @@ class ScriptSession:
         try:
             kind = frame[0]
             if kind == "call":
-                if not self._worker.gone:
+                if self._worker.gone:
+                    return
+                if len(frame) > 5:
+                    self._callbacks.within(frame[5], self._calls.call, *frame[1:5])
+                else:
                     self._calls.call(*frame[1:])
             elif kind == "out":
                 self._on_output(*frame[1:])
@@ -220,7 +244,9 @@ class ScriptSession:
         if kind == "ret":
             self._on_ret(*frame[1:])
         elif kind == "post":
-            self._calls.post(*frame[1:])
+            self._callbacks.within(frame[3] if len(frame) > 3 else 0, self._calls.post, *frame[1:3])
+        elif kind == "begun":
+            self._callbacks.begun(*frame[1:])
         elif kind == "cancel":
             self._calls.cancel(*frame[1:])
         elif kind == "done":
@@ -245,6 +271,7 @@ class ScriptSession:
         if not 0 < request <= self._next_request:
             raise ValueError(request)
         waiting = self._requests.pop(request, None)
+        self._callbacks.ended(request)
         if waiting is None or waiting.done():
             return  # nobody waits for it any more
         if env["ok"] is True:
@@ -322,14 +349,14 @@ class ScriptSession:
         )
 
     async def _request(self, frame: Callable[[int], str]) -> Any:
+        return await self._ask(frame)[1]
+
+    def _ask(self, frame: Callable[[int], str]) -> tuple[int, asyncio.Future[Any]]:
         self._next_request += 1
         request = self._next_request
         waiting = self._requests[request] = asyncio.get_running_loop().create_future()
         self._worker.send(frame(request))
-        try:
-            return await waiting
-        finally:
-            self._requests.pop(request, None)
+        return request, waiting
 
     def _source_text(self, source: str | bytes, name: str) -> str:
         if len(source) > self.engine.max_source_bytes:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.script.callbacks import Patience
 
 MOST_OBJECTS = 100_000
 MOST_BYTES = 256_000_000
@@ -26,7 +27,7 @@ log = logging.getLogger("llmspell.script")
 class Session(Protocol):
     """The part of a script session that scopes need."""
 
-    async def invoke(self, callback: int, args: list[Any]) -> Any: ...
+    async def invoke(self, callback: int, args: list[Any], patience: Patience | None = None) -> Any: ...
 
 
 @dataclass(slots=True)
@@ -90,17 +91,20 @@ class ScriptScope:
 
     # -- callbacks --------------------------------------------------------------------------------------------------
 
-    def callback(self, function: int | dict[str, Any]) -> Callable[..., Awaitable[Any]]:
+    def callback(
+        self, function: int | dict[str, Any], patience: Patience | None = None
+    ) -> Callable[..., Awaitable[Any]]:
         """An async callable for a script function: an id, or the `{"$fn": id}` found inside an object.
 
-        Calling it raises ScriptError when the function raises or its script has ended.
+        Calling it raises ScriptError when the function raises or its script has ended, and TimeoutError when
+        `patience` is at its end.
         """
         callback = function.get("$fn") if isinstance(function, dict) else function
         if not isinstance(callback, int):
             raise ValidationError("a function is expected here", hint="Pass a function of the script.")
 
         async def call(*args: Any) -> Any:
-            return await self._session.invoke(callback, list(args))
+            return await self._session.invoke(callback, list(args), patience)
 
         return call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
-__all__ = ["LATER", "VM", "HostError", "Interrupted", "VMError"]
+__all__ = ["LATER", "VM", "HostError", "Interrupted", "Stopped", "VMError"]
 
 
 class _Later:
@@ -21,6 +21,14 @@ class HostError(Exception):
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(str(error.get("message", "unknown error")))
         self.error = error
+
+
+class Stopped(HostError):
+    """What a function of the script is told where it waits, after the host has given it up."""
+
+    def __init__(self) -> None:
+        message = "this function was stopped: whatever called it does not wait any more"
+        super().__init__({"kind": "Cancelled", "type": "CancelledError", "message": message, "hint": None})
 
 
 class VMError(Exception):
@@ -57,7 +65,8 @@ class VM(Protocol):
     """What an engine plugin provides. Constructed as `VM(boot, host)`; raises VMError, never anything else.
 
     A VM whose scripts have timers may also have `idle() -> float | None`, called between runs: it does what is due and
-    returns the seconds until it wants to be called again, None for "when something has come".
+    returns the seconds until it wants to be called again, None for "when something has come". One that returns LATER has
+    `stop(invocation)`: it forgets that one, and calls `host.fail` for it.
 
     `boot` holds: manifest (see ScriptApi.manifest), profile ("high", "medium", "low"), memory (bytes or None),
     interactive (bool), options (of the engine), language.

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.script import fence  # loaded before the host has said anything: it is thinking meanwhile
 from llmspell_core.script.channel import Channel
-from llmspell_core.script.vm import LATER, VM, HostError, Interrupted, VMError
+from llmspell_core.script.vm import LATER, VM, HostError, Interrupted, Stopped, VMError
 from llmspell_core.script.wire import OUT_OF_MEMORY, load
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ __all__ = ["Host", "main"]
 
 MAX_NESTED = 16
 """Callbacks that may be active inside one another; more of them wait until one has returned."""
+MAX_DEPTH = 40
+"""Those included that cannot wait, because an active one waits for them."""
+BEGUN, NESTED = 1, 2
 
 
 class Host:
@@ -50,12 +53,18 @@ class Host:
         self.interrupted = False
         self.last_error: dict[str, Any] | None = None
         self.in_flight = 0
+        self.origin = 0
+        """The invocation for which the VM does what it does now; 0: none, the script itself."""
+        self.served = 0
+        """The origin of what was served last: continuations that it made ready are of the same."""
         self._channel = Channel(read_fd, write_fd, encoding)
         self._raw = raw
         self._waiting: dict[int, Callable[[Any], None] | None] = {}
         self._done: dict[int, Any] = {}
         self._next_id = 0
-        self._depth = 0
+        self._origins: dict[int, int] = {}
+        self._active: list[int] = []
+        self._stopped: set[int] = set()
         self._deferred: deque[str] = deque()
         self._vm: VM | None = None
         self._run_id = 0
@@ -78,7 +87,7 @@ class Host:
         """
         self._next_id += 1
         call_id, channel = self._next_id, self._channel
-        channel.send(f'["call",{call_id},"{op}",{args},{line}]', then_reads=True)
+        channel.send(f'["call",{call_id},"{op}",{args},{line}{self._tail()}', then_reads=True)
         if not self.interactive and not self._deferred and channel.idle:
             start = b'["ret",%d,' % call_id
             text = channel.read_whole(start)
@@ -93,10 +102,16 @@ class Host:
         self._next_id += 1
         call_id = self._next_id
         text = args if self._raw else self.dump(args)
-        self._channel.send(f'["call",{call_id},"{op}",{text},{line}]')
+        self._channel.send(f'["call",{call_id},"{op}",{text},{line}{self._tail()}')
         self._waiting[call_id] = on_done
+        if self.origin:
+            self._origins[call_id] = self.origin
         self._count(1)
         return call_id
+
+    def _tail(self) -> str:
+        """The end of a frame that says for which invocation it is sent."""
+        return f",{self.origin}]" if self.origin else "]"
 
     def _count(self, more: int) -> None:
         self.in_flight += more
@@ -108,11 +123,15 @@ class Host:
         Raises: HostError; Interrupted; TimeoutError when `timeout` seconds pass first (the call goes on).
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while call_id not in self._done:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError
-            self.step(left)
+        try:
+            while call_id not in self._done:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError
+                self.step(left)
+        except Stopped:
+            self.cancel(call_id)
+            raise
         env = self._done.pop(call_id)
         return env if self._raw else self.open(env)
 
@@ -130,12 +149,13 @@ class Host:
         """Gives up a started call; the host stops working on it."""
         if call_id in self._waiting:
             del self._waiting[call_id]
+            self._origins.pop(call_id, None)
             self._count(-1)
             self._channel.send(f'["cancel",{call_id}]')
         self._done.pop(call_id, None)
 
     def post(self, op: str, args: Any) -> None:
-        self._channel.send(f'["post","{op}",{args if self._raw else self.dump(args)}]')
+        self._channel.send(f'["post","{op}",{args if self._raw else self.dump(args)}{self._tail()}')
 
     def write(self, stream: str, text: str) -> None:
         """Prints. Quiet scripts are seen at once, noisy ones in batches; a hanging one loses nothing."""
@@ -164,8 +184,13 @@ class Host:
         return self._channel.dump(value)
 
     def step(self, timeout: float | None = None) -> bool:
-        """Serves one frame; waits for it at most `timeout` seconds. False when none came in time."""
-        if self._deferred and self._depth < MAX_NESTED:
+        """Serves one frame; waits for it at most `timeout` seconds. False when none came in time.
+
+        Raises: Stopped, in an invocation that the host has given up.
+        """
+        if self._stopped and self._active and self._active[-1] in self._stopped:
+            raise Stopped
+        if self._deferred and len(self._active) < MAX_NESTED:
             self._serve(self._deferred.popleft())
             return True
         self.flush()
@@ -214,6 +239,8 @@ class Host:
             self._serve_invoke(text)
         elif kind == "run":
             self._serve_run(text)
+        elif kind == "stop":
+            self._serve_stop(load(text)[1])
         elif kind == "complete":
             _, request, prefix = load(text)
             self._channel.send(f'["ret",{request},{self.dump({"ok": True, "value": self.vm.complete(prefix)})}]')
@@ -234,21 +261,34 @@ class Host:
         env = body if self._raw else load(body)
         if on_done is None:
             self._done[call_id] = env
-        else:
+            return
+        before, self.origin = self.origin, self._origins.pop(call_id, 0)
+        try:
             on_done(env)
+        finally:
+            self.served, self.origin = self.origin, before
 
     def _serve_invoke(self, text: str) -> None:
-        if self._depth >= MAX_NESTED:
-            self._deferred.append(text)
-            return
         first = text.index(",", 10)
         second = text.index(",", first + 1)
-        invocation, callback = int(text[10:first]), int(text[first + 1 : second])
-        body = text[second + 1 : -1]
-        self._depth += 1
+        third = text.index(",", second + 1)
+        invocation, callback, flags = int(text[10:first]), int(text[first + 1 : second]), int(text[second + 1 : third])
+        if len(self._active) >= MAX_NESTED and not flags & NESTED:
+            self._deferred.append(text)
+            return
         self._channel.unanswered += 1
+        if len(self._active) >= MAX_DEPTH:
+            self.fail(invocation, _too_many().error)
+            return
+        if flags & BEGUN:
+            self._channel.send(f'["begun",{invocation}]')
+        self._invoke(invocation, callback, text[third + 1 : -1])
+
+    def _invoke(self, invocation: int, callback: int, args: str) -> None:
+        self._active.append(invocation)
+        before, self.origin = self.origin, invocation
         try:
-            value = self.vm.invoke(invocation, callback, body if self._raw else load(body))
+            value = self.vm.invoke(invocation, callback, args if self._raw else load(args))
             if value is not LATER:
                 self.answer(invocation, value)
         except VMError as error:
@@ -259,11 +299,28 @@ class Host:
         except Exception as error:  # noqa: BLE001 - a callback's failure must not become that of the call around it
             self.fail(invocation, _plain_end(error).error)
         finally:
-            self._depth -= 1
+            self._active.pop()
+            self._stopped.discard(invocation)
+            self.served, self.origin = invocation, before
+
+    def _serve_stop(self, invocation: int) -> None:
+        """One that waits hears it where it waits; one whose answer comes later is forgotten at once."""
+        for text in self._deferred:
+            if text.startswith(f'["invoke",{invocation},'):
+                self._deferred.remove(text)
+                self._channel.unanswered += 1
+                self.fail(invocation, Stopped().error)
+                return
+        if invocation in self._active:
+            self._stopped.add(invocation)
+        stop: Callable[[int], None] | None = getattr(self.vm, "stop", None)
+        if stop is not None:
+            stop(invocation)
 
     def _serve_run(self, text: str) -> None:
         _, run_id, request = load(text)
         self._run_id, self.interrupted, self.last_error = run_id, False, None
+        self.origin = self.served = 0
         self._runs += 1
         try:
             result = self.vm.run(request["source"], request["name"], request["args"], request["mode"])
@@ -318,6 +375,10 @@ def _plain_end(error: BaseException) -> VMError:
     if isinstance(error, Interrupted):
         return VMError("interrupted", "interrupted")
     return VMError("runtime", f"the engine failed: {type(error).__name__}")
+
+
+def _too_many() -> VMError:
+    return VMError("runtime", f"{MAX_DEPTH} functions of the script are waiting inside one another already")
 
 
 def _load(path: str) -> type[Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError
-from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, HookResult, parse_priority
+from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, HookResult, parse_point, parse_priority
+from llmspell_core.script.callbacks import Patience
 from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.view import spelled
 
@@ -29,7 +30,8 @@ class ScriptHook:
 
 
 def register(scope: ScriptScope, point: str, function: int, priority: Any) -> ScriptHook:
-    callback, own = scope.callback(function), _own(scope)
+    own, patience = _own(scope), Patience(f"hook on '{parse_point(point)}'", scope.runtime.hooks.timeout)
+    callback = scope.callback(function, patience)
     if len(own) >= MOST_HOOKS:
         raise ResourceLimitError(
             "too many hooks",
@@ -45,7 +47,9 @@ def register(scope: ScriptScope, point: str, function: int, priority: Any) -> Sc
 
     # The same function again at one point is a mistake; another script's first function is not.
     name = f"script:{scope.process_id}:{function}:{point}"
-    handle = scope.runtime.hooks.register(point, call, priority, name=name, language=scope.language)
+    handle = scope.runtime.hooks.register(
+        point, call, priority, name=name, language=scope.language, keeps_time=True
+    )
     scope.on_close(handle.unregister)
     own.add(handle.id)
     return ScriptHook(handle)

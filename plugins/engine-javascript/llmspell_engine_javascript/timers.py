@@ -12,7 +12,7 @@ class Timers:
     """Numbers of timers in the order in which they are due. True while one is set."""
 
     def __init__(self) -> None:
-        self._queue: list[tuple[float, int]] = []
+        self._queue: list[tuple[float, int, int]] = []
         self._live: set[int] = set()
 
     def __bool__(self) -> bool:
@@ -21,8 +21,9 @@ class Timers:
     def __len__(self) -> int:
         return len(self._live)
 
-    def set(self, timer: int, milliseconds: float) -> None:
-        heapq.heappush(self._queue, (time.monotonic() + milliseconds / 1000, timer))
+    def set(self, timer: int, milliseconds: float, origin: int = 0) -> None:
+        """`origin`: the invocation that set it."""
+        heapq.heappush(self._queue, (time.monotonic() + milliseconds / 1000, timer, origin))
         self._live.add(timer)
 
     def clear(self, timer: int) -> None:
@@ -36,14 +37,14 @@ class Timers:
         self._drop_cleared()
         return max(0.0, self._queue[0][0] - time.monotonic()) if self._queue else None
 
-    def take_due(self) -> int | None:
-        """One that is due, and set no longer."""
+    def take_due(self) -> tuple[int, int] | None:
+        """One that is due, and set no longer; and its origin."""
         self._drop_cleared()
         if not self._queue or self._queue[0][0] > time.monotonic():
             return None
-        timer = heapq.heappop(self._queue)[1]
+        _, timer, origin = heapq.heappop(self._queue)
         self._live.discard(timer)
-        return timer
+        return timer, origin
 
     def _drop_cleared(self) -> None:
         while self._queue and self._queue[0][1] not in self._live:

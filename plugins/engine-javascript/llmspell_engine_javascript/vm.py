@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import _quickjs
 
-from llmspell_core.script.vm import LATER, Interrupted, VMError
+from llmspell_core.script.vm import LATER, HostError, Interrupted, Stopped, VMError
 from llmspell_core.script.wire import json_problem
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
 from llmspell_engine_javascript.failure import Failures, out_of_memory
@@ -135,6 +135,12 @@ class JavaScriptVM:
             self._drive_callbacks()
         return LATER
 
+    def stop(self, invocation: int) -> None:
+        """Whoever asked for it is gone; what its Promise becomes is of no interest any more."""
+        if invocation in self._invocations:
+            self._invocations.discard(invocation)
+            self._host.fail(invocation, Stopped().error)
+
     def idle(self) -> float | None:
         """Between the cells of an interactive session: what was started goes on, and timers fire."""
         if not self._interactive:
@@ -233,7 +239,8 @@ class JavaScriptVM:
 
     def _pump(self) -> None:
         """Runs every job that is ready: the continuations of promises."""
-        run_job = self._context.execute_pending_job
+        run_job, host = self._context.execute_pending_job, self._host
+        before, host.origin = host.origin, host.served
         self._depth += 1
         try:
             while run_job():
@@ -244,6 +251,7 @@ class JavaScriptVM:
                 self._outcome = self._broken(str(error))
         finally:
             self._depth -= 1
+            host.origin = before
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
@@ -288,10 +296,15 @@ class JavaScriptVM:
             self._driving = False
 
     def _fire_due(self) -> bool:
-        timer = self._timers.take_due()
-        if timer is None:
+        due = self._timers.take_due()
+        if due is None:
             return False
-        self._guarded("fire", timer)
+        timer, host = due[0], self._host
+        before, host.origin = host.origin, due[1]
+        try:
+            self._guarded("fire", timer)
+        finally:
+            host.served, host.origin = due[1], before
         return True
 
     # -- out of the VM ----------------------------------------------------------------------------------------------
@@ -327,6 +340,8 @@ class JavaScriptVM:
             return rich(self._wait_in_place(answer) if isinstance(answer, int) else answer)
         except Interrupted:
             return json.dumps(_refusal("Cancelled", "interrupted"))
+        except HostError as error:
+            return json.dumps({"ok": False, "error": error.error})
         except Exception as error:  # noqa: BLE001 - see `_bridge`
             return json.dumps(_refusal("Internal", f"{type(error).__name__}: {error}"))
 
@@ -340,7 +355,7 @@ class JavaScriptVM:
                     if self._fire_due() or host.is_done(call):
                         continue
                 host.step(self._timers.seconds() if self._invocations else None)
-        except Interrupted:
+        except (Interrupted, Stopped):
             host.cancel(call)
             raise
         env: str = host.wait(call)
@@ -362,15 +377,18 @@ class JavaScriptVM:
             self._outcome = self._failures.of(phase, json.loads(text))
 
     def _bridge_answer(self, invocation: int, value: str) -> None:
-        self._invocations.discard(invocation)
-        self._host.answer(invocation, value)
+        if invocation in self._invocations:  # else it was stopped
+            self._invocations.discard(invocation)
+            self._host.answer(invocation, value)
 
     def _bridge_fail(self, invocation: int, text: str) -> None:
+        if invocation not in self._invocations:
+            return
         self._invocations.discard(invocation)
         self._host.fail(invocation, self._failures.of("runtime", json.loads(text)).error)
 
     def _bridge_timer(self, timer: int, milliseconds: float) -> None:
-        self._timers.set(timer, milliseconds)
+        self._timers.set(timer, milliseconds, self._host.origin)
 
     def _bridge_untimer(self, timer: int) -> None:
         self._timers.clear(timer)
