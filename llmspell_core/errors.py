@@ -91,6 +91,7 @@ class LLMSpellError(Exception):
         unknown = set(details) - set(self.fields)
         if unknown:
             raise TypeError(f"{type(self).__name__} has no field {min(unknown)!r}")
+        message = message or f"an error without a message ({type(self).__name__})"
         super().__init__(message)
         self.message = message
         self.hint = hint

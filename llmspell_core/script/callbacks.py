@@ -17,7 +17,6 @@ MOST_NESTED = 16
 """Functions of a script of which each was called by what the one before did."""
 GRACE = 1.0
 """Seconds in which a function that is stopped has to end, where the code that calls it must go on."""
-BEGUN, NESTED = 1, 2
 
 
 class Patience(NamedTuple):
@@ -27,14 +26,15 @@ class Patience(NamedTuple):
     seconds: float
 
 
-class _Call:
+class _Called(Link):
     """One function that was called and has not answered."""
 
-    __slots__ = ("begun", "link", "links")
+    __slots__ = ("begun", "links", "number")
 
     def __init__(self, around: Links, owner: object) -> None:
-        self.link = Link(owner)
-        self.links = (*around, self.link)
+        super().__init__(owner)
+        self.number = 0
+        self.links: Links = (*around, self)
         self.begun: asyncio.Future[None] | None = None
 
 
@@ -51,7 +51,7 @@ class Callbacks:
         self._ask: Callable[[Callable[[int], str]], tuple[int, asyncio.Future[Any]]] = ask
         self._send = send
         self._give_up = give_up
-        self._open: dict[int, _Call] = {}
+        self._open: dict[int, _Called] = {}
 
     async def call(self, callback: int, args: str, patience: Patience | None) -> Any:
         """Call a function and wait for what it returns.
@@ -68,17 +68,18 @@ class Callbacks:
         depth = sum(link.owner is self for link in around)
         if depth >= MOST_NESTED:
             raise _too_deep(depth)
-        made = _Call(around, self)
-        flags = (BEGUN if patience else 0) | (NESTED if depth else 0)
-        number, answer = self._ask(lambda number: f'["invoke",{number},{callback},{flags},{args}]')
-        self._open[number] = made
+        made = _Called(around, self)
+        parent = next((link.number for link in reversed(around) if isinstance(link, _Called) and link.owner is self), 0)
+        told = 1 if patience else 0
+        number, answer = self._ask(lambda number: f'["invoke",{number},{callback},{parent},{told},{args}]')
+        made.number, self._open[number] = number, made
         try:
             return await (answer if patience is None else self._in_time(number, made, answer, patience))
         except asyncio.CancelledError:
             self._abandon(number, made, answer, patience)
             raise
 
-    def _abandon(self, number: int, made: _Call, answer: asyncio.Future[Any], patience: Patience | None) -> None:
+    def _abandon(self, number: int, made: _Called, answer: asyncio.Future[Any], patience: Patience | None) -> None:
         """Whoever called it has gone; it keeps the time that it had."""
         if number not in self._open:
             return
@@ -86,7 +87,7 @@ class Callbacks:
         if patience is not None and made.begun is not None and made.begun.done():
             asyncio.get_running_loop().call_later(patience.seconds + GRACE, self._check, number, patience)
 
-    async def _in_time(self, number: int, made: _Call, answer: asyncio.Future[Any], patience: Patience) -> Any:
+    async def _in_time(self, number: int, made: _Called, answer: asyncio.Future[Any], patience: Patience) -> Any:
         """The clock starts when the function does: until then the script is busy with something else."""
         made.begun = asyncio.get_running_loop().create_future()
         await asyncio.wait([made.begun, answer], return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +123,7 @@ class Callbacks:
         """It has answered, in time or not."""
         made = self._open.pop(number, None)
         if made is not None:
-            made.link.ended = True
+            made.ended = True
 
     def within(self, number: int, function: Callable[..., None], *args: Any) -> None:
         """What a function asks the host for happens inside of whatever called that function."""

@@ -5,11 +5,12 @@
                      ["out", "stdout"|"stderr", text]  ["ret", id, env]        ["done", run_id, env]
                      ["begun", id]
     host -> worker   ["boot", {...}]                   ["run", id, {source, name, args, mode}]
-                     ["ret", id, env]                  ["invoke", id, callback_id, flags, args]
+                     ["ret", id, env]                  ["invoke", id, callback_id, parent, told, args]
                      ["complete", id, text]            ["stop", id]
     origin           last in a "call" and a "post" that a function of the script made which the host had invoked: the id
                      of that "invoke"
-    flags            1: say "begun" when the function is called; 2: it is called inside another one, and never deferred
+    parent           the "invoke" inside of which this one happens, or 0
+    told             1: say "begun" when the function is called
     env              {"ok": true, "value": v}          {"ok": false, "error": {kind, type, message, hint, ...}}
                      "h": 1 beside "value" says that the value holds handles
     handle           {"$handle": "Agent", "id": 7, "fields": {...}}          function   {"$fn": 3}

@@ -42,7 +42,6 @@ MAX_NESTED = 16
 """Callbacks that may be active inside one another; more of them wait until one has returned."""
 MAX_DEPTH = 40
 """Those included that cannot wait, because an active one waits for them."""
-BEGUN, NESTED = 1, 2
 
 
 class Host:
@@ -64,6 +63,7 @@ class Host:
         self._next_id = 0
         self._origins: dict[int, int] = {}
         self._active: list[int] = []
+        self._parents: dict[int, int] = {}
         self._stopped: set[int] = set()
         self._deferred: deque[str] = deque()
         self._vm: VM | None = None
@@ -168,11 +168,15 @@ class Host:
         """The result of an invocation for which `VM.invoke` returned LATER."""
         text = value if self._raw else self.dump(value)
         self._channel.send(f'["ret",{invocation},{{"ok":true,"value":{text}}}]')
-        self._channel.unanswered -= 1
+        self._answered(invocation)
 
     def fail(self, invocation: int, error: dict[str, Any]) -> None:
         self._channel.send(f'["ret",{invocation},{self.dump({"ok": False, "error": error})}]')
+        self._answered(invocation)
+
+    def _answered(self, invocation: int) -> None:
         self._channel.unanswered -= 1
+        self._parents.pop(invocation, None)
 
     def exit(self, code: int) -> None:
         """Ends this script, and with it the process, with `code`; cannot be caught."""
@@ -272,17 +276,25 @@ class Host:
         first = text.index(",", 10)
         second = text.index(",", first + 1)
         third = text.index(",", second + 1)
-        invocation, callback, flags = int(text[10:first]), int(text[first + 1 : second]), int(text[second + 1 : third])
-        if len(self._active) >= MAX_NESTED and not flags & NESTED:
+        fourth = text.index(",", third + 1)
+        invocation, callback, parent = int(text[10:first]), int(text[first + 1 : second]), int(text[second + 1 : third])
+        if len(self._active) >= MAX_NESTED and not self._is_awaited(parent):
             self._deferred.append(text)
             return
         self._channel.unanswered += 1
+        self._parents[invocation] = parent
         if len(self._active) >= MAX_DEPTH:
             self.fail(invocation, _too_many().error)
             return
-        if flags & BEGUN:
+        if text[third + 1] == "1":
             self._channel.send(f'["begun",{invocation}]')
-        self._invoke(invocation, callback, text[third + 1 : -1])
+        self._invoke(invocation, callback, text[fourth + 1 : -1])
+
+    def _is_awaited(self, parent: int) -> bool:
+        """Whether an active callback waits for what this one has started, and so on."""
+        while parent and parent not in self._active:
+            parent = self._parents.get(parent, 0)
+        return parent != 0
 
     def _invoke(self, invocation: int, callback: int, args: str) -> None:
         self._active.append(invocation)

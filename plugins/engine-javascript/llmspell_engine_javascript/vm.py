@@ -234,8 +234,8 @@ class JavaScriptVM:
             return VMError("interrupted", "interrupted")
         if "out of memory" in text or text == "null":
             return out_of_memory()
-        message = text.splitlines()[0] if text else "the script failed"
-        return VMError("runtime", message.removeprefix("Error: "))
+        message = text.strip().partition("\n")[0].removeprefix("Error: ")
+        return VMError("runtime", message if message not in {"", "null", "undefined"} else "the script failed")
 
     def _pump(self) -> None:
         """Runs every job that is ready: the continuations of promises."""

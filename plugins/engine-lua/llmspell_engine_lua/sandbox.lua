@@ -280,16 +280,20 @@ end
 -- Errors ------------------------------------------------------------------------------------------------------------
 
 local function described(problem)
-  if type(problem) == "string" then return problem end
+  if type(problem) == "string" then
+    -- `error("")` says nothing, or nothing but where.
+    local empty = problem == "" or match(problem, "^[^\n]-:%d+: ?$")
+    return empty and problem .. "an error without a message" or problem
+  end
   if type(problem) == "number" then return tostring(problem) end
   if type(problem) == "table" then
     local meta = getreal(problem)
     if type(meta) == "table" and rawget(meta, "__tostring") then
       local ok, text = pcall(tostring, problem)
-      if ok and type(text) == "string" then return text end
+      if ok and type(text) == "string" and text ~= "" then return text end
     end
     local message = rawget(problem, "message") or rawget(problem, "error")
-    if type(message) == "string" then return message end
+    if type(message) == "string" and message ~= "" then return message end
     return "an error object (a table without 'message')"
   end
   return "an error object (a " .. type(problem) .. " value)"
