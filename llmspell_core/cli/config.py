@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell, dumps, tables_of_observers
+from llmspell_core.cli.streams import read_stdin
 from llmspell_core.cli.tables import aligned
 from llmspell_core.errors import ConfigurationError, LLMSpellError
 
@@ -135,7 +135,7 @@ def set_(shell: Shell, key: str, value: str, path: Path | None) -> None:
     from llmspell_core.config.secrecy import masked
 
     path = path or _main_file(shell)
-    text = sys.stdin.read().strip() if value == "-" else value
+    text = read_stdin().decode("utf-8", "replace").strip() if value == "-" else value
     written = masked(key.split("."), set_value(path, key, text))
     loaded = load_config(path, check=False)
     loaded.plugin_tables = tables_of_observers

@@ -28,6 +28,12 @@ class Ending:
         """What a shell makes of it."""
         return 128 + self.signal
 
+    def listen(self) -> None:
+        """A shell has what it starts in the background of a script ignore Ctrl-C; whoever sends it means it all the same."""
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
     @contextmanager
     def as_interrupt(self) -> Iterator[None]:
         """Inside, the other signals do what Ctrl-C does. One that is ignored, as under nohup, stays ignored."""

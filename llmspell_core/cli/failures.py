@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from llmspell_core.cli.shell import Shell, dumps
+from llmspell_core.cli.streams import finish, is_lost_output, prepare
 from llmspell_core.errors import LLMSpellError
 
 __all__ = ["guarded", "report"]
@@ -24,28 +24,23 @@ DEFECT = "This looks like a defect of llmspell; run it again with --trace debug 
 
 def guarded(arguments: Sequence[str] | None) -> int:
     """Run the program and turn whatever happens into an exit code."""
-    _prepare_streams()
+    prepare()
     shell = Shell()
+    shell.ending.listen()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(given, shell)
-        sys.stdout.flush()
-        if code == shell.ending.exit_code:
-            from llmspell_core.cli.threads import leave
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and not is_lost_output(error):
+            raise
+        code = FAILURE
+    interrupted = code == shell.ending.exit_code
+    code = finish(code)
+    if interrupted:
+        from llmspell_core.cli.threads import leave
 
-            leave(code)
-    except BrokenPipeError:
-        # The reader of our output went away, which is its right. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
+        leave(code)
     return code
-
-
-def _prepare_streams() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str], shell: Shell) -> int:
@@ -61,7 +56,7 @@ def _run(arguments: list[str], shell: Shell) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the last place where anything can be said
-        return report(error, shell)
+        return FAILURE if is_lost_output(error) else report(error, shell)
     return code if isinstance(code, int) else 0
 
 

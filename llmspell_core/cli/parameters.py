@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from llmspell_core.cli.streams import read_stdin
 from llmspell_core.errors import UsageError
 
 __all__ = ["parameter_options", "parameters"]
@@ -68,7 +68,7 @@ def _example(key: str) -> str:
 
 def _text(whole: str) -> str:
     if whole == "-":
-        return sys.stdin.read()
+        return read_stdin().decode("utf-8", "replace")
     if not whole.startswith("@"):
         return whole
     try:

@@ -14,6 +14,7 @@ import click
 from llmspell_core.cli.account import Account
 from llmspell_core.cli.options import LEVELS
 from llmspell_core.cli.shell import Shell, dumps
+from llmspell_core.cli.streams import read_stdin
 
 if TYPE_CHECKING:
     from llmspell_core.cli.run_tree import Watcher
@@ -140,7 +141,7 @@ def run(
       llmspell run report.js --timeout 60 -- --format short input.txt
     """
     words = [*args, *(["--input", input] if input is not None else [])]
-    piped = sys.stdin.buffer.read() if script == "-" else None
+    piped = read_stdin() if script == "-" else None
     request: dict[str, Any] = {"path": script} if piped is None else _from_stdin(piped)
     engine = engine or (default_engine(piped) if piped is not None else None)
     result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"])
@@ -166,7 +167,7 @@ def exec_(shell: Shell, /, code: str, args: tuple[str, ...], engine: str | None,
       llmspell exec --engine js 'console.log(Tool.list().length)'
       cat hello.lua | llmspell exec -
     """
-    request: dict[str, Any] = _from_stdin(sys.stdin.buffer.read()) if code == "-" else {"source": code}
+    request: dict[str, Any] = _from_stdin(read_stdin()) if code == "-" else {"source": code}
     words = [word.removeprefix(Code.MARK) for word in args]
     engine = engine or default_engine(request["source"])
     result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"])
@@ -212,8 +213,8 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
         try:
             return await work
         except asyncio.CancelledError:
-            if writer is not None and writer.is_broken:
-                raise BrokenPipeError from None
+            if writer is not None and writer.broken is not None:
+                raise writer.broken from None
             _tell_what_was_done(shell, account, watcher)
             raise
         finally:
@@ -252,10 +253,10 @@ def _watch(watcher: Watcher, runtime: Runtime, writer: Writer | None) -> None:
 
 
 class Writer:
-    """Prints what a script prints, at once and unchanged, until nobody reads it any more."""
+    """Prints what a script prints, at once and unchanged, until it cannot be written or nobody reads it any more."""
 
     def __init__(self) -> None:
-        self.is_broken = False
+        self.broken: OSError | None = None
         self.on_broken: Callable[[], object] = lambda: None
         self.instead: Callable[[str, str], None] | None = None
 
@@ -264,13 +265,13 @@ class Writer:
             self.instead(stream, text)
             return
         target = sys.stderr if stream == "stderr" else sys.stdout
-        if self.is_broken:
+        if self.broken is not None:
             return
         try:
             target.write(text)
             target.flush()
-        except BrokenPipeError:
-            self.is_broken = True
+        except OSError as error:
+            self.broken = error
             self.on_broken()
 
 
