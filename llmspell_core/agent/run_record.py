@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core import private
 from llmspell_core.agent.approval import ApprovalRequest, WaitingAgent
 from llmspell_core.agent.budget import Spent
 from llmspell_core.agent.place import Ledger
@@ -144,7 +145,7 @@ class Records:
     def _use(self, id_: str) -> bool:
         """Leave a mark, which outlives every copy of the record; False when it was there."""
         try:
-            self._mark(id_).touch(0o600, exist_ok=False)
+            os.close(private.create(self._mark(id_)))
         except FileExistsError:
             return False
         except OSError as error:
@@ -190,9 +191,8 @@ def write_record(path: Path, data: dict[str, Any]) -> None:
     """As JSON that only the owner may read: it holds a conversation. Whole or not at all. Raises: StorageError."""
     partial = path.with_name(f".{path.name}.{new_id('part')}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        private.make_folder(path.parent)
+        with os.fdopen(private.create(partial), "w", encoding="utf-8") as file:
             json.dump(data, file, ensure_ascii=False, indent=1)
         partial.replace(path)
     except OSError as error:

@@ -91,7 +91,7 @@ class Account:
 
 
 def _listed(counts: Counter[tuple[str, str]]) -> str:
-    from llmspell_core.cli.run_tree import printable
+    from llmspell_core.cli.harmless import printable
 
     ordered = sorted(counts.items(), key=lambda item: (KINDS.index(item[0][0]), item[0][1]))
     shown = [f"{kind} {printable(name)[:60]}" + (f" x{n}" if n > 1 else "") for (kind, name), n in ordered[:MOST]]

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from llmspell_core.cli.harmless import harmless
 from llmspell_core.cli.shell import Shell, dumps
 from llmspell_core.cli.streams import finish, is_lost_output, prepare
 from llmspell_core.errors import LLMSpellError
@@ -68,7 +69,7 @@ def _usage(error: click.ClickException, arguments: list[str], shell: Shell) -> i
     message = error.format_message()
     if ctx is not None:
         print(ctx.get_usage(), file=sys.stderr)
-    print(f"Error: {message}", file=sys.stderr)
+    print(harmless(f"Error: {message}"), file=sys.stderr)
     if ctx is not None:
         print(f"Hint: {ctx.command_path} --help", file=sys.stderr)
     if shell.is_json or _asks_for_json(arguments):
@@ -93,7 +94,7 @@ def report(error: BaseException, shell: Shell, **more: Any) -> int:
     if shell.level in {"debug", "trace"}:
         import traceback
 
-        print(clean("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        print(harmless(clean("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
     if shell.is_json:
         print(clean(dumps({"status": "error", **more, "error": as_data(error)})))
     return error.exit_code if isinstance(error, LLMSpellError) else FAILURE
@@ -106,7 +107,11 @@ def as_data(error: BaseException) -> dict[str, Any]:
 
 
 def describe(error: BaseException) -> Iterator[str]:
-    """The lines for a person."""
+    """The lines for a person. What is in them may come from anywhere: nothing in it can draw on the terminal."""
+    return map(harmless, _described(error))
+
+
+def _described(error: BaseException) -> Iterator[str]:
     if not isinstance(error, LLMSpellError):
         yield f"Error: {type(error).__name__}: {error}"
         yield f"Hint: {DEFECT}"

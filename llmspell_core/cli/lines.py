@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from llmspell_core import private
+
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completer
 
@@ -27,7 +29,8 @@ def open_lines(runner: asyncio.Runner, history: Path, complete: Complete) -> Lin
     if not sys.stdin.isatty():
         return PipedLines(runner)
     with contextlib.suppress(OSError):
-        history.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(history.parent)
+        private.mine_only(history)  # what is typed may hold keys
     try:
         return EditedLines(runner, history, complete)
     except ImportError:

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from llmspell_core import private
+from llmspell_core.cli.harmless import harmless
 from llmspell_core.errors import ConfigurationError
 from llmspell_core.redaction import Redaction
 
@@ -71,10 +73,20 @@ def _file(settings: Mapping[str, Any], redaction: Redaction) -> list[logging.Han
     path, level = settings.get("log_file"), NUMBERS[str(settings.get("log_level") or "info")]
     if not path or level >= OFF:
         return []
-    handler = FileLog(Path(str(path)).expanduser(), settings)
+    from llmspell_core.cli.denials import DenialLog
+
+    file = Path(str(path)).expanduser()
+    handler = FileLog(file, settings)
     handler.setLevel(level)
-    handler.setFormatter(JsonLines(redaction) if settings.get("json_format") else Lines(redaction))
-    return [handler]
+    made = [handler, DenialLog(file, settings)] if _keeps_denials(file) else [handler]
+    for each in made:
+        each.setFormatter(JsonLines(redaction) if settings.get("json_format") else Lines(redaction))
+    return [*made]
+
+
+def _keeps_denials(file: Path) -> bool:
+    """Not beside a device or a pipe."""
+    return file.is_file() or not file.exists()
 
 
 class Patient(logging.Handler):
@@ -103,7 +115,7 @@ class Lines(logging.Formatter):
         level = record.levelname
         shown = f"\x1b[{COLOURS[level]}m{level}\x1b[0m" if self._coloured and level in COLOURS else level
         when = f"{_time(record)} " if self._dated else ""
-        return f"{when}{shown} {record.name}: {_harmless(_text(self, record, self._redaction))}"
+        return f"{when}{shown} {record.name}: {_indented(_text(self, record, self._redaction))}"
 
 
 class JsonLines(logging.Formatter):
@@ -131,10 +143,9 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _harmless(text: str) -> str:
-    """Without what moves the cursor or changes colours; further lines are indented."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
-    return shown.replace("\n", "\n    ")
+def _indented(text: str) -> str:
+    """Nothing in it can draw on a terminal or pass for another record."""
+    return harmless(text).replace("\n", "\n    ")
 
 
 class FileLog(Patient):
@@ -152,9 +163,10 @@ class FileLog(Patient):
         self._most = int(settings.get("max_size_mb") or 10) * 1_000_000
         self._backups = int(settings.get("max_backups", 5))
         self._oldest = float(settings.get("max_age_days") or 7) * DAY
+        self._told = False
         self._suffix = ".gz" if settings.get("compress", True) else ""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self.path.parent)
             self._stream = self._open()
         except OSError as error:
             raise ConfigurationError(
@@ -164,17 +176,22 @@ class FileLog(Patient):
             ) from error
 
     def _open(self) -> TextIO:
-        # What scripts log may be private; the file is for its owner.
-        number = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(number, "a", encoding="utf-8", errors="backslashreplace")
+        return os.fdopen(private.append(self.path), "a", encoding="utf-8", errors="backslashreplace")
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._follow()
             self._stream.write(self.format(record) + "\n")
             self._stream.flush()
-        except (OSError, ValueError):
-            self.handleError(record)
+        except (OSError, ValueError) as error:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """Once: work goes on without its log, but not in secret."""
+        if not self._told:
+            self._told = True
+            reason = getattr(error, "strerror", None) or error
+            print(f"Warning: the log file {self.path} cannot be written: {reason}", file=sys.stderr)
 
     def _follow(self) -> None:
         """Go to the file that bears the name now, and to a new one when it is full."""
@@ -207,6 +224,8 @@ class FileLog(Patient):
             old = self._old(number)
             if old.exists() and time.time() - old.stat().st_mtime > self._oldest:
                 old.unlink()
+            elif old.exists():
+                private.mine_only(old)
 
     def _old(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}{self._suffix if number > 1 else ''}")
@@ -217,8 +236,11 @@ class FileLog(Patient):
         if source.suffix == target.suffix or not self._suffix or source.suffix == ".gz":
             source.replace(target)
             return
-        with source.open("rb") as text, gzip.open(target, "wb") as packed:
-            shutil.copyfileobj(text, packed)
+        draft = target.with_name(f".{target.name}.new")
+        draft.unlink(missing_ok=True)  # of a process that was ended in the middle; who rotates is alone
+        with private.drafted(target, draft) as number, source.open("rb") as text:
+            with os.fdopen(number, "wb", closefd=False) as file, gzip.GzipFile(fileobj=file, mode="wb") as packed:
+                shutil.copyfileobj(text, packed)
         source.unlink()
 
     def close(self) -> None:
@@ -235,7 +257,7 @@ def _locked(path: Path) -> Iterator[None]:
         return
     from fcntl import LOCK_EX, flock
 
-    number = os.open(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    number = private.open_lock(path.with_name(f".{path.name}.lock"))
     try:
         flock(number, LOCK_EX)
         yield

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from llmspell_core.cli.harmless import printable
+
 if TYPE_CHECKING:
     from llmspell_core.cli.shell import Shell
     from llmspell_core.provider import PullProgress
@@ -25,19 +27,19 @@ def download_progress(shell: Shell, name: str) -> Iterator[Callable[[PullProgres
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
+        task = bar.add_task(printable(name), total=None)
 
         def show(progress: PullProgress) -> None:
             bar.update(
                 task,
-                description=f"{name}: {progress.status}",
+                description=printable(f"{name}: {progress.status}"),
                 completed=progress.bytes_downloaded,
                 total=progress.bytes_total,
             )

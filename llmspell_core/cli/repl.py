@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli.harmless import harmless
 from llmspell_core.cli.scripts import Writer, default_engine
 from llmspell_core.cli.shell import Shell
 
@@ -138,7 +139,7 @@ class Conversation:
                 text = f"{text}\n{more}"
         self.entered.append(text)
         if result.display is not None:
-            print(result.display)
+            print(harmless(result.display) if sys.stdout.isatty() else result.display)
         if self.measures:
             self.shell.note(f"{time.perf_counter() - started:.3f} s")
         self.exit_code = result.exit_code

@@ -8,13 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.cli.harmless import Drawn, printable
 from llmspell_core.trace import Node, Span, tree_of
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["Watcher", "duration", "printable", "printed"]
+__all__ = ["Watcher", "duration", "printed"]
 
 SIGNS = {"ok": "✓", "error": "✗", "cancelled": "■", "running": "…", "skipped": "-", "waiting": "?"}
 STYLES = {
@@ -27,11 +28,6 @@ STYLES = {
 }
 WAITING = 0.12
 """Seconds between two pictures."""
-
-
-def printable(text: str) -> str:
-    """One line that cannot draw on the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def duration(ms: float) -> str:
@@ -102,7 +98,7 @@ def printed(tree: Node, console: Console | None = None) -> str:
         made.print(text, soft_wrap=True)
     for row in models(tree):
         made.print(row, soft_wrap=True, style="dim")
-    return made.file.getvalue().rstrip("\n") if isinstance(made.file, io.StringIO) else ""
+    return Drawn(made.file.getvalue().rstrip("\n") if isinstance(made.file, io.StringIO) else "")
 
 
 class Watcher:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmspell_core.cli.ending import Ending
+from llmspell_core.cli.harmless import harmless
 from llmspell_core.cli.options import LEVELS, Options, choice
 from llmspell_core.redaction import Redaction
 
@@ -82,7 +83,7 @@ class Shell:
     def note(self, message: str) -> None:
         """Say something that is not the result: to stderr, unless `--quiet`."""
         if not self.options.quiet:
-            print(message, file=sys.stderr)
+            print(harmless(message), file=sys.stderr)
 
     @property
     def is_interactive(self) -> bool:
@@ -197,5 +198,6 @@ def dumps(data: Any) -> str:
 
 
 def _line(text: str) -> None:
+    """A pipe gets it as it is."""
     if text:
-        print(text)
+        print(harmless(text) if sys.stdout.isatty() else text)

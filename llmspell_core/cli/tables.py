@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from llmspell_core.cli.harmless import Drawn, harmless
+
 __all__ = ["aligned", "boxed", "bullets", "listed"]
 
 
@@ -39,8 +41,8 @@ def boxed(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     table = Table(*heading, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(harmless(cell)) for cell in row))
     text = io.StringIO()
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     Console(file=text, force_terminal=coloured, no_color=not coloured).print(table)
-    return text.getvalue().rstrip("\n")
+    return Drawn(text.getvalue().rstrip("\n"))

@@ -77,7 +77,8 @@ def _row(tree: Node) -> dict[str, object]:
 
 
 def _cells(row: dict[str, object]) -> list[str]:
-    from llmspell_core.cli.run_tree import duration, printable
+    from llmspell_core.cli.harmless import printable
+    from llmspell_core.cli.run_tree import duration
 
     took = row["duration_ms"]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(row["started"]))))

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from llmspell_core import private
 from llmspell_core.config.document import parse, read
 from llmspell_core.config.environment import guessed
 from llmspell_core.config.layers import canonical
@@ -93,7 +94,9 @@ def _error(path: Path, text: str, keys: tuple[str, ...]) -> ValidationError | No
 
 def write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
+        if not path.exists():
+            private.mine_only(path)  # it may come to hold keys; whoever shares one shares it
         path.write_text(text, "utf-8")
     except OSError as error:
         raise ConfigurationError(

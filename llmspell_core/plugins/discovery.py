@@ -21,6 +21,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any, Self
 
+from llmspell_core import private
 from llmspell_core.plugins.cache import (
     FORMAT,
     environment,
@@ -67,14 +68,14 @@ def renew(path: str, blocked: list[str], *, refresh: bool = False) -> tuple[dict
 
 def _spare() -> str | None:
     with contextlib.suppress(OSError):
-        Path(spare_folder()).mkdir(mode=0o700)
+        private.make_folder(spare_folder())
     return spare_file()
 
 
 def _can_write(path: str) -> bool:
     folder = Path(path).parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
     except OSError:
         return False
     return os.access(folder, os.W_OK)
@@ -84,7 +85,7 @@ def _can_write(path: str) -> bool:
 def _alone(path: str) -> Iterator[None]:
     """One process at a time, as far as the file system lets us; who waited too long goes on all the same."""
     try:
-        number = os.open(f"{path}.lock", os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        number = private.open_lock(f"{path}.lock")
     except OSError:
         yield
         return
@@ -312,7 +313,7 @@ class _Child:
 def _save(path: Path, data: dict[str, Any], schemas: dict[str, dict[str, Any]], installed: set[str]) -> None:
     folder = path.with_suffix("")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         for name, tables in schemas.items():
             _write(folder / f"{name}.json", tables)
         for stale in folder.glob("*.json"):
@@ -336,8 +337,6 @@ def _forget_old(folder: Path) -> None:
 def _write(path: Path, data: Any) -> None:
     """Whole or not at all: another process may read it at this moment."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        draft.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    draft.unlink(missing_ok=True)
+    with private.drafted(path, draft) as number, os.fdopen(number, "w", encoding="utf-8", closefd=False) as file:
+        file.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from llmspell_core import private
 from llmspell_core.errors import NotFoundError, StorageError
 from llmspell_core.trace.span import Span
 
@@ -37,7 +38,7 @@ class Journal:
     def started(self, span: Span) -> None:
         if span.parent_id is None:
             if self._begun % self._keep == 0:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                private.make_folder(self.folder)
                 self._prune()
             self._begun += 1
         self._write({"event": "start", **({} if span.parent_id else {"pid": os.getpid()})}, span)
@@ -52,7 +53,7 @@ class Journal:
         line = json.dumps({**head, **span.to_dict()}, ensure_ascii=False, default=str) + "\n"
         # Opened for each line: a thousand runs at once must not need a thousand descriptors.
         path = self.folder / f"{span.run_id}{SUFFIX}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = private.append(path)
         try:
             os.write(descriptor, line.encode())
         finally:

