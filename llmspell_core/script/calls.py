@@ -7,11 +7,12 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import InternalError, LLMSpellError, ValidationError
+from llmspell_core.errors import InternalError, LLMSpellError, ResourceLimitError, ValidationError
 from llmspell_core.script.scope import HandleRef
 from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
 from llmspell_core.script.validate import bind, fit
 from llmspell_core.script.values import Encoder
+from llmspell_core.script.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 log = logging.getLogger("llmspell.script")
+
+MOST_MESSAGE = 10_000
+"""Characters of an error's message; one that quotes what it was given may be of any length."""
 
 MOST_OPEN_BYTES = 256_000_000
 """Of arguments of calls that wait for their answer: a script's memory limit does not cover what it has sent."""
@@ -168,9 +172,16 @@ class Calls:
         if call_id < 0:
             return
         self._has_handles = False
+        more = ""
+        if type(result) is View:
+            more = f',"v":{self._encoder.text(result.wire())}'
+            result = result.value
         text = self._encoder.text(self._returned(operation.returns, result))
-        handles = ',"h":1' if self._has_handles else ""
-        self._worker.send(f'["ret",{call_id},{{"ok":true,"value":{text}{handles}}}]')
+        del result  # its texts are in `text` now
+        if self._has_handles:
+            more += ',"h":1'
+        if not self._worker.send(text, f'["ret",{call_id},{{"ok":true,"value":', f"{more}}}]"):
+            self._refuse(call_id, _too_large(operation.label, len(text), self._worker.largest), operation.label)
 
     def _returned(self, returns: str, result: Any) -> Any:
         if result is None:
@@ -204,8 +215,20 @@ class Calls:
     @staticmethod
     def _plain_error(error: LLMSpellError) -> dict[str, Any]:
         data = error.to_dict()
+        if len(error.message) > MOST_MESSAGE:
+            data["message"] = f"{error.message[:MOST_MESSAGE]}... ({len(error.message):,} characters in all)"
         data.setdefault("hint", None)
         return data
+
+
+def _too_large(label: str, characters: int, most: int) -> ResourceLimitError:
+    return ResourceLimitError(
+        f"the result of {label} is too large for a script: {characters:,} characters, on their way more than {most:,} bytes",
+        resource="result bytes",
+        limit=most,
+        used=characters,
+        hint="Ask for a part of it, or have it written to a file.",
+    )
 
 
 def _at(line: int) -> str:

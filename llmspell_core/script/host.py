@@ -116,6 +116,7 @@ class ScriptSession:
             "language": engine.language,
             "profile": profile,
             "memory": limits.memory_bytes,
+            "frame": limits.frame_bytes,
             "interactive": interactive,
             "options": engine.options(),
             "fence": {**fence, **engine.fence_options()},
@@ -181,7 +182,7 @@ class ScriptSession:
     async def complete(self, text: str) -> list[str]:
         """What `text` could become, from the declarations and the live globals; whole replacements of its last word."""
         self._check_alive()
-        found = await self._request(lambda request: dump_text(["complete", request, text]))
+        found = await self._request(lambda request: (dump_text(["complete", request, text]),))
         return [str(item) for item in found] if isinstance(found, list) else []
 
     async def invoke(self, callback: int, args: list[Any]) -> Any:
@@ -189,7 +190,7 @@ class ScriptSession:
         if self._end is not None or self._closed:
             raise gone(self._name)
         text = self._calls.text(args)
-        return await self._request(lambda request: f'["invoke",{request},{callback},{text}]')
+        return await self._request(lambda request: (text, f'["invoke",{request},{callback},', "]"))
 
     async def close(self) -> None:
         """Ends the worker and everything the session holds. Safe to call twice."""
@@ -321,11 +322,16 @@ class ScriptSession:
             exited=isinstance(exit_code, int),
         )
 
-    async def _request(self, frame: Callable[[int], str]) -> Any:
+    async def _request(self, frame: Callable[[int], tuple[str, ...]]) -> Any:
+        """Sends `frame(request)`, the arguments of `WorkerProcess.send`, and waits for the answer."""
         self._next_request += 1
         request = self._next_request
         waiting = self._requests[request] = asyncio.get_running_loop().create_future()
-        self._worker.send(frame(request))
+        if not self._worker.send(*frame(request)):
+            del self._requests[request]
+            raise ResourceLimitError(
+                "what a script's function is given is too large", resource="bytes", limit=self._worker.largest, used=0
+            )
         try:
             return await waiting
         finally:

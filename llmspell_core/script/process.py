@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from llmspell_core.script.values import parse
-from llmspell_core.script.wire import FrameError, FrameReader, pack
+from llmspell_core.script.wire import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from llmspell_core.script.engine import ScriptEngine
 
 __all__ = ["WorkerPool", "WorkerProcess", "describe_status"]
+
+LARGE = 256 * 1024
+"""Characters of a text that is not copied without need."""
 
 _FRAMES_AT_ONCE = 64
 """After so many frames the event loop gets its turn, however many more a worker has sent."""
@@ -36,6 +39,7 @@ class WorkerProcess(asyncio.Protocol):
         on_end: called once with the exit status (negative: ended by that signal) when the process is gone.
         gone: whether the connection has ended; what still arrives are last words.
         frame_bytes: size of the frame that `on_frame` is called with.
+        largest: bytes of the largest frame, either way.
         problem: what the worker did against the protocol, if that is why it was ended.
     """
 
@@ -45,6 +49,7 @@ class WorkerProcess(asyncio.Protocol):
         self.problem: str | None = None
         self.gone = False
         self.frame_bytes = 0
+        self.largest = MAX_FRAME
         self.on_frame: Callable[[list[Any]], None] = _ignore
         self.on_end: Callable[[int], None] = _ignore
         self._sock: socket.socket | None = sock
@@ -82,7 +87,7 @@ class WorkerProcess(asyncio.Protocol):
         """Attaches to the running loop; `limit`: bytes of the largest frame."""
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self._reader = FrameReader(limit)
+        self._reader, self.largest = FrameReader(limit), limit
         sock, self._sock = self._sock, None
         try:
             await self._loop.create_connection(lambda: self, sock=sock)
@@ -93,15 +98,32 @@ class WorkerProcess(asyncio.Protocol):
             self._reap()
             raise
 
-    def send(self, text: str) -> None:
-        """One frame. After the end of the worker it goes nowhere."""
+    def send(self, text: str, before: str = "", after: str = "") -> bool:
+        """One frame of three parts, of which the middle one may be large. After the end of the worker it goes nowhere.
+
+        Returns:
+            False when it is larger than `largest`; nothing is sent then.
+        """
         if self._transport is None or self._transport.is_closing():
-            return
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:
-            data = text.encode("utf-8", "surrogatepass")
-        self._transport.write(pack(data))
+            return True
+        if len(text) < LARGE:
+            data = _encoded(f"{before}{text}{after}")
+            if len(data) > self.largest:
+                return False
+            self._transport.write(pack(data))
+            return True
+        return self._send_large(_encoded(text), before.encode(), after.encode())
+
+    def _send_large(self, data: bytes, before: bytes, after: bytes) -> bool:
+        """Not joined: that would be a copy."""
+        assert self._transport is not None
+        size = len(before) + len(data) + len(after)
+        if size > self.largest:
+            return False
+        self._transport.write(size.to_bytes(HEADER, "big") + before)
+        self._transport.write(data)
+        self._transport.write(after)
+        return True
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -187,7 +209,7 @@ class WorkerProcess(asyncio.Protocol):
         self._serve_payload(payload)
         return True
 
-    def _serve_payload(self, payload: bytes) -> None:
+    def _serve_payload(self, payload: bytes | bytearray) -> None:
         if self.problem is not None:
             return
         try:
@@ -261,6 +283,13 @@ class WorkerPool:
     def _fill(self) -> None:
         while len(self._idle) < self._size:
             self._idle.append(WorkerProcess.spawn(self._engine))
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _ignore(_: Any) -> None:

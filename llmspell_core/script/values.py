@@ -83,7 +83,7 @@ def _plain(value: Any) -> Any:
     raise ScriptError(f"a value of type {type(value).__name__} cannot be handed to a script", phase="runtime")
 
 
-def parse(payload: bytes) -> Any:
+def parse(payload: bytes | bytearray) -> Any:
     """The JSON value in a frame from an untrusted process.
 
     Raises:

@@ -20,8 +20,12 @@ from llmspell_core.script.fence import kernel, landlock, seccomp
 
 __all__ = ["apply", "probe"]
 
-# Room on top of the script's memory for the worker's own copies of what crosses the socket.
-BASE_BYTES = 32 * 1024 * 1024
+BASE_BYTES = 768 * 1024 * 1024
+"""Address space on top of the script's memory: for the worker's own copies of what crosses the socket.
+
+The VM's own limit is what holds a script. This one is behind it, and so far away that Python never runs out of memory while
+the VM waits for what it hands over: six times the largest frame.
+"""
 OPEN_FILES = 32
 PARTS = ("rlimits", "no_new_privs", "dumpable", "parent_death", "capabilities", "landlock", "seccomp")
 

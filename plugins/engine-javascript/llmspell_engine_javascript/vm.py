@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import _quickjs
 
-from llmspell_core.script.vm import LATER, Interrupted, VMError
+from llmspell_core.script.vm import LATER, HostError, Interrupted, VMError
 from llmspell_core.script.wire import json_problem
 from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
 from llmspell_engine_javascript.failure import Failures, out_of_memory
+from llmspell_engine_javascript.memory import Memory
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
 from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap, is_module
 from llmspell_engine_javascript.timers import Timers
@@ -56,7 +57,7 @@ def _new_context() -> tuple[Any, Any, Rejections]:
     context.set_max_stack_size(STACK_BYTES)
     code = "\n".join(map(_read, _PARTS))
     rejections = Rejections(context)
-    shell = context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge, ask){{"use strict";{code}\n}})')
+    shell = context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge, ask, lower){{"use strict";{code}\n}})')
     return context, shell, rejections
 
 
@@ -130,6 +131,11 @@ class JavaScriptVM:
         """Calls a script function; its answer goes out when it is there, see `_bridge_answer`."""
         self._invocations.add(invocation)
         text, changed = with_big_integers(args)
+        try:
+            self._memory.weigh("what a callback is given", text)
+        except HostError as error:
+            self._invocations.discard(invocation)
+            raise VMError("memory", str(error)) from None
         self._guarded("invoke", invocation, callback, text, changed or '"$' in text)
         if self._depth == 0 and not self._driving:
             self._drive_callbacks()
@@ -181,13 +187,14 @@ class JavaScriptVM:
         if profile == "high":
             context.eval(_SHARED_MEMORY)
             memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
-        if memory:
-            context.set_memory_limit(int(memory))
+        self._memory = Memory(self._host, context, int(memory) if memory else None, profile)
         self._failures.knows_modules = load_modules(context, self._module)
         context.add_callable("$bridge", self._bridge)
         context.add_callable("$ask", self._ask)
-        enter: Callable[..., Any] = shell(context.eval("globalThis.$bridge"), context.eval("globalThis.$ask"))
-        context.eval("delete globalThis.$bridge; delete globalThis.$ask")
+        context.add_callable("$lower", self._memory.lower)
+        given = [context.eval(f"globalThis.{name}") for name in ("$bridge", "$ask", "$lower")]
+        enter: Callable[..., Any] = shell(*given)
+        context.eval("delete globalThis.$bridge; delete globalThis.$ask; delete globalThis.$lower")
         enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), profile)
         return context, enter
 
@@ -215,11 +222,13 @@ class JavaScriptVM:
 
     def _guarded(self, *arguments: Any) -> Any:
         self._depth += 1
+        self._memory.lift()
         try:
             return self._enter(*arguments)
         except _quickjs.JSException as error:
             raise self._broken(str(error)) from None
         finally:
+            self._memory.lower()
             self._depth -= 1
 
     def _broken(self, text: str) -> VMError:
@@ -302,6 +311,8 @@ class JavaScriptVM:
             if self._stopping and kind in _ASKING:
                 raise Interrupted
             return getattr(self, "_bridge_" + kind)(*arguments)
+        except HostError as error:
+            return json.dumps({"ok": False, "error": error.error})
         except Interrupted:
             return json.dumps(_refusal("Cancelled", "interrupted"))
         except Exception as error:  # noqa: BLE001 - see above
@@ -312,7 +323,7 @@ class JavaScriptVM:
 
         def on_done(env: str) -> None:
             calls.discard(call)
-            self._guarded("settle", call, rich(env))
+            self._guarded("settle", call, self._weighed(op, rich(env)))
 
         call = self._host.start(op, args, self._sources.line_of(site), on_done)
         calls.add(call)
@@ -324,11 +335,23 @@ class JavaScriptVM:
             if self._stopping:
                 raise Interrupted
             answer = self._host.ask(op, args, self._sources.line_of(site))
-            return rich(self._wait_in_place(answer) if isinstance(answer, int) else answer)
+            env = rich(self._wait_in_place(answer) if isinstance(answer, int) else answer)
+            self._memory.lift()  # until the answer is there as a value, see `callHost`
+            return self._weighed(op, env)
+        except HostError as error:
+            return json.dumps({"ok": False, "error": error.error})
         except Interrupted:
             return json.dumps(_refusal("Cancelled", "interrupted"))
         except Exception as error:  # noqa: BLE001 - see `_bridge`
             return json.dumps(_refusal("Internal", f"{type(error).__name__}: {error}"))
+
+    def _weighed(self, op: str, env: str) -> str:
+        """The env, if there is room for what is in it; otherwise one that says so."""
+        try:
+            self._memory.weigh(f"the result of {op.replace('#', '.')}", env)
+        except HostError as error:
+            return json.dumps({"ok": False, "error": error.error})
+        return env
 
     def _wait_in_place(self, call: int) -> str:
         """Serves the callbacks that arrive meanwhile, asynchronous ones included."""
