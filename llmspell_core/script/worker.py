@@ -387,9 +387,7 @@ def _boot(host: Host, vm_class: type[Any]) -> None:
     if prepare is not None:
         prepare(boot)  # last chance to import something, e.g. a variant of the library
     fence.kernel.share_heap()
-    missing = host.watch()  # before the fence: what the threads take is no part of the script's memory
-    report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})})
-    report["missing_watch"] = missing
+    report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})}, host.watch)
     if host.interactive:
         signal.signal(signal.SIGINT, host.on_sigint)
     vm = vm_class(boot, host)

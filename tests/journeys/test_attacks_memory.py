@@ -126,21 +126,3 @@ async def test_a_limit_is_told_as_a_limit(make_runtime: MakeRuntime) -> None:
         await runtime.run_script(FLOODS["timers"][0], engine="lua")
     assert isinstance(caught.value.__cause__, ResourceLimitError)
     assert caught.value.__cause__.hint
-
-
-OPEN_CALLS = {
-    "lua": "for i = 1, 30000 do Tool.execute_async('calculator', {expression = '1'}) end",
-    "javascript": "for (let i = 0; i < 30000; i++) Tool.execute('calculator', {expression: '1'})",
-}
-
-
-@pytest.mark.parametrize("language", OPEN_CALLS)
-async def test_more_open_calls_than_there_is_memory_for_are_a_lack_of_memory(
-    make_runtime: MakeRuntime, language: str
-) -> None:
-    """The engine itself runs out of it here, not the script's part of it: it cannot even say so in words."""
-    runtime = await make_runtime({"runtime": {"security": {"max_memory_bytes": 16_000_000}}})
-    with pytest.raises(ScriptError) as caught:
-        await runtime.run_script(OPEN_CALLS[language], engine=language, timeout=60)
-    assert caught.value.phase == "memory"
-    assert "raise runtime.security.max_memory_bytes" in str(caught.value.hint)

@@ -163,7 +163,15 @@ class LuaVM:
         except (self._memory_error, MemoryError):
             raise VMError("memory", f"{name}: the script used up its memory", file=name) from None
         except self._error as error:
+            if self._host.interrupted:  # it hit our own code, just before or after the script's
+                raise self._interrupted() from None
             raise VMError("runtime", str(error), file=name) from None
+
+    def _interrupted(self) -> VMError:
+        """Forgets what was under way; variables stay."""
+        self._host.interrupted = False
+        self._k["abandon"]()
+        return VMError("interrupted", "interrupted")
 
     def _result(self, value: Any, *, cell: bool) -> Any:
         """Data of what was returned. A cell may end in anything: what is no data is only shown."""

@@ -130,7 +130,7 @@ async def test_nobody_can_be_signalled_and_nothing_undone(broken: Talk) -> None:
 
 
 async def test_the_worker_lives_on_and_has_no_more_memory_than_it_was_given(broken: Talk) -> None:
-    outcome = await broken.attempt("len(bytearray(300 << 20))", "len(bytearray(16 << 20))", "host.write('stdout', 'x')")
+    outcome = await broken.attempt("len(bytearray(900 << 20))", "len(bytearray(16 << 20))", "host.write('stdout', 'x')")
     assert outcome[0] == "MemoryError"
     assert outcome[1] == f"did it: {16 << 20}"
     assert outcome[2] == "did it: None"
