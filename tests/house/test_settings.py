@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from llmspell_core.config.checks import inner_type
-from llmspell_core.config.settings import Settings
+from llmspell_core.config.settings import Settings, inner_type
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "llmspell_core"
