@@ -72,7 +72,8 @@ def typed_value(keys: Keys, value: Any) -> tuple[Any, bool]:
         if field is None:
             found = _extra_type(model)
             return (value, False) if found is None else _converted(found, value)
-        kind, model = Annotated[field.annotation, *field.metadata], inner_type(field.annotation)
+        kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        model = inner_type(field.annotation)
     return (value, True) if _is_model(model) else _converted(kind, value)
 
 

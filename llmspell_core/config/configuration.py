@@ -158,9 +158,10 @@ class Config:
 
     def secrets(self) -> list[str]:
         """The values that must not appear in any text."""
-        from llmspell_core.config.secrecy import is_secret
+        from llmspell_core.config.secrecy import is_secret, secrets_in
 
         found = [leaf.value for keys, leaf in self._merged.items() if is_secret(keys) and isinstance(leaf.value, str)]
+        found += [each for leaf in self._merged.values() for each in secrets_in(leaf.value)]
         tables = [table for table in self.section("providers").values() if isinstance(table, dict)]
         named = [self.environ.get(str(table.get("api_key_env"))) for table in tables]
         return [value for value in (*found, *named) if value]

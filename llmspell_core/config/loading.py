@@ -180,9 +180,10 @@ class _Loading:
         layers = [replace(_file_layer(document), project=True) for document in documents]
         if state == "trusted":
             return self._merged(layers)
-        base = self._typed(self._merged([]))
+        operators = self._merged([])
+        base = self._typed(operators)
         if base is None:  # what is stricter than something wrong? The error of the operator's settings comes first.
-            return self._merged([])
+            return operators
         merged, self.ignored = laid_over(base, layers, self.profiles, self.cwd, self._path)
         return merged
 

@@ -260,7 +260,7 @@ class Tools(Section):
 
 class Hooks(Section):
     says: ClassVar[Rule | None] = OPERATOR
-    enabled: Annotated[bool, TRUE]
+    enabled: bool
     timeout_ms: PositiveInt
 
 

@@ -100,7 +100,7 @@ def test_check_names_what_is_wrong_and_fails(site: Path, invoke_cli: Cli) -> Non
 
 
 def test_two_plugins_with_one_name_clash_until_the_configuration_prefers_one(
-    site: Path, invoke_cli: Cli, isolated: Path
+    site: Path, invoke_cli: Cli, trusted_settings: Callable[[str], Path]
 ) -> None:
     lay(site, "my-tools", TOOL.format(name="calculator"), "calculator")
     found = [row for row in rows(invoke_cli, "--kind", "tools") if row["name"] == "calculator"]
