@@ -24,10 +24,11 @@ __all__ = ["trust"]
 @click.option("--remove", is_flag=True, help="Trust the folder no more.")
 @click.pass_obj
 def trust(shell: Shell, path: Path | None, listing: bool, remove: bool) -> None:
-    """Trust the configuration of a folder (by default this one), as it is now.
+    """Trust the configuration of a folder, as it is now.
 
-    Until then a llmspell.toml found in the working folder can only make things stricter. When it, a
-    llmspell.<ENV>.toml beside it or something in llmspell_plugins changes, it has to be trusted again. Look at it first.
+    Without PATH it is this folder. Until then a llmspell.toml found in the working folder can only make things
+    stricter. When it, a llmspell.<ENV>.toml beside it or something in llmspell_plugins changes, it has to be trusted
+    again. Look at it first.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import types
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import (
@@ -41,7 +42,7 @@ from llmspell_core.config.authority import (
     Rule,
 )
 
-__all__ = ["OPAQUE", "Section", "Settings", "rule_of"]
+__all__ = ["OPAQUE", "Section", "Settings", "declared_rules", "rule_of"]
 
 OPAQUE = {
     "app": ANYBODY, "applications": ANYBODY, "metadata": ANYBODY, "monitoring": OPERATOR, "orchestration": OPERATOR,
@@ -341,6 +342,18 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+
+def declared_rules(
+    model: type[BaseModel] = Settings, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Rule | None]]:
+    """Every setting that is declared, with who may say it."""
+    for name, field in model.model_fields.items():
+        kind = inner_type(field.annotation)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from declared_rules(kind, (*above, name))
+        else:
+            yield (*above, name), rule_of((*above, name))
 
 
 def rule_of(keys: tuple[str, ...]) -> Rule | None:
