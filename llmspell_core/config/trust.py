@@ -136,15 +136,16 @@ def _take(folder: Path, name: str, contents: dict[str, bytes], strange: list[str
             raise ConfigurationError(reason, path=str(folder / name), hint="Check its permissions.") from None
         strange.append(name)
         return
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        strange += [] if stat.S_ISDIR(mode) else [name]
+        return
     with os.fdopen(number, "rb") as file:
-        mode = os.fstat(number).st_mode
-        if stat.S_ISREG(mode):
-            content = file.read(MAX_BYTES + 1)
-            if len(content) > MAX_BYTES:
-                raise too_large(str(folder / name))
-            contents[name] = content
-        elif not stat.S_ISDIR(mode):
-            strange.append(name)
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise too_large(str(folder / name))
+    contents[name] = content
 
 
 def _is_regular(path: Path) -> bool:
