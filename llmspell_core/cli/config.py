@@ -150,10 +150,11 @@ def set_(shell: Shell, key: str, value: str, path: Path | None) -> None:
       llmspell config set tools.file_operations.allowed_paths '["."]'
     """
     from llmspell_core.config import load_config
-    from llmspell_core.config.editing import set_value
+    from llmspell_core.config.editing import project_place, set_value
     from llmspell_core.config.secrecy import masked
 
     path = path or _main_file(shell)
+    project_place(path, os.environ)  # what a link leads to is not even read
     text = sys.stdin.read().strip() if value == "-" else value
     written = masked(key.split("."), set_value(path, key, text, partial(_written, shell, whole=False)))
     loaded = load_config(path, check=False)
