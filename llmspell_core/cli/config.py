@@ -68,7 +68,9 @@ def show(shell: Shell, section: str | None, named: str | None, layout: str | Non
 
 
 def _row(row: Row, *, idle: bool) -> tuple[str, str]:
-    return f"{row.key} = {literal(row.value)}", f"# {row.origin}{'; no effect' if idle else ''}"
+    from llmspell_core.config.secrecy import shown
+
+    return shown(f"{row.key} = {literal(row.value)}"), shown(f"# {row.origin}{'; no effect' if idle else ''}")
 
 
 def _ignored_rows(loaded: Config, section: str | None) -> list[Row]:
@@ -81,7 +83,7 @@ def _ignored_rows(loaded: Config, section: str | None) -> list[Row]:
 
 
 def _ignored(row: Row) -> tuple[str, str]:
-    from llmspell_core.config.untrusted import shown
+    from llmspell_core.config.secrecy import shown
 
     return shown(f"# {row.key} = {literal(row.value)}"), shown(f"# {row.origin}; ignored: not trusted")
 
@@ -150,11 +152,11 @@ def set_(shell: Shell, key: str, value: str, path: Path | None) -> None:
       llmspell config set tools.file_operations.allowed_paths '["."]'
     """
     from llmspell_core.config import load_config
-    from llmspell_core.config.editing import project_place, set_value
+    from llmspell_core.config.editing import project_places_of, set_value
     from llmspell_core.config.secrecy import masked
 
     path = path or _main_file(shell)
-    project_place(path, os.environ)  # what a link leads to is not even read
+    project_places_of(path, os.environ)  # what a link leads to is not even read
     text = sys.stdin.read().strip() if value == "-" else value
     written = masked(key.split("."), set_value(path, key, text, partial(_written, shell, whole=False)))
     loaded = load_config(path, check=False)
@@ -170,7 +172,7 @@ def _written(shell: Shell, path: Path, text: str, *, whole: bool) -> None:
     from llmspell_core.config.editing import write_configuration
 
     if not write_configuration(path, text, os.environ, whole=whole):
-        from llmspell_core.config.untrusted import shown
+        from llmspell_core.config.secrecy import shown
 
         where = shown(str(path))
         shell.note(

@@ -11,8 +11,8 @@ import click
 
 from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import aligned
-from llmspell_core.config.trust import Entry, Project, Trust, configured_folder
-from llmspell_core.config.untrusted import shown
+from llmspell_core.config.secrecy import shown
+from llmspell_core.config.trust import Entry, Project, Trust, configured_folders
 from llmspell_core.errors import LLMSpellError
 
 __all__ = ["trust"]
@@ -55,8 +55,8 @@ def _folder(path: Path | None) -> Path:
         return current_folder()
     if path.expanduser().is_dir():
         return path.expanduser()
-    place = configured_folder(path)
-    return place[0] if place else path.expanduser()
+    places = configured_folders(path)
+    return places[0][0] if places else path.expanduser()
 
 
 def _add(shell: Shell, folder: Path) -> None:

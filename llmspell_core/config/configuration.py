@@ -199,7 +199,8 @@ class Config:
 
     def trust_notes(self) -> list[str]:
         """What is to be said about a folder that is not trusted, a line each; nothing when all of it has effect."""
-        from llmspell_core.config.untrusted import note, shown
+        from llmspell_core.config.secrecy import shown
+        from llmspell_core.config.untrusted import note
 
         found = [shown(each) for each in self.skipped]
         if self.untrusted and self.ignored:
@@ -261,8 +262,10 @@ class Config:
     def _placed(self, problem: Problem) -> Problem:
         from dataclasses import replace
 
+        from llmspell_core.config.secrecy import shown
+
         origin = self._nearest_origin(problem.keys)
-        return replace(problem, message=f"{problem.message} ({origin})") if origin else problem
+        return replace(problem, message=shown(f"{problem.message} ({origin})" if origin else problem.message))
 
     def _nearest_origin(self, keys: tuple[str, ...]) -> str | None:
         leaf = self._merged.get(keys) or next(

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llmspell_core.config.secrecy import MASK, is_secret
+from llmspell_core.config.secrecy import MASK, is_secret, shown
 from llmspell_core.errors import ConfigurationError
 
 __all__ = ["MAX_BYTES", "Document", "Keys", "decoded", "parse", "read", "too_large"]
@@ -146,7 +146,7 @@ def _syntax_error(name: str, text: str, error: ValueError) -> ConfigurationError
     source = lines[line - 1] if line <= len(lines) else ""
     message = f"{name}, line {line}, column {column}: {reason}"
     if source.strip():
-        message += f"\n  {line} | {_without_secret(source)}"
+        message += f"\n  {line} | {shown(_without_secret(source))}"
     return ConfigurationError(message, path=name, hint=_advice(reason, source))
 
 

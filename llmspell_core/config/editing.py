@@ -13,7 +13,7 @@ from llmspell_core.config.environment import guessed
 from llmspell_core.config.layers import canonical
 from llmspell_core.errors import ConfigurationError, ValidationError
 
-__all__ = ["default_toml", "project_place", "set_value", "write", "write_configuration"]
+__all__ = ["default_toml", "project_places_of", "set_value", "write", "write_configuration"]
 
 _ACTIVE = re.compile(r"^(?=[A-Za-z_-]+ = )", re.MULTILINE)
 _EXAMPLE = re.compile(r"^#\? ", re.MULTILINE)
@@ -108,36 +108,34 @@ def write_configuration(path: Path, text: str, environ: Mapping[str, str], *, wh
     """
     from llmspell_core.config.trust import Project, Trust
 
-    place = project_place(path, environ)
-    if place is None:
-        write(path, text)
-        return True
-    folder, name = place
-    before, trust = Project.of(folder, environ), Trust(environ)
-    theirs = before.without_file(name) if whole else before
-    ours = not theirs.foreign or trust.state(before) == "trusted"
+    trust, ours = Trust(environ), list[Project | None]()
+    for folder, name in project_places_of(path, environ):
+        before = Project.of(folder, environ)
+        theirs = before.without_file(name) if whole else before
+        good = not theirs.foreign or trust.state(before) == "trusted"
+        ours.append(before.with_file(name, text.encode()) if good else None)
     write(path, text)
-    if ours:
-        trust.add(before.with_file(name, text.encode()))
-    return ours
+    for project in ours:
+        if project is not None:
+            trust.add(project)
+    return not ours or ours[0] is not None
 
 
-def project_place(path: Path, environ: Mapping[str, str]) -> tuple[Path, str] | None:
-    """The working folder that the file at `path` configures, and its name in there; None when it is the operator's file.
+def project_places_of(path: Path, environ: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """The working folders that the file at `path` configures, and its name in there; none when it is the operator's file.
 
     Raises:
         ConfigurationError: it is a link to another folder.
     """
-    from llmspell_core.config.trust import configured_folder
+    from llmspell_core.config.trust import configured_folders
     from llmspell_core.places import user_places
 
-    place = configured_folder(path)
-    if place is None or os.path.realpath(path) in map(os.path.realpath, user_places(environ)):
-        return None
-    folder, name = place
-    if not Path(os.path.realpath(folder / name)).is_relative_to(folder):
+    if os.path.realpath(path) in map(os.path.realpath, user_places(environ)):
+        return []
+    places = configured_folders(path)
+    if not all(Path(os.path.realpath(folder / name)).is_relative_to(folder) for folder, name in places):
         raise ConfigurationError(f"{path} is a link to another folder", path=str(path), hint="Write that file instead.")
-    return place
+    return places
 
 
 def write(path: Path, text: str) -> None:

@@ -27,6 +27,7 @@ from llmspell_core.config.security_profile import (
     PROFILES,
     Ceiling,
     chosen,
+    is_known,
     rank,
     security_layers,
     stricter,
@@ -240,7 +241,8 @@ class _Loading:
         kind, ceilings = chosen(base).layer.kind, list[tuple[Ceiling, Callable[[Leaf], bool]]]()
         if kind in {"override", "environment"}:
             stronger = {"override", kind}
-            ceilings.append((self._ceiling(chosen(base), first), lambda leaf: leaf.layer.kind in stronger))
+            known = base if is_known(chosen(base), base) else first
+            ceilings.append((self._ceiling(chosen(base), known), lambda leaf: leaf.layer.kind in stronger))
         elif kind != "default" and any(leaf.layer.project for leaf in merged.values()):
             ceilings.append((self._ceiling(chosen(base), base), lambda leaf: not leaf.layer.project))
         if not ceilings:

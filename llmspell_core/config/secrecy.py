@@ -1,4 +1,4 @@
-"""Which settings are secret, and what is shown in their place."""
+"""Which settings are secret, what is shown in their place, and how a stranger's text is shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from llmspell_core.redaction import MASK
 
-__all__ = ["MASK", "is_secret", "masked", "secrets_in"]
+__all__ = ["MASK", "is_secret", "masked", "secrets_in", "shown"]
 
 _SECRET = re.compile(
     r"(^|_)(((api|access|private|secret|hmac|signing|encryption|auth|service)_?)key|token|password|passwd|passphrase|secret"
@@ -46,6 +46,11 @@ def masked(keys: Sequence[str], value: Any) -> Any:
     if isinstance(value, str) and "://" in value:
         return _URL.sub(_masked_url, value)
     return value
+
+
+def shown(text: str) -> str:
+    """`text` of a stranger, as it may be put on a terminal: nothing in it moves, paints or turns around."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def secrets_in(value: Any) -> Iterator[str]:

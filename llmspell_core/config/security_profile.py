@@ -18,7 +18,7 @@ from llmspell_core.config.layers import Layer, Leaf, Merged
 from llmspell_core.config.profile import Profiles
 from llmspell_core.errors import ValidationError
 
-__all__ = ["PERMISSIONS", "PROFILE", "Ceiling", "base_profile", "chosen", "held", "narrowed", "raise_level", "rank",
+__all__ = ["PERMISSIONS", "PROFILE", "Ceiling", "base_profile", "chosen", "held", "is_known", "narrowed", "raise_level", "rank",
            "security_layers", "spoken_for", "stricter"]  # fmt: skip
 
 PROFILES = ("low", "medium", "high")
@@ -89,6 +89,10 @@ def _unknown(name: str, chosen: Leaf, custom: dict[str, dict[str, Any]]) -> Vali
 def rank(leaf: Leaf, merged: Merged) -> int:
     """How strict the profile named by `leaf` is: 0 for low, 2 for high."""
     return PROFILES.index(_chain(leaf, _custom(merged))[-1])
+
+
+def is_known(leaf: Leaf, merged: Merged) -> bool:
+    return leaf.value in (*PROFILES, *_custom(merged))
 
 
 def base_profile(merged: Merged) -> str:

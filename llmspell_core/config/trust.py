@@ -25,7 +25,7 @@ from llmspell_core.config.document import MAX_BYTES, too_large
 from llmspell_core.errors import ConfigurationError, NotFoundError, StorageError
 from llmspell_core.places import PROJECT_FILES, project_places, trust_file
 
-__all__ = ["Entry", "Project", "State", "Trust", "configured_folder"]
+__all__ = ["Entry", "Project", "State", "Trust", "configured_folders"]
 
 State = Literal["trusted", "changed", "unknown"]
 PLUGINS = "llmspell_plugins"
@@ -165,15 +165,22 @@ def _plugins(folder: Path) -> dict[str, str]:
     Raises:
         ConfigurationError: there is too much of it, or something that cannot be vouched for.
     """
-    root, found, size = folder / PLUGINS, dict[str, str](), 0
-    if not root.is_dir():
-        return found
+    root = folder / PLUGINS
+    try:
+        return _digests_below(root, folder) if root.is_dir() else {}
+    except OSError as error:
+        reason = f"cannot read {error.filename or root}: {error.strerror}"
+        raise ConfigurationError(reason, path=str(root), hint="Check its permissions.") from None
+
+
+def _digests_below(root: Path, folder: Path) -> dict[str, str]:
+    found, size = dict[str, str](), 0
     for path in [root, *sorted(root.rglob("*"))]:
         mode = path.lstat().st_mode
         name = path.relative_to(folder).as_posix()
         if stat.S_ISREG(mode):
-            content = path.read_bytes()
-            size += len(content)
+            size += path.stat().st_size
+            content = path.read_bytes() if size <= MAX_PLUGIN_BYTES else b""
             found[name] = hashlib.sha256(content).hexdigest()
         elif not stat.S_ISDIR(mode):
             raise ConfigurationError(f"{path} is no plain file", path=str(path), hint="Replace it by its content.")
@@ -182,13 +189,18 @@ def _plugins(folder: Path) -> dict[str, str]:
     return found
 
 
-def configured_folder(path: Path) -> tuple[Path, str] | None:
-    """The working folder that the file at `path` configures, and its name in there; None when it is no project's file."""
+def configured_folders(path: Path) -> list[tuple[Path, str]]:
+    """The working folders that the file at `path` configures, with its name in there, the likeliest first.
+
+    There are none for a file that is no project's, and two for one in `config`, which may be a working folder itself.
+    """
     whole = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - a link to a file keeps its own name
     if not whole.match("llmspell.*toml") and whole.name != ".llmspell.toml":
-        return None
-    folder = whole.parent.parent if whole.parent.name in {"config", ".config"} else whole.parent
-    return Path(os.path.realpath(folder)), whole.relative_to(folder).as_posix()
+        return []
+    folders = [whole.parent, whole.parent.parent] if whole.parent.name in {"config", ".config"} else [whole.parent]
+    if str(whole.parent) != os.path.abspath("."):  # noqa: PTH100 - also where the current folder is gone
+        folders.reverse()
+    return [(Path(os.path.realpath(folder)), whole.relative_to(folder).as_posix()) for folder in folders]
 
 
 class Trust:

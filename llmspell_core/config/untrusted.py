@@ -13,6 +13,7 @@ from llmspell_core.config.authority import ANYBODY, Narrowed, Rule
 from llmspell_core.config.document import Keys
 from llmspell_core.config.layers import Layer, Leaf, Merged
 from llmspell_core.config.profile import Profiles
+from llmspell_core.config.secrecy import shown
 from llmspell_core.config.security_profile import (
     PERMISSIONS,
     PROFILE,
@@ -24,7 +25,7 @@ from llmspell_core.config.security_profile import (
     spoken_for,
 )
 
-__all__ = ["Ignored", "laid_over", "note", "shown"]
+__all__ = ["Ignored", "laid_over", "note"]
 
 _VARIABLE = re.compile(r"(\$?)\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _STRONGER = {"vendor", "environment", "override"}
@@ -121,11 +122,6 @@ class _Laying:
 
     def _ignore(self, keys: Keys, leaf: Leaf) -> None:
         self._ignored.append(Ignored(keys, leaf.value, leaf.origin))
-
-
-def shown(text: str) -> str:
-    """`text` of a stranger, as it may be put on a terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def note(folder: Path, ignored: list[Ignored], *, changed: bool) -> str:

@@ -220,8 +220,8 @@ def test_what_init_writes_is_trusted(invoke_cli: Cli, isolated: Path, monkeypatc
     invoke_cli("config", "set", "prompts.a", "${PATH}").assert_success()
     done = invoke_cli("exec", 'print(#Config.get("prompts.a") > 0)').assert_success()
     assert (done.stdout, done.stderr) == ("true\n", "")
-    (isolated / "other").mkdir()
-    monkeypatch.chdir(isolated / "other")
+    (isolated / "config").mkdir()
+    monkeypatch.chdir(isolated / "config")
     invoke_cli("config", "init").assert_success()
     invoke_cli("config", "set", "logging.log_level", "debug").assert_success()
     assert invoke_cli("config", "get", "logging.log_level").assert_success().stdout == "debug\n"

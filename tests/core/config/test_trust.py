@@ -582,3 +582,21 @@ def test_the_places_of_configuration_are_the_ones_that_are_read(home: Path, trus
         assert str(path) in places
     assert str(home / ".config" / "llmspell" / "config.toml") in places
     assert configuration_places(environ(home))[0] == "llmspell.toml"
+
+
+def test_a_trusted_project_does_not_redefine_the_profile_that_the_environment_names(home: Path, folder: Path) -> None:
+    own = '[security.profiles.mine]\nextends = "high"\n'
+    (folder / "llmspell.toml").write_text('[security.profiles.mine]\nextends = "low"\nallow_process_spawn = true\n')
+    Trust(environ(home)).add(folder)
+    variables = environ(home, LLMSPELL_RUNTIME__SECURITY__PROFILE="mine")
+    settings = policy_settings(load(home, folder, own=own, environ=variables))
+    assert settings["allow_process_spawn"] is False
+    assert settings["allow_file_access"] is False
+
+
+def test_an_error_about_a_file_cannot_repaint_the_terminal(home: Path, folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(home, folder, "x = \x1b[2J\n")
+    assert "\x1b" not in caught.value.message
+    config = load(home, folder, '[debug]\n"\\u001b[2J" = 1\n')
+    assert "\x1b" not in "".join(config.warnings)
