@@ -38,6 +38,7 @@ class Shell:
         self.ending = Ending()
         self.redaction = Redaction()
         """What no error and no log may repeat: keys of the environment, and of the configuration once it is read."""
+        self._noted: set[str] = set()
 
     @property
     def is_json(self) -> bool:
@@ -105,13 +106,19 @@ class Shell:
 
         chosen = self.options.security_profile
         overrides = {"runtime": {"security": {"profile": chosen}}} if chosen else None
-        _check_folder()
         config = load_config(self.options.config, self.options.profile, overrides, check=check)
         config.plugin_tables = tables_of_observers
         holds = config.get("runtime.security.profile")
         if chosen and holds != chosen:
             self.note(f"--security-profile {chosen} would loosen the configured profile, so {holds} holds")
+        for line in config.trust_notes():
+            self._note_once(f"Note: {line}")
         return config
+
+    def _note_once(self, message: str) -> None:
+        if message not in self._noted:
+            self._noted.add(message)
+            self.note(message)
 
     def runtime(self) -> Runtime:
         """A runtime that is not entered yet: `async with shell.runtime() as runtime`."""
@@ -177,17 +184,6 @@ def tables_of_observers() -> set[str]:
     from llmspell_core.plugins.catalog import Catalog
 
     return {component.name for component in Catalog.load().components("observers")}
-
-
-def _check_folder() -> None:
-    from pathlib import Path
-
-    from llmspell_core.errors import ConfigurationError
-
-    try:
-        Path.cwd()
-    except OSError:
-        raise ConfigurationError("the current folder does not exist any more", hint="Go to another one: cd ~") from None
 
 
 def dumps(data: Any) -> str:

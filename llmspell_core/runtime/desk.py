@@ -60,7 +60,7 @@ class Runtime(Agents):
         super().__init__()
         self._given_config = config
         self._registry = registry
-        self.cwd = Path(cwd) if cwd is not None else Path.cwd()
+        self.cwd = Path(cwd) if cwd is not None else _current_folder()
         self.started_at = time.time()
         self.shared_memory = SharedMemory()
         self.offer_model: Callable[[str, LocalProvider], Awaitable[bool]] | None = None
@@ -365,9 +365,18 @@ class Runtime(Agents):
         return provider
 
 
+def _current_folder() -> Path:
+    from llmspell_core.config.loading import current_folder
+
+    return current_folder()
+
+
 def _load_config(given: Config | Mapping[str, Any] | None, cwd: Path) -> Config:
     from llmspell_core.config import Config, load_config
 
     if isinstance(given, Config):
         return given
-    return load_config(overrides=dict(given or {}), cwd=cwd)
+    config = load_config(overrides=dict(given or {}), cwd=cwd)
+    for line in config.trust_notes():
+        log.warning("%s", line)
+    return config
