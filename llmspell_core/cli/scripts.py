@@ -193,19 +193,19 @@ def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
 
 
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
-    from llmspell_core.cli.agent import ask_for_consent
+    from llmspell_core.cli.consent import ask_for_consent
     from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.model import offer_models
 
     writer = None if shell.is_json else Writer()
     watcher = _watcher() if shell.options.tree else None
-    account = Account()
+    account, keyboard = Account(), StandardInput()
     async with shell.runtime() as runtime:
         offer_models(shell, runtime)
-        ask_for_consent(shell, runtime)
+        ask_for_consent(shell, runtime, keyboard, lambda: writer is not None and writer.is_painted)
         if watcher is not None:
             _watch(watcher, runtime, writer)
-        work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=StandardInput()))
+        work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=keyboard))
         asyncio.get_running_loop().call_soon(runtime.observe, account)  # once the worker boots, beside it
         if writer is not None:
             writer.on_broken = work.cancel
@@ -256,10 +256,13 @@ class Writer:
 
     def __init__(self) -> None:
         self.is_broken = False
+        self.is_painted = False
+        """Whether control sequences went to the terminal."""
         self.on_broken: Callable[[], object] = lambda: None
         self.instead: Callable[[str, str], None] | None = None
 
     def __call__(self, stream: str, text: str) -> None:
+        self.is_painted = self.is_painted or "\x1b" in text or "\x9d" in text
         if self.instead is not None:
             self.instead(stream, text)
             return
