@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["as_text", "ask_for_consent", "named", "question"]
 
 LONGEST = 400
-"""Characters of parameters that stand in one line; of one parameter of many, that are shown at first."""
+"""Characters of parameters that stand in one line, and of one parameter that are shown at first."""
+LONGEST_NAME = 80
 MOST_NAMES = 40
 WORDS = {"y": True, "yes": True, "": False, "n": False, "no": False}
 # Colours, character set, insert mode, margins, a hidden cursor; then nothing is left below the question.
@@ -112,26 +113,40 @@ class Question:
     is_short: bool = False
 
     def complete(self) -> Question:
-        whole = json.dumps(self.request.parameters, ensure_ascii=True, default=str, indent=2)
-        return Question(self.request, _sentence(self.request, whole))
+        """The same with everything in it."""
+        return Question(self.request, _sentence(self.request, _whole))
 
 
 def question(request: ApprovalRequest) -> Question:
     """The call, its parameters complete where they are short; else every one of them, the long ones with their lengths."""
-    whole = as_text(request.parameters)
-    if len(whole) <= LONGEST:
-        return Question(request, _sentence(request, whole))
-    rows = [f"  {_clipped(name, 80)}: {_clipped(value, LONGEST)}" for name, value in request.parameters.items()]
-    left_out = [f"  and {len(rows) - MOST_NAMES} more parameters"] if len(rows) > MOST_NAMES else []
-    shown = "\n".join(["", *rows[:MOST_NAMES], *left_out, ""])
-    is_clipped = any(len(as_text(v)) > LONGEST or len(as_text(k)) > 80 for k, v in request.parameters.items())
-    return Question(request, _sentence(request, shown), is_short=bool(left_out) or is_clipped)
+    text, whole = _sentence(request, _in_short), _sentence(request, _whole)
+    shortened = any(_is_shortened(values) for values in (request.parameters, request.reads or {}, request.defaults))
+    return Question(request, text if shortened else whole, is_short=shortened)
 
 
-def _sentence(request: ApprovalRequest, shown: str) -> str:
-    reads = f", which it reads as {as_text(request.reads)}" if request.reads is not None else ""
-    defaults = f", by default {as_text(request.defaults)}" if request.defaults else ""
-    return f"Agent {named(request.agent)} wants to call {named(request.tool)} with {shown}{reads}{defaults}. Allow it?"
+def _sentence(request: ApprovalRequest, show: Callable[[dict[str, Any]], str]) -> str:
+    reads = f", which it reads as {show(request.reads)}" if request.reads is not None else ""
+    defaults = f", by default {show(request.defaults)}" if request.defaults else ""
+    given = show(request.parameters)
+    return f"Agent {named(request.agent)} wants to call {named(request.tool)} with {given}{reads}{defaults}. Allow it?"
+
+
+def _whole(values: dict[str, Any]) -> str:
+    text = as_text(values)
+    return text if len(text) <= LONGEST else json.dumps(values, ensure_ascii=True, default=str, indent=2)
+
+
+def _in_short(values: dict[str, Any]) -> str:
+    if not _is_shortened(values):
+        return _whole(values)
+    rows = [f"  {_clipped(name, LONGEST_NAME)}: {_clipped(value, LONGEST)}" for name, value in values.items()]
+    left_out = [f"  and {len(rows) - MOST_NAMES} more"] if len(rows) > MOST_NAMES else []
+    return "\n".join(["", *rows[:MOST_NAMES], *left_out, ""])
+
+
+def _is_shortened(values: dict[str, Any]) -> bool:
+    long = any(len(as_text(v)) > LONGEST or len(as_text(k)) > LONGEST_NAME for k, v in values.items())
+    return long or len(values) > MOST_NAMES
 
 
 def _clipped(value: Any, most: int) -> str:
@@ -149,7 +164,7 @@ def as_text(value: Any) -> str:
 
 def named(name: str) -> str:
     """A name as it is where nobody can take it for something else; otherwise quoted."""
-    return name if re.fullmatch(r"[A-Za-z0-9_.:/-]{1,80}", name) else _clipped(name, 80)
+    return name if re.fullmatch(r"[A-Za-z0-9_.:/-]{1,80}", name) else _clipped(name, LONGEST_NAME)
 
 
 # -- meanwhile ----------------------------------------------------------------------------------------------------------

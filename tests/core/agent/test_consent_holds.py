@@ -316,7 +316,7 @@ async def test_another_users_record_is_refused(
     await world.runtime.save_record(await world.waits(), path)
     monkeypatch.setenv("LLMSPELL_HOME", str(tmp_path / "other"))
     stranger = await make_world(ASKS, say("done"))
-    with pytest.raises(StorageError, match="the key .* is gone"):
+    with pytest.raises(StorageError, match=r"the key .* is gone"):
         await stranger.runtime.resume_run(path, True)
     await stranger.waits()
     with pytest.raises(SecurityError, match="was signed with another key") as caught:
