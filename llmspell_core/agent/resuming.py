@@ -235,7 +235,9 @@ def _demand(runtime: Runtime, record: RunRecord) -> None:
 
     for waiting in record.waiting.values():
         agent = runtime.agents.get(waiting.agent)
-        for call in waiting.unmade() if isinstance(agent, LLMAgent) else ():
+        if not isinstance(agent, LLMAgent):
+            continue
+        for call in waiting.unmade():
             if call.tool_id not in waiting.ask and demand(agent, call, waiting.shown.get(call.tool_id)):
                 waiting.ask.append(call.tool_id)
 

@@ -43,7 +43,7 @@ def pending(shell: Shell) -> None:
     Example:
       llmspell agent pending
     """
-    from llmspell_core.cli.consent import as_text, named
+    from llmspell_core.cli.person import as_text, named
 
     found = shell.run(_pending(shell))
     calls = [(r.id, c) for r in found for c in r.requests()]
@@ -106,11 +106,12 @@ async def _resume(shell: Shell, record: str, decisions: Any) -> Any:
     from llmspell_core.cli.consent import ask_for_consent
     from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.model import offer_models
+    from llmspell_core.cli.person import Person
 
-    account = Account()
+    account, person = Account(), Person(StandardInput())
     async with shell.runtime() as runtime:
-        offer_models(shell, runtime)
-        ask_for_consent(shell, runtime, StandardInput())
+        offer_models(shell, runtime, person)
+        ask_for_consent(shell, runtime, person)
         runtime.observe(account)
         try:
             return await runtime.resume_run(record, decisions, tell=_tell)
@@ -126,7 +127,7 @@ def _tell(record: RunRecord) -> None:
 
 
 def _plan(record: RunRecord) -> Iterator[str]:
-    from llmspell_core.cli.consent import as_text, named
+    from llmspell_core.cli.person import as_text, named
 
     for agent, call in record.refused():
         yield f"refused: agent {named(agent.agent)}: {named(call.tool_name)} with {as_text(call.parameters)}"

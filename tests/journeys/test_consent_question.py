@@ -73,6 +73,20 @@ SCRIPTS = {
             'console.log("answer: " + (await t).text);'
         ),
     ),
+    "twice": (
+        (
+            f"{LUA}:build()\n"
+            'local b = Agent.builder():name("b"):model("openai/m"):tool("calculator"):build()\n'
+            'local done = Async.all({a:execute_async("go"), b:execute_async("go")})\n'
+            'print("answers: " .. done[1].text .. ", " .. done[2].text)'
+        ),
+        (
+            f"{JS}.build();\n"
+            'const b = Agent.builder().name("b").model("openai/m").tool("calculator").build();\n'
+            'const done = await Promise.all([a.execute("go"), b.execute("go")]);\n'
+            'console.log("answers: " + done[0].text + ", " + done[1].text);'
+        ),
+    ),
     "forges": (
         (
             "for _, f in ipairs({State.load, State.delete, State.save}) do\n"
@@ -227,6 +241,20 @@ async def test_what_is_typed_at_a_question_is_not_for_a_script_that_waits(
         seat.type("hello\n")
         seat.expect("heard: hello")
         seat.expect("answer: 42")
+        assert seat.end() == 0
+
+    await asyncio.to_thread(sit)
+
+
+async def test_of_two_questions_one_is_open_and_each_gets_its_own_answer(world: World, terminal: Any) -> None:
+    def sit() -> None:
+        seat = terminal("run", "twice.js")
+        for word in ("y\ny\n", "n\n"):  # what is typed too much is not for the next question
+            seat.expect("Allow it? [y/N]: ")
+            seat.type(word)
+        while "answers: " not in seat.text:
+            seat._read(0.2)
+        assert ("42, the user did not" in seat.text) or ("not allow this call, 42" in seat.text)
         assert seat.end() == 0
 
     await asyncio.to_thread(sit)
