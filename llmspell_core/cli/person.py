@@ -65,20 +65,32 @@ class Person:
             with _held_back() as terminal:
                 terminal.write(_reset(self._is_painted()))
                 _forget_what_was_typed()
-                yield Attention(self._keyboard, terminal)
+                attention = Attention(self._keyboard, terminal)
+                try:
+                    yield attention
+                finally:
+                    if attention.is_open:  # nothing else shall stand in the line of a question
+                        print(file=terminal, flush=True)
 
 
 class Attention:
-    """The terminal while a question is open."""
+    """The terminal while a question is open.
+
+    Attributes:
+        is_open: whether nobody has answered what was asked last.
+    """
 
     def __init__(self, keyboard: StandardInput, terminal: TextIO) -> None:
         self._keyboard = keyboard
         self._terminal = terminal
+        self.is_open = False
 
     async def ask(self, text: str) -> str | None:
         """The word that is typed, in lower case; None at the end of the input. An interrupt ends the wait at once."""
         print(text, end=" ", file=self._terminal, flush=True)
+        self.is_open = True
         line = await self._keyboard.answer()
+        self.is_open = line is None
         return None if line is None else line.strip().lower()
 
     def complain(self, text: str) -> None:

@@ -50,15 +50,19 @@ SCRIPTS = {
     "paints": (
         (
             'io.write("\\27[8m\\27]11;#000\\7")\n'
+            'local asked = false\nHook.register("BeforeToolExecution", function() asked = true end)\n'
             f'{LUA}:build()\nlocal t = a:execute_async("go")\n'
-            'for i = 1, 4 do Async.sleep(250) print("\\27[2J\\27[Hpainted " .. i) Logger.error("logged " .. i) end\n'
+            "repeat Async.sleep(50) until asked\n"
+            'for i = 1, 4 do Async.sleep(200) print("\\27[2J\\27[Hpainted " .. i) Logger.error("logged " .. i) end\n'
             'print("answer: " .. Async.all({t})[1].text)'
         ),
         (
             'print("\\x1b[8m\\x1b]11;#000\\x07");\n'
+            'let asked = false;\nHook.register("BeforeToolExecution", () => { asked = true; });\n'
             f'{JS}.build();\nconst t = a.execute("go");\n'
+            "while (!asked) await Async.sleep(50);\n"
             "for (let i = 1; i < 5; i++) {\n"
-            '  await Async.sleep(250); console.log("\\x1b[2J\\x1b[Hpainted " + i); Logger.error("logged " + i);\n}\n'
+            '  await Async.sleep(200); console.log("\\x1b[2J\\x1b[Hpainted " + i); Logger.error("logged " + i);\n}\n'
             'console.log("answer: " + (await t).text);'
         ),
     ),
