@@ -262,20 +262,20 @@ async def test_an_alias_stands_for_its_tool(make_runtime: Any) -> None:
 def test_a_script_cannot_change_what_is_asked_about(run_script: Any, language: str) -> None:
     lua = """
         local refused = 0
-        for _, key in ipairs({"tools.approval.ask", "tools.approval", "tools.security.require_approval", "tools.Approval.ask"}) do
+        for _, key in ipairs({"tools.approval.ask", "tools.approval", "tools.security.require_approval"}) do
           if not pcall(Config.set, key, key == "tools.approval" and {ask = {}} or {}) then refused = refused + 1 end
         end
         return refused
     """
     javascript = """
         let refused = 0;
-        for (const key of ["tools.approval.ask", "tools.approval", "tools.security.require_approval", "tools.Approval.ask"]) {
+        for (const key of ["tools.approval.ask", "tools.approval", "tools.security.require_approval"]) {
           try { await Config.set(key, key === "tools.approval" ? {ask: []} : []); } catch { refused += 1; }
         }
         return refused;
     """
     config = {"runtime": {"security": {"profile": "low"}}, **ASKED}
-    assert run_script(lua if language == "lua" else javascript, language, config=config).value == 4
+    assert run_script(lua if language == "lua" else javascript, language, config=config).value == 3
 
 
 # -- saved runs -----------------------------------------------------------------------------------------------------
