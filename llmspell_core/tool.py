@@ -237,7 +237,8 @@ class Tool(BaseAgent, Generic[P]):
 
     async def _tool_validation_hook(self, arguments: dict[str, Any], context: ExecutionContext) -> None:
         if context.desk is not None and context.desk.hooks.any_active("ToolValidation"):
-            data = {"tool_name": self.name, "params": arguments, "valid": True, "errors": []}
+            # a copy: what is checked here stays what was asked about
+            data = {"tool_name": self.name, "params": plain(arguments), "valid": True, "errors": []}
             await context.desk.hooks.run(context.desk.hooks.context("ToolValidation", self, context, data))
 
     async def _call(self, params: P, context: ExecutionContext) -> Any:

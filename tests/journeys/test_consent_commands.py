@@ -108,7 +108,7 @@ async def llmspell(*arguments: str) -> tuple[int, str, str]:
     return child.returncode, out.decode(), err.decode()
 
 
-QUESTION = 'Agent expert wants to call calculator with {"expression": "6 * 7"}. Allow it? [y/N]:'
+QUESTION = 'Agent expert wants to call calculator with {"expression": "6 * 7"}, by default {"operation": "evaluate"}. Allow it? [y/N]:'
 
 
 @pytest.mark.parametrize(
