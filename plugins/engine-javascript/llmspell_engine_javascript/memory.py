@@ -9,20 +9,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.script.wire import load
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmspell_core.script.worker import Host
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "size_in_vm"]
 
 CONTAINER, ENTRY = 160, 40
-DENSE = 100
-"""Bytes in the VM for one character of JSON text, at the very most: `[[],[],[]]`."""
-SMALL = 16 * 1024
-"""Characters of what is not weighed."""
 
 
 class Memory:
@@ -49,8 +43,8 @@ class Memory:
     def _lower(self) -> None:
         self._context.set_memory_limit(self._limit)
 
-    def weigh(self, what: str, text: str) -> None:
-        """Sees to it that there is room for the JSON `text` and for its value.
+    def weigh(self, what: str, value: Any, text: str) -> None:
+        """Sees to it that there is room for `value` and its JSON `text`.
 
         Args:
             what: is handed over, for the message: `the result of Tool.execute`.
@@ -58,12 +52,9 @@ class Memory:
         Raises:
             HostError: there is not, even after collecting garbage.
         """
-        if self._limit is None or len(text) < SMALL:
+        if self._limit is None:
             return
-        own = _text_bytes(text)
-        if self._used() + own + DENSE * len(text) <= self._limit:
-            return
-        wanted = own + size_in_vm(load(text))
+        wanted = _text_bytes(text) + size_in_vm(value)
         if self._used() + wanted <= self._limit:
             return
         self._context.gc()

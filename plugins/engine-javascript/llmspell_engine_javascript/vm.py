@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import _quickjs
 
 from llmspell_core.script.vm import LATER, HostError, Interrupted, VMError
-from llmspell_core.script.wire import json_problem
-from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
+from llmspell_core.script.wire import json_problem, load
+from llmspell_engine_javascript.crossing import LARGE, holds_big_integer, printable, rich, with_big_integers
 from llmspell_engine_javascript.failure import Failures, out_of_memory
 from llmspell_engine_javascript.memory import Memory
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
@@ -130,9 +130,8 @@ class JavaScriptVM:
     def invoke(self, invocation: int, callback: int, args: str) -> Any:
         """Calls a script function; its answer goes out when it is there, see `_bridge_answer`."""
         self._invocations.add(invocation)
-        text, changed = with_big_integers(args)
         try:
-            self._memory.weigh("what a callback is given", text)
+            text, changed = self._weighed_arguments(args)
         except HostError as error:
             self._invocations.discard(invocation)
             raise VMError("memory", str(error)) from None
@@ -140,6 +139,14 @@ class JavaScriptVM:
         if self._depth == 0 and not self._driving:
             self._drive_callbacks()
         return LATER
+
+    def _weighed_arguments(self, args: str) -> tuple[str, bool]:
+        """The arguments as the VM reads them, and whether there is a big integer among them. Raises: HostError."""
+        if len(args) < LARGE:
+            return with_big_integers(args)
+        value = load(args)
+        self._memory.weigh("what a callback is given", value, args)
+        return with_big_integers(args) if holds_big_integer(value) else (args, False)
 
     def idle(self) -> float | None:
         """Between the cells of an interactive session: what was started goes on, and timers fire."""
@@ -323,7 +330,7 @@ class JavaScriptVM:
 
         def on_done(env: str) -> None:
             calls.discard(call)
-            self._guarded("settle", call, self._weighed(op, rich(env)))
+            self._guarded("settle", call, self._weighed(op, env))
 
         call = self._host.start(op, args, self._sources.line_of(site), on_done)
         calls.add(call)
@@ -335,7 +342,7 @@ class JavaScriptVM:
             if self._stopping:
                 raise Interrupted
             answer = self._host.ask(op, args, self._sources.line_of(site))
-            env = rich(self._wait_in_place(answer) if isinstance(answer, int) else answer)
+            env = self._wait_in_place(answer) if isinstance(answer, int) else answer
             self._memory.lift()  # until the answer is there as a value, see `callHost`
             return self._weighed(op, env)
         except HostError as error:
@@ -346,12 +353,15 @@ class JavaScriptVM:
             return json.dumps(_refusal("Internal", f"{type(error).__name__}: {error}"))
 
     def _weighed(self, op: str, env: str) -> str:
-        """The env, if there is room for what is in it; otherwise one that says so."""
+        """The env as the VM reads it, if there is room for what is in it; otherwise one that says so."""
+        if len(env) < LARGE:
+            return rich(env)
+        value = load(env)
         try:
-            self._memory.weigh(f"the result of {op.replace('#', '.')}", env)
+            self._memory.weigh(f"the result of {op.replace('#', '.')}", value, env)
         except HostError as error:
             return json.dumps({"ok": False, "error": error.error})
-        return env
+        return rich(env) if holds_big_integer(value) else env
 
     def _wait_in_place(self, call: int) -> str:
         """Serves the callbacks that arrive meanwhile, asynchronous ones included."""
