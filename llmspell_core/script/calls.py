@@ -13,6 +13,7 @@ from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
 from llmspell_core.script.validate import bind, fit
 from llmspell_core.script.values import Encoder
 from llmspell_core.script.view import View
+from llmspell_core.script.wire import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -176,12 +177,12 @@ class Calls:
         if type(result) is View:
             more = f',"v":{self._encoder.text(result.wire())}'
             result = result.value
-        text = self._encoder.text(self._returned(operation.returns, result))
-        del result  # its texts are in `text` now
+        data = encoded(self._encoder.text(self._returned(operation.returns, result)))
+        del result  # a large one need not wait here until it has been sent
         if self._has_handles:
             more += ',"h":1'
-        if not self._worker.send(text, f'["ret",{call_id},{{"ok":true,"value":', f"{more}}}]"):
-            self._refuse(call_id, _too_large(operation.label, len(text), self._worker.largest), operation.label)
+        if not self._worker.send(data, f'["ret",{call_id},{{"ok":true,"value":', f"{more}}}]"):
+            self._refuse(call_id, _too_large(operation.label, len(data), self._worker.largest), operation.label)
 
     def _returned(self, returns: str, result: Any) -> Any:
         if result is None:
@@ -210,7 +211,7 @@ class Calls:
             log.warning("%s: %s", label, error.message)
             return
         env = {"ok": False, "error": self._plain_error(error)}
-        self._worker.send(f'["ret",{call_id},{self._encoder.text(env)}]')
+        self._worker.send(encoded(self._encoder.text(env)), f'["ret",{call_id},', "]")
 
     @staticmethod
     def _plain_error(error: LLMSpellError) -> dict[str, Any]:
@@ -221,12 +222,12 @@ class Calls:
         return data
 
 
-def _too_large(label: str, characters: int, most: int) -> ResourceLimitError:
+def _too_large(label: str, size: int, most: int) -> ResourceLimitError:
     return ResourceLimitError(
-        f"the result of {label} is too large for a script: {characters:,} characters, on their way more than {most:,} bytes",
+        f"the result of {label} is too large for a script: it takes {size:,} bytes on its way, {most:,} is the most",
         resource="result bytes",
         limit=most,
-        used=characters,
+        used=size,
         hint="Ask for a part of it, or have it written to a file.",
     )
 

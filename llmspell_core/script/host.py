@@ -22,7 +22,7 @@ from llmspell_core.script.process import WorkerProcess
 from llmspell_core.script.result import Limits, Output, ScriptResult
 from llmspell_core.script.scope import ScriptScope, gone
 from llmspell_core.script.spelling import meant
-from llmspell_core.script.wire import dump_text
+from llmspell_core.script.wire import dump_text, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,7 +121,7 @@ class ScriptSession:
             "options": engine.options(),
             "fence": {**fence, **engine.fence_options()},
         }
-        worker.send(dump_text(["boot", boot]))
+        worker.send(encoded(dump_text(["boot", boot])))
         return session
 
     # -- running ----------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class ScriptSession:
         self._begin(name, directory)
         started = time.monotonic()
         request = {"source": text, "name": name, "args": script_args(name, args), "mode": mode}
-        self._worker.send(dump_text(["run", self._run_id, request]))
+        self._worker.send(encoded(dump_text(["run", self._run_id, request])))
         env = await self._finish(self.limits.timeout if timeout is None else timeout)
         return self._result(env, text, time.monotonic() - started)
 
@@ -182,15 +182,15 @@ class ScriptSession:
     async def complete(self, text: str) -> list[str]:
         """What `text` could become, from the declarations and the live globals; whole replacements of its last word."""
         self._check_alive()
-        found = await self._request(lambda request: (dump_text(["complete", request, text]),))
+        found = await self._request(lambda request: (encoded(dump_text(["complete", request, text])),))
         return [str(item) for item in found] if isinstance(found, list) else []
 
     async def invoke(self, callback: int, args: list[Any]) -> Any:
         """Calls a function of the script. Raises: ScriptError when it raises or the script has ended."""
         if self._end is not None or self._closed:
             raise gone(self._name)
-        text = self._calls.text(args)
-        return await self._request(lambda request: (text, f'["invoke",{request},{callback},', "]"))
+        data = encoded(self._calls.text(args))
+        return await self._request(lambda request: (data, f'["invoke",{request},{callback},', "]"))
 
     async def close(self) -> None:
         """Ends the worker and everything the session holds. Safe to call twice."""
@@ -322,7 +322,7 @@ class ScriptSession:
             exited=isinstance(exit_code, int),
         )
 
-    async def _request(self, frame: Callable[[int], tuple[str, ...]]) -> Any:
+    async def _request(self, frame: Callable[[int], tuple[Any, ...]]) -> Any:
         """Sends `frame(request)`, the arguments of `WorkerProcess.send`, and waits for the answer."""
         self._next_request += 1
         request = self._next_request

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerPool", "WorkerProcess", "describe_status"]
 
 LARGE = 256 * 1024
-"""Characters of a text that is not copied without need."""
+"""Bytes of a value that is not copied without need."""
 
 _FRAMES_AT_ONCE = 64
 """After so many frames the event loop gets its turn, however many more a worker has sent."""
@@ -98,32 +98,31 @@ class WorkerProcess(asyncio.Protocol):
             self._reap()
             raise
 
-    def send(self, text: str, before: str = "", after: str = "") -> bool:
-        """One frame of three parts, of which the middle one may be large. After the end of the worker it goes nowhere.
+    def send(self, data: bytes, before: str = "", after: str = "") -> bool:
+        """One frame of three parts, of which `data` may be large. After the end of the worker it goes nowhere.
 
         Returns:
             False when it is larger than `largest`; nothing is sent then.
         """
         if self._transport is None or self._transport.is_closing():
             return True
-        if len(text) < LARGE:
-            data = _encoded(f"{before}{text}{after}")
-            if len(data) > self.largest:
-                return False
-            self._transport.write(pack(data))
-            return True
-        return self._send_large(_encoded(text), before.encode(), after.encode())
+        if len(data) + len(before) + len(after) > self.largest:
+            return False
+        if len(data) < LARGE:
+            self._transport.write(pack(b"%b%b%b" % (before.encode(), data, after.encode())))
+        else:
+            self._send_large(data, before.encode(), after.encode())
+        return True
 
-    def _send_large(self, data: bytes, before: bytes, after: bytes) -> bool:
-        """Not joined: that would be a copy."""
+    def _send_large(self, data: bytes, before: bytes, after: bytes) -> None:
+        """Not joined, and in pieces: the transport would copy what it cannot write at once, twice."""
         assert self._transport is not None
         size = len(before) + len(data) + len(after)
-        if size > self.largest:
-            return False
         self._transport.write(size.to_bytes(HEADER, "big") + before)
-        self._transport.write(data)
+        view = memoryview(data)
+        for start in range(0, len(data), LARGE):
+            self._transport.write(view[start : start + LARGE])
         self._transport.write(after)
-        return True
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -283,13 +282,6 @@ class WorkerPool:
     def _fill(self) -> None:
         while len(self._idle) < self._size:
             self._idle.append(WorkerProcess.spawn(self._engine))
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
 
 
 def _ignore(_: Any) -> None:

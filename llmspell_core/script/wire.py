@@ -33,6 +33,7 @@ __all__ = [
     "FrameReader",
     "dump",
     "dump_text",
+    "encoded",
     "encoder",
     "json_problem",
     "load",
@@ -122,6 +123,14 @@ OUT_OF_MEMORY = 77
 
 class FrameError(Exception):
     """The byte stream is not what the protocol says."""
+
+
+def encoded(text: str) -> bytes:
+    """JSON text as bytes. Half a surrogate pair passes: what reads it knows what to do with it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def pack(payload: bytes) -> bytes:

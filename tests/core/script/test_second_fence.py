@@ -48,7 +48,7 @@ class Talk:
 
     async def attempt(self, *lines: str) -> list[str]:
         request = {"source": "\n".join(lines), "name": "attack", "args": {"victim": os.getpid()}, "mode": "script"}
-        self.worker.send(json.dumps(["run", 1, request]))
+        self.worker.send(json.dumps(["run", 1, request]).encode())
         outcome: list[str] = (await self.next("done"))[2]["value"]
         return outcome
 
@@ -58,7 +58,7 @@ async def broken() -> AsyncIterator[Talk]:
     worker = WorkerProcess.spawn(Leaky())
     await worker.connect(1_000_000)
     talk = Talk(worker)
-    worker.send(json.dumps(["boot", {"profile": "medium", "memory": 64 << 20, "manifest": {}}]))
+    worker.send(json.dumps(["boot", {"profile": "medium", "memory": 64 << 20, "manifest": {}}]).encode())
     ready = await talk.next("ready")
     assert ready[1]["fence"]["missing"] == []
     yield talk
