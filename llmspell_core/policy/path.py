@@ -159,4 +159,3 @@ def _denial(asked: str | os.PathLike[str], real: Path, reason: str, hint: str) -
     if str(real) != os.fspath(asked):
         shown += f" (really '{real}')"
     return SecurityError(f"access to {shown} is denied: {reason}", violation_type="path_denied", hint=hint)
-

@@ -37,6 +37,7 @@ OF_ENVIRONMENTS = frozenset({"bin", "sbin", "scripts", "lib", "lib32", "lib64", 
 VARIABLES = ("BASH_ENV", "ENV", "GIT_CONFIG_GLOBAL", "PYTHONSTARTUP", "SSL_CERT_DIR", "SSL_CERT_FILE", "ZDOTDIR")
 """Those that name what is run or believed."""
 OF_HOME = {"darwin": "library", "win32": "appdata"}
+SEP = os.sep
 MOST_MOVED = 10_000
 MOST_LINKS = 40
 # Some file systems do not see these characters, so that a name with them is the name without them.
@@ -50,7 +51,7 @@ _RUN = re.compile("|".join(map(translate, (*EXECUTED, *BELIEVED))))
 def folded(path: str | Path) -> str:
     """One text for all spellings that may be the same file somewhere: for rules that forbid."""
     text = str(path)
-    return text.lower() if text.isascii() else os.sep.join(map(_folded_part, text.split(os.sep)))
+    return text.lower() if text.isascii() else SEP.join(map(_folded_part, text.split(SEP)))
 
 
 def _folded_part(part: str) -> str:
@@ -112,7 +113,7 @@ class ReadOnly:
     def tree_reason(self, real: Path) -> str | None:
         """Why the folder `real` may not be moved, or become the place of another one: what is, or would be, below it."""
         text = folded(real)
-        below = text.rstrip(os.sep) + os.sep
+        below = text.rstrip(SEP) + SEP
         for place, reason in self._places.items():
             if place.startswith(below):
                 return reason
@@ -135,16 +136,16 @@ class ReadOnly:
     def _named_like(self, text: str) -> str | None:
         """A folder that is allowed in so many words may lie below such a name; what is in it may not have one."""
         inside = max((place for place in self._named if _is_below(text, place)), key=len, default="")
-        return next(filter(None, map(_by_name, text[len(inside) :].split(os.sep))), None)
+        return next(filter(None, map(_by_name, _parts(text, inside))), None)
 
     def _covered(self, text: str) -> str | None:
         return next((self._places[place] for place in ancestors(text) if place in self._places), None)
 
     def _environment(self, text: str, real: Path) -> str | None:
         for place, folder in zip(ancestors(text), (real, *real.parents), strict=False):
-            if place in self._environments or (place != text and _is_environment(folder)):
-                if not self._works_in(place, text) or _first_below(text, place) in OF_ENVIRONMENTS:
-                    return f"'{folder}' is an environment that programs and modules are loaded from"
+            known = place in self._environments or (place != text and _is_environment(folder))
+            if known and (not self._works_in(place, text) or _parts(text, place)[0] in OF_ENVIRONMENTS):
+                return f"'{folder}' is an environment that programs and modules are loaded from"
         return None
 
     def _program(self, text: str, real: Path) -> str | None:
@@ -157,7 +158,7 @@ class ReadOnly:
         """Of a folder on `sys.path`: modules and packages. Other files may lie there, too: it may be the working folder."""
         for place in ancestors(os.path.dirname(text)):  # noqa: PTH120 - texts, not paths
             folder = self._imported.get(place)
-            if folder is not None and self._is_importable(folder, real, text[len(place) :].lstrip(os.sep).split(os.sep)):
+            if folder is not None and self._is_importable(folder, real, _parts(text, place)):
                 return f"Python imports from '{folder}'"
         return None
 
@@ -177,7 +178,7 @@ class ReadOnly:
         """Hidden files and folders of home are what shells, tools and the desktop read; a place in them can be named."""
         if not _is_below(text, self._home):
             return None
-        first = _first_below(text, self._home)
+        first = _parts(text, self._home)[0]
         if not first.startswith(".") and first != OF_HOME.get(sys.platform):
             return None
         if self._works_in(os.path.join(self._home, first), text):  # noqa: PTH118 - texts, not paths
@@ -186,15 +187,18 @@ class ReadOnly:
 
     def _works_in(self, place: str, text: str) -> bool:
         """Whether `text` is in a folder that was named and lies at or in `place`."""
-        return any(_is_below(named, place, itself=True) and _is_below(text, named, itself=True) for named in self._named)
+        return any(
+            _is_below(named, place, itself=True) and _is_below(text, named, itself=True) for named in self._named
+        )
 
 
 def _is_below(text: str, place: str, *, itself: bool = False) -> bool:
-    return text.startswith(place.rstrip(os.sep) + os.sep) or (itself and text == place)
+    return text.startswith(place.rstrip(SEP) + SEP) or (itself and text == place)
 
 
-def _first_below(text: str, place: str) -> str:
-    return text[len(place) :].lstrip(os.sep).split(os.sep)[0]
+def _parts(text: str, place: str) -> list[str]:
+    """What of `text` is below `place`, name by name."""
+    return text[len(place) :].lstrip(SEP).split(SEP)
 
 
 def _by_name(name: str) -> str | None:
@@ -210,7 +214,7 @@ def _is_environment(folder: Path) -> bool:
 
 def _is_executable(real: Path) -> bool:
     try:
-        mode = os.lstat(real).st_mode  # noqa: PTH116 - the entry itself
+        mode = os.lstat(real).st_mode
     except OSError:
         return False
     return not stat.S_ISDIR(mode) and bool(mode & 0o111)
