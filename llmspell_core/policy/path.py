@@ -60,14 +60,20 @@ class _Bans:
 
 
 class PathRules:
-    """The path part of a policy. Links in the configured paths are followed once, when it is made."""
+    """The path part of a policy. Links in the configured paths are followed once, before the first file is touched."""
 
     def __init__(self, settings: PolicySettings) -> None:
         self._settings = settings
         self._base = settings.base
         self._allowed = self._rules(settings.allowed_paths)
-        self._denied = _Bans(self._rules(settings.denied_paths))
-        self._sensitive = _Bans(self._rules(settings.sensitive_paths))
+
+    @cached_property
+    def _denied(self) -> _Bans:
+        return _Bans(self._rules(self._settings.denied_paths))
+
+    @cached_property
+    def _sensitive(self) -> _Bans:
+        return _Bans(self._rules(self._settings.sensitive_paths))
 
     @cached_property
     def _read_only(self) -> ReadOnly:
