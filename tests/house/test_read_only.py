@@ -84,7 +84,7 @@ async def test_what_a_run_reads_is_read_only_under_every_profile(command: tuple[
     open_ = []
     for path in watched(command, places):
         real = Path(os.path.realpath(path))
-        if real in named or real in map(Path, ("/tmp", "/dev/null")) or real in Path.home().parents:  # noqa: S108
+        if real in named or real in map(Path, ("/tmp", "/dev/null")) or real in Path.home().parents:
             continue
         try:
             rules.check(real / "new.py" if real.is_dir() else real, "write", path)

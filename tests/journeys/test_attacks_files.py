@@ -170,7 +170,7 @@ async def test_a_link_out_of_the_folder_is_not_followed(language: str, number: i
     (tmp_path / "scripts" / "hidden").rename(tmp_path / "outside")
     (tmp_path / "scripts" / "hidden").symlink_to(tmp_path / "outside")
     narrow = {"tools": {"file_operations": {"allowed_paths": [str(tmp_path / "scripts")]}}}
-    with pytest.raises(ScriptError, match="not found|not below an allowed path"):
+    with pytest.raises(ScriptError, match=r"not found|not below an allowed path"):
         await run_file(own, tmp_path / "scripts", narrow)
 
 

@@ -40,7 +40,7 @@ async def refused(files: Files, path: Path | str) -> None:
         lambda: files.move("harmless.txt", path),
         lambda: files.mkdir(path, parents=True),
     ):
-        with pytest.raises(SecurityError, match="read-only|denied"):
+        with pytest.raises(SecurityError, match=r"read-only|denied"):
             await change()  # type: ignore[no-untyped-call]
     with pytest.raises(SecurityError):
         files.open(path, "wb")
