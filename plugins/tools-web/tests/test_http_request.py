@@ -279,9 +279,7 @@ async def test_one_header_comes_from_one_place(invoke: Invoke, headers: Any, aut
         {"type": "nonsense", "token": KEY},
     ],
 )
-async def test_an_error_about_credentials_does_not_show_them(
-    httpserver: HTTPServer, invoke: Invoke, auth: Any
-) -> None:
+async def test_an_error_about_credentials_does_not_show_them(httpserver: HTTPServer, invoke: Invoke, auth: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         await invoke(input=at(httpserver), auth=auth)
     assert KEY not in f"{caught.value} {caught.value.hint} {caught.value.to_dict()}"
@@ -305,7 +303,9 @@ async def test_text_of_wide_characters_is_text(httpserver: HTTPServer, invoke: I
     assert (result["body"], result["body_type"]) == ("é", "text")
 
 
-@pytest.mark.parametrize("value", ["\xb2", "-1", "nan", "1e999", "9" * 400, "99999999999999 Jan", "Wed, 99 Foo 99999", "1.5"])
+@pytest.mark.parametrize(
+    "value", ["\xb2", "-1", "nan", "1e999", "9" * 400, "99999999999999 Jan", "Wed, 99 Foo 99999", "1.5"]
+)
 async def test_a_strange_retry_after_is_no_obstacle(httpserver: HTTPServer, invoke: Invoke, value: str) -> None:
     answers(httpserver, 503, 200, **{"Retry-After": value})
     result = (await invoke(input=at(httpserver), retry=QUICKLY))["result"]
