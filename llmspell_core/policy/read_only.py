@@ -15,6 +15,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from fnmatch import translate
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +30,7 @@ EXECUTED = (
 """Folders in which files are run, or say what is run, whoever opens the folder next."""
 BELIEVED = (".envrc", ".git", "pyvenv.cfg", "sitecustomize.py*", "usercustomize.py*", "*.pth", "*.egg-link")
 """Files of the same kind."""
+RUN_NAMES = (*EXECUTED, *BELIEVED)
 IMPORTABLE = (".py", ".pyc", ".pyd", ".so")
 ARCHIVES = (".egg", ".whl", ".zip")
 OF_ENVIRONMENTS = frozenset({"bin", "sbin", "scripts", "lib", "lib32", "lib64", "libexec", "dlls", "library", "include",
@@ -44,8 +46,10 @@ MOST_LINKS = 40
 UNSEEN = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF])
 
 
-_CONFIGURATION = re.compile("|".join(map(translate, CONFIGURATION_NAMES)))
-_RUN = re.compile("|".join(map(translate, (*EXECUTED, *BELIEVED))))
+@cache
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Compiled when something is written, which most runs do not do."""
+    return re.compile("|".join(map(translate, names)))
 
 
 def folded(path: str | Path) -> str:
@@ -203,9 +207,9 @@ def _parts(text: str, place: str) -> list[str]:
 
 def _by_name(name: str) -> str | None:
     name = name.partition(":")[0].rstrip(". ") if sys.platform == "win32" else name
-    if _CONFIGURATION.match(name):
+    if _pattern(CONFIGURATION_NAMES).match(name):
         return "a file of that name holds llmspell's own settings"
-    return f"what is named '{name}' is run, or says what is run" if _RUN.match(name) else None
+    return f"what is named '{name}' is run, or says what is run" if _pattern(RUN_NAMES).match(name) else None
 
 
 def _is_environment(folder: Path) -> bool:

@@ -21,12 +21,18 @@ __all__ = ["read_places", "secret_places"]
 def read_places(config: Config, cwd: Path) -> list[str]:
     """Caches, records, modules and models: what is believed or run, and no configuration."""
     found = [cache_dir(), *([spare_folder()] if hasattr(os, "getuid") else [])]
-    found += [str(config.get("logging.log_file") or "")]
+    found += _logs(str(config.get("logging.log_file") or ""), int(config.get("logging.max_backups") or 0))
     for table in config.section("engines").values():
         found += (str(path) for path in (table.get("module_paths") or () if isinstance(table, dict) else ()))
     for table in config.section("providers").values():
         found.append(str(table.get("model_directory") or "") if isinstance(table, dict) else "")
     return [text for text in found if text and not _holds(text, cwd)]
+
+
+def _logs(path: str, backups: int) -> list[str]:
+    """The log file and its older ones: the record of what was denied; see `llmspell_core.cli.logs`."""
+    numbers = range(1, backups + 2)
+    return [path, *(f"{path}.{number}{suffix}" for number in numbers for suffix in ("", ".gz"))] if path else []
 
 
 def _holds(text: str, cwd: Path) -> bool:

@@ -98,6 +98,17 @@ async def test_the_catalog_is_not_written_wherever_it_is_kept(
     assert await run(language, WRITE[language], home, args={"paths": json.dumps(paths)}) == ""
 
 
+@LANGUAGES
+async def test_the_log_and_its_older_files_are_not_written(language: str, home: Path) -> None:
+    """They hold the record of what was denied."""
+    config = {
+        "logging": {"log_file": "own.log", "max_backups": 2},
+        "engines": {language: {"module_paths": ["modules"]}},
+    }
+    paths = ["own.log", "own.log.1", "own.log.2.gz", "modules/greet.lua", "modules/greet.js"]
+    assert await run(language, WRITE[language], home, config, args={"paths": json.dumps(paths)}) == ""
+
+
 # -- what is read as a module ------------------------------------------------------------------------------------------
 
 READS = {
