@@ -27,7 +27,7 @@ from llmspell_core.policy.address import (
 )
 from llmspell_core.policy.settings import PolicySettings
 
-__all__ = ["HostRules", "Resolver"]
+__all__ = ["HostRules", "Resolver", "check_entries"]
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Host name and port -> addresses as text. Raises OSError when there are none."""
@@ -224,6 +224,11 @@ class HostRules:
         if any(entry.covers(part, port) for entry in (*self._allowed, *self._private)):
             return True
         return any(entry.is_everything for entry in self._private) and not inside(part, LINK_LOCAL)
+
+
+def check_entries(texts: Iterable[str], setting: str) -> None:
+    """Raises: ConfigurationError, for what no host can match in the list `tools.http_request.<setting>`."""
+    _entries(texts, setting)
 
 
 def _entries(texts: Iterable[str], setting: str) -> tuple[_Entry, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
 
+from llmspell_core.config import load_config
 from llmspell_core.errors import ConfigurationError, LLMSpellError, SecurityError
 from llmspell_core.policy import Http, Policy
 
@@ -152,3 +154,12 @@ async def test_no_port_of_this_machine_is_open_to_tools_by_default(host: str, po
             await Http(policy).request("GET", f"http://{host}:{port}/api/tags")
         assert isinstance(caught.value, SecurityError)
         await policy.aclose()
+
+
+@pytest.mark.parametrize("setting", ["blocked_hosts", "allowed_hosts", "allow_private_networks"])
+def test_the_check_of_a_configuration_finds_such_an_entry(setting: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'[tools.http_request]\n{setting} = ["10.0.0.0/8", "http://evil.example"]', "utf-8")
+    found = [p for p in load_config(file, check=False).problems() if p.severity == "error"]
+    assert [problem.keys for problem in found] == [("tools", "http_request", setting)]
+    assert "http://evil.example" in found[0].message
