@@ -14,7 +14,6 @@ from llmspell_core.config.absent import missing_part
 from llmspell_core.config.document import Keys
 from llmspell_core.config.secrecy import MASK, is_secret
 from llmspell_core.config.settings import OPAQUE, ProviderTable, Section, Settings
-from llmspell_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -257,6 +256,7 @@ def _hosts(settings: Settings) -> Iterator[Problem]:
     for name, texts in lists.items():
         if set(texts) <= {"*"}:
             continue
+        from llmspell_core.errors import ConfigurationError
         from llmspell_core.policy.host import check_entries
 
         try:
