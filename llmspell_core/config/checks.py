@@ -191,6 +191,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _providers(settings)
     yield from _large(settings)
     yield from _access(settings)
+    yield from _hosts(settings)
 
 
 def _engine(settings: Settings) -> Iterator[Problem]:
@@ -261,3 +262,19 @@ def _access(settings: Settings) -> Iterator[Problem]:
             yield Problem("warning", keys, f"{'.'.join(keys)}: {path} belongs to the system")
         elif path != "*" and not Path(path).exists():
             yield Problem("warning", keys, f"{'.'.join(keys)}: {path} does not exist")
+
+
+def _hosts(settings: Settings) -> Iterator[Problem]:
+    given = settings.tools.http_request
+    lists = {"allowed_hosts": given.allowed_hosts, "blocked_hosts": given.blocked_hosts,
+             "allow_private_networks": given.allow_private_networks or []}  # fmt: skip
+    for name, texts in lists.items():
+        if set(texts) <= {"*"}:
+            continue
+        from llmspell_core.errors import ConfigurationError
+        from llmspell_core.policy.host import check_entries
+
+        try:
+            check_entries(texts, name)
+        except ConfigurationError as error:
+            yield Problem("error", ("tools", "http_request", name), error.message, error.hint)

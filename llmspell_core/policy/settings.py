@@ -16,23 +16,14 @@ __all__ = ["PROFILES", "PolicySettings"]
 
 MIB = 1024 * 1024
 
-# Places where a file means power over the machine or holds somebody's keys.
+# Places where a file means power over the machine, or holds somebody's keys or history.
 SENSITIVE_PATHS = (
-    "/boot",
-    "/dev",
-    "/etc",
-    "/private/etc",
-    "/proc",
-    "/run",
-    "/sys",
-    "/var/run",
-    "~/.aws",
-    "~/.config/gcloud",
-    "~/.gnupg",
-    "~/.kube",
-    "~/.netrc",
-    "~/.ssh",
-)
+    "/boot", "/dev", "/etc", "/private/etc", "/proc", "/run", "/sys", "/var/run",
+    "~/.aws", "~/.azure", "~/.bash_history", "~/.config/gcloud", "~/.config/gh", "~/.config/git/credentials", "~/.config/llmspell",
+    "~/.config/llmspell.toml", "~/.docker", "~/.git-credentials", "~/.gnupg", "~/.kube", "~/.llmspell", "~/.llmspell.toml",
+    "~/.local/share/keyrings", "~/.my.cnf", "~/.netrc", "~/.npmrc", "~/.password-store", "~/.pgpass", "~/.pypirc",
+    "~/.python_history", "~/.ssh", "~/.zsh_history", "~/Library/Keychains",
+)  # fmt: skip
 
 # A script that could write a configuration would choose its own permissions for the next run.
 # In every folder, because somebody may work there tomorrow. The last ones are for LLMSPELL_ENV.

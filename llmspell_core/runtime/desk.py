@@ -182,8 +182,12 @@ class Runtime(Agents):
     def _make_policy(self) -> Policy:
         from llmspell_core.config import policy_settings
         from llmspell_core.policy import Policy
+        from llmspell_core.policy.settings import SENSITIVE_PATHS
+        from llmspell_core.runtime.read_places import read_places, secret_places
 
         settings = policy_settings(self.config) | {"working_directory": str(self.cwd)}
+        settings["read_only_paths"] = [*settings["read_only_paths"], *read_places(self.config, self.cwd)]
+        settings["sensitive_paths"] = [*SENSITIVE_PATHS, *secret_places(self.config)]
         return Policy(settings, secrets=self.config.secrets())
 
     def _make_providers(self) -> Providers:
