@@ -70,7 +70,6 @@ def policy_settings(config: Config) -> dict[str, Any]:
     )
     values["allowed_env_vars"] = [*system.get("allowed_env_vars", ()), *sandbox.get("allowed_env_vars", ())]
     values["read_only_paths"] = _read_only(config)
-    values["sensitive_paths"] = _sensitive(config)
     return values
 
 
@@ -98,13 +97,6 @@ def _read_only(config: Config) -> list[str]:
     """Whoever could write a configuration file would choose the permissions of the next run."""
     given = config.get("tools.file_operations.read_only_paths") or []
     return [*configuration_places(config.environ), str(config.home), *map(str, config.files), *given]
-
-
-def _sensitive(config: Config) -> list[str]:
-    """Whoever could read the key of saved runs could sign one."""
-    from llmspell_core.policy.settings import SENSITIVE_PATHS
-
-    return [*SENSITIVE_PATHS, str(config.home / "approvals")]
 
 
 def script_limits(config: Config, engine: str, timeout: float | None = None) -> tuple[float | None, int | None]:

@@ -55,6 +55,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LLMSPELL_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("LLMSPELL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configs"))
     (tmp_path / "home").mkdir()
     work = tmp_path / "work"
     work.mkdir()
