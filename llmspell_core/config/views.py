@@ -41,7 +41,7 @@ _POLICY = {
 }
 """Field of `PolicySettings` -> the setting it is taken from."""
 
-_FIELDS = ("base_url", "api_key_env", "default_model", "max_tokens", "temperature")
+_FIELDS = ("base_url", "api_key_env", "default_model", "max_tokens", "temperature", "proxy")
 _USED = {*_FIELDS, "name", "provider_type", "enabled", "api_key", "timeout_seconds", "max_retries", "headers"}
 
 
@@ -126,6 +126,7 @@ def provider_settings(config: Config, name: str, environ: Mapping[str, str] | No
         settings.default_model = ", ".join(settings.default_model)
     settings.timeout_seconds = float(table.get("timeout_seconds") or settings.timeout_seconds)
     settings.max_retries = int(table.get("max_retries", settings.max_retries))
+    settings.from_caller = config.origin(f"providers.{name}.base_url") == "script"
     return settings
 
 

@@ -59,7 +59,7 @@ class ServerFailures:
         self.name = settings.name
         self.settings = settings
         self.key_variable = key_variable
-        self.base_url = base_url
+        self.base_url = _shown(base_url)
         self.address_hint = address_hint
 
     def translate(self, error: Exception, model: str, timeout: float) -> LLMSpellError | None:
@@ -74,7 +74,7 @@ class ServerFailures:
         except LLMSpellError:
             raise
         except Exception as error:
-            made = self.translate(error, model, timeout)
+            made = _own_cause(error) or self.translate(error, model, timeout)
             if made is None:
                 raise
             raise made from None
@@ -271,6 +271,22 @@ class ServerFailures:
                 text = text.replace(secret, "***")
         text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
         return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _own_cause(error: BaseException | None) -> LLMSpellError | None:
+    """What the wire refused; packages wrap whatever their HTTP client raises."""
+    for _ in range(8):
+        if error is None or isinstance(error, LLMSpellError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _shown(url: str) -> str:
+    """The address without user, password and query, which may hold keys."""
+    head, slashes, rest = url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{head}://{host.rpartition('@')[2]}{slash}{path}" if slashes else url
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
