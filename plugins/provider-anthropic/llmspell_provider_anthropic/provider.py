@@ -228,7 +228,10 @@ class AnthropicProvider(Provider):
         from anthropic import omit
 
         lines = os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")
-        headers: dict[str, Any] = {line.partition(":")[0].strip(): omit for line in lines if ":" in line}
+        strange = [line.partition(":")[0].strip() for line in lines if ":" in line]
+        headers: dict[str, Any] = dict.fromkeys(strange, omit)
+        key = f"Bearer {self.settings.api_key or 'none'}"
+        headers |= {name: key for name in strange if name.lower() == "authorization"}
         return headers | self.settings.headers
 
 

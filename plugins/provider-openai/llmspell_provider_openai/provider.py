@@ -229,4 +229,6 @@ class OpenAIProvider(Provider):
         lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
         strange = [line.partition(":")[0].strip() for line in lines if ":" in line]
         headers: dict[str, Any] = dict.fromkeys(("OpenAI-Organization", "OpenAI-Project", *strange), omit)
+        key = f"Bearer {self.settings.api_key or 'none'}"
+        headers |= {name: key for name in strange if name.lower() == "authorization"}
         return headers | self.settings.headers
