@@ -88,7 +88,10 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
             )
         assert isinstance(answer.stream, AsyncIterable)
         return httpx2.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer.stream, self._errors), extensions=answer.extensions
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer.stream, self._errors),
+            extensions=answer.extensions,
         )
 
     async def aclose(self) -> None:

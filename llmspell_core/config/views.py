@@ -125,7 +125,8 @@ def provider_settings(config: Config, name: str, environ: Mapping[str, str] | No
     if isinstance(settings.default_model, list):
         settings.default_model = ", ".join(settings.default_model)
     settings.timeout_seconds = float(table.get("timeout_seconds") or settings.timeout_seconds)
-    settings.max_retries = int(table.get("max_retries", settings.max_retries))
+    if table.get("max_retries") is not None:
+        settings.max_retries = int(table["max_retries"])
     settings.from_caller = config.origin(f"providers.{name}.base_url") == "script"
     return settings
 

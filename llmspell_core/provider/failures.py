@@ -23,6 +23,7 @@ from llmspell_core.errors import (
     ProviderError,
     QuotaExceededError,
     RateLimitError,
+    SecurityError,
     TimeoutError,
     ValidationError,
 )
@@ -163,6 +164,8 @@ class ServerFailures:
         """
         details = {"provider": self.name, "model": model, "status": status}
         wait = retry_after(headers or {})
+        if 300 <= status < 400:
+            return self.sent_on(_header(headers or {}, "location"))
         if status in {401, 403}:
             return self._refused_key(status, message, details)
         if status == 429:
@@ -208,6 +211,15 @@ class ServerFailures:
             provider=self.name,
             model=model,
             status=status,
+        )
+
+    def sent_on(self, location: str) -> SecurityError:
+        """For a redirect that nobody followed."""
+        where = _shown(location) if location else "another address"
+        return SecurityError(
+            f"provider '{self.name}': a request for {self.base_url} was sent on to {where}, which nobody configured",
+            violation_type="host_denied",
+            hint=f"If the server has moved there, set base_url in [providers.{self.name}] to that address.",
         )
 
     def _refused_key(self, status: int, message: str, details: dict[str, Any]) -> LLMSpellError:
@@ -271,6 +283,10 @@ class ServerFailures:
                 text = text.replace(secret, "***")
         text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
         return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((str(value) for key, value in headers.items() if key.lower() == name), "")
 
 
 def _own_cause(error: BaseException | None) -> LLMSpellError | None:

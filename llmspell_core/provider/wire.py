@@ -6,7 +6,6 @@ client is bound to the one server that the provider's settings name, and lets th
 
 from __future__ import annotations
 
-import asyncio
 import http.cookiejar
 import socket
 from collections.abc import Collection
@@ -16,10 +15,11 @@ from urllib.parse import urlsplit
 import httpcore2
 import httpx2
 
-from llmspell_core.errors import ConfigurationError, SecurityError
+from llmspell_core.errors import ConfigurationError, NetworkError, SecurityError
 from llmspell_core.pinned import PinnedTransport, named_as_httpx2
 from llmspell_core.provider.contract import Network, ProviderSettings
 from llmspell_core.provider.key import check_key
+from llmspell_core.provider.lookup import look_up
 
 if TYPE_CHECKING:
     import httpx
@@ -69,7 +69,11 @@ class Wire:
     def client(self, **options: Any) -> httpx2.AsyncClient:
         """For packages that take an `httpx2.AsyncClient`; `options` are its own."""
         nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
-        given: dict[str, Any] = {"timeout": None, "follow_redirects": True, "cookies": http.cookiejar.CookieJar(nowhere)}
+        given: dict[str, Any] = {
+            "timeout": None,
+            "follow_redirects": True,
+            "cookies": http.cookiejar.CookieJar(nowhere),
+        }
         return httpx2.AsyncClient(transport=self.transport(), trust_env=False, **given | options)
 
     def transport(self) -> httpx2.AsyncBaseTransport:
@@ -80,7 +84,7 @@ class Wire:
                 proxy=proxy, verify=context or True, trust_env=False
             )
         else:
-            inner = PinnedTransport(self.addresses, context, named_as_httpx2, MAX_CONNECTIONS, KEPT_ALIVE)
+            inner = PinnedTransport(self._connecting, context, named_as_httpx2, MAX_CONNECTIONS, KEPT_ALIVE)
         return _Bound(inner, self)
 
     def httpx_transport(self) -> httpx.AsyncBaseTransport:
@@ -92,10 +96,32 @@ class Wire:
     async def addresses(self, host: str, port: int) -> list[str]:
         """The operator's own servers may be anywhere; a caller's are judged at every connection."""
         if not self.settings.from_caller:
-            return await _look_up(host, port)
+            return await look_up(host, port)
         if self._network is None:
             raise self.denial(f"nobody can say whether {host} may be reached", "Use the provider through a runtime.")
         return await self._network.callers_addresses(self.origin[0], host, port)
+
+    async def _connecting(self, host: str, port: int) -> list[str]:
+        """In the words of the HTTP client: an unknown host is a failed connection, as packages expect it."""
+        try:
+            return await self.addresses(host, port)
+        except NetworkError as error:
+            raise httpcore2.ConnectError(error.message) from None
+
+    async def only(self, host: str, port: int) -> list[str]:
+        """`addresses`, for the bound server and its proxy alone. Raises: SecurityError for every other one."""
+        if (host.lower(), port) == self.origin[1:]:
+            return await self.addresses(host, port)
+        proxy = None if self.settings.from_caller else _proxy(self.settings, self.origin)
+        if proxy and (host.lower(), port) == _origin(self.settings, proxy)[1:]:
+            return await look_up(host, port)
+        raise self.elsewhere(("https" if port == PORTS["https"] else "http", host, port))
+
+    def elsewhere(self, asked: Origin) -> SecurityError:
+        return self.denial(
+            f"a request for {_shown(self.origin)} was sent on to {_shown(asked)}, which nobody configured",
+            f"If the server has moved there, set base_url in [providers.{self.settings.name}] to that address.",
+        )
 
     def passes(self, name: str, value: str) -> bool:
         """Whether a header may go out: a usual one, one of the protocol, a configured one, or one with the given key."""
@@ -107,9 +133,7 @@ class Wire:
         return bool(self.settings.api_key) and str(self.settings.api_key) in value
 
     def denial(self, message: str, hint: str) -> SecurityError:
-        return SecurityError(
-            f"provider '{self.settings.name}': {message}", violation_type="host_denied", hint=hint
-        )
+        return SecurityError(f"provider '{self.settings.name}': {message}", violation_type="host_denied", hint=hint)
 
 
 class _Bound(httpx2.AsyncBaseTransport):
@@ -120,13 +144,10 @@ class _Bound(httpx2.AsyncBaseTransport):
         self._wire = wire
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url, own = request.url, self._wire.origin
+        url = request.url
         asked = (url.scheme, url.raw_host.decode("ascii").lower(), url.port or PORTS.get(url.scheme, 0))
-        if asked != own:
-            raise self._wire.denial(
-                f"a request for {_shown(own)} was sent on to {_shown(asked)}, which nobody configured",
-                f"If the server has moved there, set base_url in [providers.{self._wire.settings.name}] to that address.",
-            )
+        if asked != self._wire.origin:
+            raise self._wire.elsewhere(asked)
         request.headers = httpx2.Headers(
             [(name, value) for name, value in request.headers.multi_items() if self._wire.passes(name, value)]
         )
@@ -134,14 +155,6 @@ class _Bound(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-async def _look_up(host: str, port: int) -> list[str]:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise httpcore2.ConnectError(f"cannot find host '{host}': {error}") from error
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 def _origin(settings: ProviderSettings, base_url: str) -> Origin:

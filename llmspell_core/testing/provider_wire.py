@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,19 +25,23 @@ __all__ = ["ProviderWire", "baited"]
 
 SECRET = "bait-8d1f0c55"
 SECRETS = (
-    "OPENAI_API_KEY OPENAI_ADMIN_KEY OPENAI_ORG_ID OPENAI_PROJECT_ID OPENAI_WEBHOOK_SECRET AZURE_OPENAI_API_KEY "
-    "ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTHROPIC_PROFILE ANTHROPIC_IDENTITY_TOKEN ANTHROPIC_ORGANIZATION_ID "
-    "GOOGLE_API_KEY GEMINI_API_KEY GOOGLE_CLOUD_PROJECT OLLAMA_API_KEY MISTRAL_API_KEY GROQ_API_KEY COHERE_API_KEY "
-    "LLM_API_KEY HF_TOKEN HUGGING_FACE_HUB_TOKEN AWS_SECRET_ACCESS_KEY AWS_BEARER_TOKEN_BEDROCK GITHUB_TOKEN"
-).split()
+    "OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_WEBHOOK_SECRET",
+    "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", "ANTHROPIC_IDENTITY_TOKEN",
+    "ANTHROPIC_ORGANIZATION_ID", "GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "OLLAMA_API_KEY",
+    "MISTRAL_API_KEY", "GROQ_API_KEY", "COHERE_API_KEY", "LLM_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN",
+    "AWS_SECRET_ACCESS_KEY", "AWS_BEARER_TOKEN_BEDROCK", "GITHUB_TOKEN",
+)  # fmt: skip
 ADDRESSES = (
-    "OPENAI_BASE_URL ANTHROPIC_BASE_URL GOOGLE_GEMINI_BASE_URL GOOGLE_VERTEX_BASE_URL OLLAMA_HOST OLLAMA_BASE_URL "
-    "AZURE_OPENAI_ENDPOINT HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy"
-).split()
+    "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "OLLAMA_HOST",
+    "OLLAMA_BASE_URL", "AZURE_OPENAI_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy",
+    "all_proxy",
+)  # fmt: skip
 HEADERS = ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
 SWITCHES = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
 # What a package may ask for besides these. Settings of llmspell itself and of the system are no vendor's.
-SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?|ORG|ORG_ID|ORGANIZATION|PROJECT|PROJECT_ID|HEADERS)$")
+SECRET_NAME = re.compile(
+    r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?|ORG|ORG_ID|ORGANIZATION|PROJECT|PROJECT_ID|HEADERS)$"
+)
 ADDRESS_NAME = re.compile(r"(BASE_URL|_ENDPOINT|_HOST|_PROXY)$")
 REDIRECTS = (301, 302, 307, 308)
 BAD_ENDS = ("\nX-Injected: 1", "\r", "\x00", "é")
@@ -45,11 +49,14 @@ BAD_ENDS = ("\nX-Injected: 1", "\r", "\x00", "é")
 
 class ProviderWire(Contract):
     """What a provider sends, and where. `key` and `make_provider_at` are those of `ProviderFailures`; the provider of
-    `make_provider_at` must have `self.key` as its key, whatever that is at the moment.
+    `make_provider_at` must have `self.key` as its key, whatever that is at the moment. Attributes to set in the subclass:
+
+    own_variables: those that this provider itself reads for a server of the operator's, where a key is missing.
     """
 
     model: ClassVar[str] = "test-model"
     key: ClassVar[str] = "sk-contract-3f9a1c77d2"
+    own_variables: ClassVar[tuple[str, ...]] = ()
 
     def make_provider_at(self, url: str) -> Provider:
         raise NotImplementedError(f"{type(self).__name__} must define make_provider_at")
@@ -64,9 +71,9 @@ class ProviderWire(Contract):
         async with FakeServer(Reply(500, {"error": "no"})) as server:
             await self._ask(server.url)
         sends_key = any(self.key in json.dumps(received.headers) for received in server.received)
-        for key, of_caller in ((self.key, False), (self.key, True), ("", False), ("", True)):
+        for key, of_caller in ((self.key, False), ("", False), ("", True)):
             async with FakeServer(Reply(500, {"error": "no"})) as server, FakeServer(Reply(500)) as decoy:
-                with baited(decoy.url), self._key(key):
+                with baited(decoy.url, () if of_caller else self.own_variables), self._key(key):
                     await self._ask(server.url, of_caller=of_caller)
                 assert not decoy.received, f"a request went to an address of the environment: {decoy.received[0].path}"
                 for received in server.received:
@@ -184,9 +191,11 @@ def _decoded(word: str) -> bytes:
 
 
 @contextmanager
-def baited(decoy: str) -> Iterator[None]:
-    """An environment full of keys, and of addresses that lead to `decoy`. Variables that nobody has thought of are there
-    as soon as somebody asks for one that is named like a secret or an address.
+def baited(decoy: str, but: Collection[str] = ()) -> Iterator[None]:
+    """An environment full of keys, and of addresses that lead to `decoy`, without the variables `but`.
+
+    Variables that nobody has thought of are there as soon as somebody asks for one that is named like a secret or an
+    address.
     """
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         netrc = Path(folder) / "netrc"
@@ -198,16 +207,19 @@ def baited(decoy: str) -> Iterator[None]:
             patch.setenv(name, value)
         for name in ("NO_PROXY", "no_proxy"):
             patch.delenv(name, raising=False)
-        patch.setattr(os, "environ", _Baited(os.environ, decoy))
+        patch.setattr(os, "environ", _Baited(os.environ, decoy, but))
         yield
 
 
 class _Baited(MutableMapping[str, str]):
-    def __init__(self, real: MutableMapping[str, str], decoy: str) -> None:
+    def __init__(self, real: MutableMapping[str, str], decoy: str, but: Collection[str]) -> None:
         self._real = real
         self._decoy = decoy
+        self._but = but
 
     def __getitem__(self, name: str) -> str:
+        if name in self._but:
+            raise KeyError(name)
         if name in self._real or not isinstance(name, str) or name.startswith(("LLMSPELL_", "PYTHON", "PYTEST")):
             return self._real[name]
         if name.lower() != "no_proxy" and ADDRESS_NAME.search(name):

@@ -146,7 +146,9 @@ async def test_what_is_configured_may_be_named_by_a_script_too(make_runtime: Any
      "http://127.0.0.1:9/v1?x=", "http://user@127.0.0.1:9/v1", "http://localhost:11434/api/delete"],
 )  # fmt: skip
 @pytest.mark.parametrize("how", SERVERS)
-async def test_a_server_on_this_machine_is_open_only_as_it_was_configured(make_runtime: Any, how: str, url: str) -> None:
+async def test_a_server_on_this_machine_is_open_only_as_it_was_configured(
+    make_runtime: Any, how: str, url: str
+) -> None:
     runtime = await make_runtime(
         {"providers": {"lab": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}}
     )
@@ -158,7 +160,11 @@ async def test_a_server_on_this_machine_is_open_only_as_it_was_configured(make_r
 
 @pytest.mark.parametrize(
     ("model", "url"),
-    [("ollama/x", "http://127.0.0.1:11434/"), ("vllm/x", "http://localhost:8000/v1"), ("openai/x", "https://api.openai.com/v1")],
+    [
+        ("ollama/x", "http://127.0.0.1:11434/"),
+        ("vllm/x", "http://localhost:8000/v1"),
+        ("openai/x", "https://api.openai.com/v1"),
+    ],
 )
 async def test_a_script_may_say_where_a_provider_goes_of_itself(make_runtime: Any, model: str, url: str) -> None:
     runtime = await make_runtime({"providers": {"openai": {"api_key": "sk-configured-key"}}})
