@@ -42,7 +42,7 @@ class Gate:
 
     def close_all_else(self) -> None:
         """From now on, for the whole process."""
-        socket.getaddrinfo = self._resolved  # type: ignore[assignment]
+        socket.getaddrinfo = self._resolved
         sys.addaudithook(self._watch)
 
     def answered(self, message: dict[str, Any]) -> None:
