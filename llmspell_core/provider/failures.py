@@ -6,6 +6,7 @@ exceptions by inheriting `ServerFailures` and calling its methods, so that one f
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ NO_CREDIT = re.compile(
 )
 NO_MODEL = re.compile(r"model", re.IGNORECASE)
 SHOWN = 400
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 class ServerFailures:
@@ -105,7 +107,16 @@ class ServerFailures:
     def unreachable(self, why: str) -> NetworkError:
         return NetworkError(
             f"{self.name} cannot be reached at {self.base_url}: {self.clean(why)}",
-            hint=f"Check that the server runs and that base_url in [providers.{self.name}] is right.",
+            hint=f"Check that the server runs and that base_url in [providers.{self.name}] is right.{self.unused_proxy()}",
+        )
+
+    def unused_proxy(self) -> str:
+        """What somebody behind a proxy has to know."""
+        named = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+        if not named or self.settings.proxy or self.settings.from_caller:
+            return ""
+        return (
+            f' {named[0]} is set, but not used: set proxy = "environment" in [providers.{self.name}] if it should be.'
         )
 
     def broken_off(self) -> NetworkError:

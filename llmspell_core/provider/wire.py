@@ -160,7 +160,7 @@ class _Bound(httpx2.AsyncBaseTransport):
 def _origin(settings: ProviderSettings, base_url: str) -> Origin:
     """Raises: ConfigurationError."""
     try:
-        url = httpx2.URL(base_url)
+        url, _ = httpx2.URL(base_url), urlsplit(base_url).port  # which sees wrong brackets and ports
         if url.scheme not in PORTS or not url.host:
             raise ValueError
     except (httpx2.InvalidURL, ValueError):
