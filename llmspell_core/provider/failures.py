@@ -305,7 +305,7 @@ def _own_cause(error: BaseException | None) -> LLMSpellError | None:
     for _ in range(8):
         if error is None or isinstance(error, LLMSpellError):
             return error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None
 
 

@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,8 +49,8 @@ BAD_ENDS = ("\nX-Injected: 1", "\r", "\x00", "é")
 
 
 class ProviderWire(Contract):
-    """What a provider sends, and where. `key` and `make_provider_at` are those of `ProviderFailures`; the provider of
-    `make_provider_at` must have `self.key` as its key, whatever that is at the moment. Attributes to set in the subclass:
+    """What a provider sends, and where. `key` and `make_provider_at` are those of `ProviderFailures`; other keys are put
+    into the provider's `settings` before its first request. Attributes to set in the subclass:
 
     own_variables: those that this provider itself reads for a server of the operator's, where a key is missing.
     """
@@ -73,8 +74,8 @@ class ProviderWire(Contract):
         sends_key = any(self.key in json.dumps(received.headers) for received in server.received)
         for key, of_caller in ((self.key, False), ("", False), ("", True)):
             async with FakeServer(Reply(500, {"error": "no"})) as server, FakeServer(Reply(500)) as decoy:
-                with baited(decoy.url, () if of_caller else self.own_variables), self._key(key):
-                    await self._ask(server.url, of_caller=of_caller)
+                with baited(decoy.url, () if of_caller else self.own_variables):
+                    await self._ask(server.url, key, of_caller=of_caller)
                 assert not decoy.received, f"a request went to an address of the environment: {decoy.received[0].path}"
                 for received in server.received:
                     assert not _bait_in(received), f"the bait is in the request: {received!r}"
@@ -103,8 +104,7 @@ class ProviderWire(Contract):
         If this fails, call `self.wire(base_url)` before the first request; it checks the key.
         """
         async with FakeServer(Reply(500, {"error": "no"})) as server:
-            with self._key(f"{self.key}{end}x"):
-                found = await self._ask(server.url)
+            found = await self._ask(server.url, f"{self.key}{end}x")
             assert not server.received, "a request went out"
         for error in found:
             assert error is not None
@@ -118,8 +118,7 @@ class ProviderWire(Contract):
         If this fails, take the key from `settings.api_key`, which has none.
         """
         async with FakeServer(Reply(500, {"error": "no"})) as server:
-            with self._key(f"{self.key}\n"):
-                await self._ask(server.url)
+            await self._ask(server.url, f"{self.key}\n")
             assert server.received, "no request went out"
 
     async def test_a_server_that_a_caller_named_is_judged_by_the_policy(self) -> None:
@@ -135,21 +134,13 @@ class ProviderWire(Contract):
         for error in found:
             assert isinstance(error, SecurityError), f"got {error!r}"
 
-    @contextmanager
-    def _key(self, key: str) -> Iterator[None]:
-        """`self.key` for a while; what `make_provider_at` reads."""
-        vars(self)["key"] = key
-        try:
-            yield
-        finally:
-            del vars(self)["key"]
-
     async def _ask(
-        self, url: str, *, of_caller: bool = False, network: Any = None
+        self, url: str, key: str | None = None, *, of_caller: bool = False, network: Any = None
     ) -> tuple[LLMSpellError, LLMSpellError | None]:
         """The errors of a call and of a stream."""
         provider = self.make_provider_at(url)
-        provider.settings.from_caller = of_caller
+        made = provider.settings if key is None else replace(provider.settings, api_key=key)
+        provider.settings.api_key, provider.settings.from_caller = made.api_key, of_caller
         provider.network = network or _Anybody()
         request = CompletionRequest(self.model, [Message("user", "Say hello.")])
         async with opened(provider):
