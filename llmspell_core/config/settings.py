@@ -125,6 +125,7 @@ class ProviderTable(Section):
     circuit_breaker: CircuitBreaker | None = None
     prices: dict[str, ModelPrice] | None = None
     headers: dict[str, str] | None = Field(default=None, repr=False)
+    proxy: str | None = Field(default=None, repr=False)
 
 
 class Providers(Section):

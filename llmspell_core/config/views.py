@@ -43,7 +43,7 @@ _POLICY = {
 }
 """Field of `PolicySettings` -> the setting it is taken from."""
 
-_FIELDS = ("base_url", "api_key_env", "default_model", "max_tokens", "temperature")
+_FIELDS = ("base_url", "api_key_env", "default_model", "max_tokens", "temperature", "proxy")
 _USED = {*_FIELDS, "name", "provider_type", "enabled", "api_key", "timeout_seconds", "max_retries", "headers"}
 
 
@@ -138,7 +138,9 @@ def provider_settings(config: Config, name: str, environ: Mapping[str, str] | No
     if isinstance(settings.default_model, list):
         settings.default_model = ", ".join(settings.default_model)
     settings.timeout_seconds = float(table.get("timeout_seconds") or settings.timeout_seconds)
-    settings.max_retries = int(table.get("max_retries", settings.max_retries))
+    if table.get("max_retries") is not None:
+        settings.max_retries = int(table["max_retries"])
+    settings.from_caller = config.origin(f"providers.{name}.base_url") == "script"
     return settings
 
 

@@ -193,7 +193,7 @@ class Runtime(Agents):
     def _make_providers(self) -> Providers:
         from llmspell_core.runtime.providers import Providers
 
-        return Providers(self.config, self.registry)
+        return Providers(self.config, self.registry, self.policy)
 
     def use_config(self, config: Config) -> None:
         """Go on with another configuration. The policy, limits of running scripts and loaded plugins stay as they are."""
