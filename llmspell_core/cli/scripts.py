@@ -196,7 +196,9 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
     from llmspell_core.cli.agent import ask_for_consent
     from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.model import offer_models
+    from llmspell_core.script.deadline import LAST_RESORT
 
+    LAST_RESORT.set(shell.end_at)
     writer = None if shell.is_json else Writer()
     watcher = _watcher() if shell.options.tree else None
     account = Account()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, PluginError, WorkflowError
 from llmspell_core.executor import Done, Executor, Job
 from llmspell_core.messages import AgentInput, new_id, plain
+from llmspell_core.pace import Pace
 from llmspell_core.workflow.attempt import StepRunner
 from llmspell_core.workflow.condition import Condition
 from llmspell_core.workflow.frame import Frame
@@ -90,6 +91,7 @@ class WorkflowRun:
         self.undo: list[tuple[Step, Frame]] = [] if undo is None else undo
         """What would undo the steps that succeeded, in their order."""
         self.deadline: asyncio.Timeout | None = None
+        self.pace = Pace()
         self._runner = StepRunner(self)
         self._index = 0
 
@@ -134,6 +136,7 @@ class WorkflowRun:
 
     async def attempt(self, step: Step, frame: Frame, *, blocked: str | None = None) -> StepResult:
         """Run one step without writing anything down."""
+        await self.pace.breathe()
         self._index += 1
         return await self._runner.run(step, frame, self._index, blocked)
 
@@ -195,6 +198,7 @@ class WorkflowRun:
         self, condition: Condition, frame: Frame | None = None, *, name: str = "", limit: float = 1.0
     ) -> bool:
         """Evaluate a condition. Raises: WorkflowError naming it, when it cannot be evaluated or takes too long."""
+        await self.pace.breathe()
         await self.phase("condition_evaluation", {"condition": name, "type": condition.kind})
         try:
             async with asyncio.timeout(limit):
