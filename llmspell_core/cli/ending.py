@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-    from llmspell_core.errors import ScriptError
     from llmspell_core.watchdog import Alarm
 
 __all__ = ["Ending"]
