@@ -92,6 +92,7 @@ class WorkflowRun:
         """What would undo the steps that succeeded, in their order."""
         self.deadline: asyncio.Timeout | None = None
         self.pace = Pace()
+        """For types that do a lot between two steps."""
         self._runner = StepRunner(self)
         self._index = 0
 
@@ -136,7 +137,6 @@ class WorkflowRun:
 
     async def attempt(self, step: Step, frame: Frame, *, blocked: str | None = None) -> StepResult:
         """Run one step without writing anything down."""
-        await self.pace.breathe()
         self._index += 1
         return await self._runner.run(step, frame, self._index, blocked)
 
@@ -193,12 +193,12 @@ class WorkflowRun:
         if result.success and step.kind == "agent":
             self.agent_outputs[result.target] = result.output
         await self.kept.save(step, result, frame)
+        await self.pace.breathe()  # after it: steps that are begun together see the same results
 
     async def holds(
         self, condition: Condition, frame: Frame | None = None, *, name: str = "", limit: float = 1.0
     ) -> bool:
         """Evaluate a condition. Raises: WorkflowError naming it, when it cannot be evaluated or takes too long."""
-        await self.pace.breathe()
         await self.phase("condition_evaluation", {"condition": name, "type": condition.kind})
         try:
             async with asyncio.timeout(limit):

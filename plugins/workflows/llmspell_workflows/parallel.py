@@ -18,6 +18,9 @@ from llmspell_core.workflow.options import milliseconds, snake_keys
 
 __all__ = ["Branch", "Parallel"]
 
+BEGUN_AT_ONCE = 64
+"""Branches that are begun in one turn of the event loop, however many may run at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -143,18 +146,24 @@ class Parallel(WorkflowType):
         results = {branch.name: BranchResult(branch, cancelled=True) for branch in self.branches}
         turns = _Turns(self._needs)
         tasks: set[asyncio.Task[BranchResult]] = set()
+        finished: asyncio.Queue[asyncio.Task[BranchResult]] = asyncio.Queue()
         stopped = False
         try:
-            while turns or tasks:
+            while (turns or tasks) and not stopped:
+                begun = 0
                 while turns and len(tasks) < self.max_concurrency:
-                    tasks.add(asyncio.ensure_future(self._run_branch(run, results[turns.next()])))
-                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for result in [task.result() for task in done]:
-                    turns.ended(result.branch.name)
-                    stopped = stopped or (self.fail_fast and result.stopped and self._counts(result))
-                if stopped:
-                    stopped = any(not result.ended for result in results.values())
-                    break
+                    task = asyncio.ensure_future(self._run_branch(run, results[turns.next()]))
+                    task.add_done_callback(finished.put_nowait)
+                    tasks.add(task)
+                    begun += 1
+                    if begun % BEGUN_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                task = await finished.get()
+                tasks.discard(task)
+                result = task.result()
+                turns.ended(result.branch.name)
+                stopped = self.fail_fast and result.stopped and self._counts(result)
+            stopped = stopped and not all(result.ended for result in results.values())
         finally:
             for task in tasks:
                 task.cancel()
