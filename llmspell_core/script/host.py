@@ -24,6 +24,7 @@ from llmspell_core.script.result import Limits, Output, ScriptResult
 from llmspell_core.script.scope import ScriptScope, gone
 from llmspell_core.script.spelling import meant
 from llmspell_core.script.wire import dump_text
+from llmspell_core.time_limit import RunTime, run_time
 from llmspell_core.watchdog import OverdueError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class ScriptSession:
         self._end: ScriptError | None = None
         self._closed = False
         self._deadline: Deadline | None = None
+        self._time = RunTime()
 
     @classmethod
     async def open(
@@ -112,11 +114,7 @@ class ScriptSession:
 
         session = cls(engine, api, scope, worker, limits, output, interactive=interactive)
         worker.on_frame, worker.on_end = session._on_frame, session._on_end
-        owners = OWNERS.set((*OWNERS.get(), session._calls.owner))
-        try:
-            await worker.connect(limits.frame_bytes)
-        finally:
-            OWNERS.reset(owners)
+        await session._connect()
         fence = {"memory_bytes": limits.memory_bytes, "threads": True, "require_fence": require_fence}
         boot = {
             "manifest": api.manifest(engine.language),
@@ -129,6 +127,16 @@ class ScriptSession:
         }
         worker.send(dump_text(["boot", boot]))
         return session
+
+    async def _connect(self) -> None:
+        """What the worker asks for is done in its name: from the context of the connection everybody can tell."""
+        owners = OWNERS.set((*OWNERS.get(), self._calls.owner))
+        token = run_time.set(self._time)
+        try:
+            await self._worker.connect(self.limits.frame_bytes)
+        finally:
+            run_time.reset(token)
+            OWNERS.reset(owners)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -316,6 +324,7 @@ class ScriptSession:
 
     def _watch(self, timeout: float) -> None:
         deadline = self._deadline = Deadline(timeout, self._worker, self._calls)
+        self._time.ends = deadline.when
         last_resort = LAST_RESORT.get()
         if last_resort is not None and not self.interactive and not OWNERS.get():
             last_resort(deadline.when, lambda: self._late(deadline))
