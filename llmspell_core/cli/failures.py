@@ -26,11 +26,12 @@ def guarded(arguments: Sequence[str] | None) -> int:
     """Run the program and turn whatever happens into an exit code."""
     _prepare_streams()
     shell = Shell()
+    shell.ending.is_program = arguments is None
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(given, shell)
         sys.stdout.flush()
-        if code == shell.ending.exit_code:
+        if code and "llmspell_core.cli.threads" in sys.modules:
             from llmspell_core.cli.threads import leave
 
             leave(code)

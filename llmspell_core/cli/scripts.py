@@ -195,7 +195,9 @@ def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
 
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
     from llmspell_core.cli.input import StandardInput
+    from llmspell_core.script.deadline import LAST_RESORT
 
+    LAST_RESORT.set(shell.end_at)
     writer = None if shell.is_json else Writer()
     watcher = _watcher() if shell.options.tree else None
     account, keyboard = Account(), StandardInput()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import logging
 
     from llmspell_core.config import Config
+    from llmspell_core.errors import ScriptError
     from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.runtime import Runtime
 
@@ -149,17 +150,32 @@ class Shell:
             import asyncio
 
             from llmspell_core.cli.threads import Threads
+            from llmspell_core.errors import ScriptError
 
             threads = Threads()
             with self.ending.as_interrupt(), asyncio.Runner(loop_factory=self.loop_factory()) as runner:
                 runner.get_loop().set_default_executor(threads)
                 try:
-                    return runner.run(work)
-                except KeyboardInterrupt:
-                    threads.abandon()
+                    return runner.run(self._insistently(work))
+                except (KeyboardInterrupt, ScriptError) as error:
+                    if not isinstance(error, ScriptError) or error.phase == "deadline":
+                        threads.abandon()
                     raise
         finally:
+            self.ending.over()
             work.close()  # an interrupt may come before it has begun; Python would complain
+
+    async def _insistently(self, work: Coroutine[Any, Any, T]) -> T:
+        import asyncio
+
+        with self.ending.insisting(asyncio.get_running_loop()):
+            return await work
+
+    def end_at(self, when: float, error: Callable[[], ScriptError]) -> None:
+        """The program's script should have ended at that time: soon after, the program does, whatever holds it up."""
+        from llmspell_core.cli.failures import report
+
+        self.ending.at_deadline(when, lambda: report(error(), self))
 
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         """What makes the event loop; None is asyncio's own."""

@@ -8,12 +8,14 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import InternalError, LLMSpellError, ResourceLimitError, ValidationError
+from llmspell_core.script.deadline import new_owner
 from llmspell_core.script.scope import HandleRef
 from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
 from llmspell_core.script.validate import bind, fit
 from llmspell_core.script.values import Encoder
 from llmspell_core.script.view import View
 from llmspell_core.script.wire import encoded
+from llmspell_core.watchdog import OverdueError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -38,6 +40,10 @@ class Calls:
 
     A plain handler is answered inside `call` itself, before control goes back to the event loop; a coroutine becomes a
     task, at most `limit` of them at one time.
+
+    Attributes:
+        owner: number of this session, under which its work is known (see `OWNERS`).
+        is_answering: whether the loop is in a plain handler now.
     """
 
     def __init__(self, api: ScriptApi, scope: ScriptScope, worker: WorkerProcess, limit: int) -> None:
@@ -54,6 +60,8 @@ class Calls:
         self._encoder = Encoder(self._special)
         self._posted = 0
         self._open_bytes = 0
+        self.owner = new_owner()
+        self.is_answering = False
 
     def call(self, call_id: int, op: str, args: list[Any], line: int) -> None:
         if type(call_id) is not int or type(line) is not int or type(args) is not list or call_id in self._tasks:
@@ -63,6 +71,7 @@ class Calls:
             return
         self._last = (operation.label, line)
         self._scope.call_bytes = self._worker.frame_bytes
+        self.is_answering = True
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:
@@ -71,12 +80,15 @@ class Calls:
             self._answer(call_id, operation, result)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes one clean error of the script
             self._refuse(call_id, error, operation.label)
+        finally:
+            self.is_answering = False
 
     def post(self, op: str, args: list[Any]) -> None:
         """A call that wants no answer; its errors are logged."""
         operation = self._operations.get(op) or self._api.find(op)
         if operation is None:
             raise KeyError(op)
+        self.is_answering = True
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:
@@ -84,6 +96,8 @@ class Calls:
                 self._wait_for(self._posted, operation, result, 0)
         except LLMSpellError as error:
             log.warning("%s: %s", operation.label, error.message)
+        finally:
+            self.is_answering = False
 
     def cancel(self, call_id: int) -> None:
         task = self._tasks.get(call_id)
@@ -92,8 +106,11 @@ class Calls:
 
     def doing(self) -> str | None:
         """What the script was doing last, in words; None when it never asked for anything and computes."""
-        if self._labels:
-            label, line = next(reversed(self._labels.values()))
+        open_ = self._labels.copy()  # the watchdog's thread asks, too
+        if self.is_answering and self._last is not None:
+            open_[0] = self._last
+        if open_:
+            label, line = next(reversed(open_.values()))
             return f"it was waiting for {label}{_at(line)}"
         asleep = self._worker.is_asleep
         if self._last is not None:
@@ -104,6 +121,10 @@ class Calls:
     def forget(self) -> None:
         """A new run begins; what the one before did last is of no interest any more."""
         self._last = None
+
+    def owns(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task answers a call of this script. Safe in another thread."""
+        return task in self._tasks.copy().values()
 
     def stop(self) -> None:
         for task in self._tasks.values():
@@ -152,9 +173,11 @@ class Calls:
         task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work))
         self._tasks[call_id] = task
         self._labels[call_id] = (operation.label, line)
-        task.add_done_callback(lambda _: self._finished(call_id, work, size))
+        task.add_done_callback(lambda task: self._finished(task, call_id, work, size))
 
-    def _finished(self, call_id: int, work: Coroutine[Any, Any, Any], size: int) -> None:
+    def _finished(self, task: asyncio.Task[None], call_id: int, work: Coroutine[Any, Any, Any], size: int) -> None:
+        if not task.cancelled():
+            task.exception()  # of an interrupt at an odd place; the run has ended by then
         work.close()  # of a task that was cancelled before it began, nobody else does
         self._open_bytes -= size
         self._tasks.pop(call_id, None)
@@ -165,6 +188,8 @@ class Calls:
             result = await work
             self._labels.pop(call_id, None)
             self._answer(call_id, operation, result)
+        except OverdueError:
+            return  # the script has ended: nobody waits for an answer
         except Exception as error:  # noqa: BLE001 - see call
             self._labels.pop(call_id, None)
             self._refuse(call_id, error, operation.label)

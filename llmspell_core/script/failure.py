@@ -8,7 +8,7 @@ from llmspell_core.errors import ScriptError, error_from_dict
 from llmspell_core.script.process import describe_status
 from llmspell_core.script.wire import OUT_OF_MEMORY
 
-__all__ = ["crashed", "failed", "too_late"]
+__all__ = ["crashed", "failed", "left_behind", "too_late"]
 
 _MAX_TEXT = 20_000
 HINTS = {
@@ -56,6 +56,17 @@ def too_late(name: str, timeout: float, doing: str | None, language: str) -> Scr
     return ScriptError(
         f"the script '{name}' did not end within {timeout:g} s: {what}",
         hint="Give it more time (--timeout), or make that step shorter.",
+        language=language,
+        file=name,
+        phase="deadline",
+    )
+
+
+def left_behind(name: str, timeout: float, language: str) -> ScriptError:
+    """The script ended in time, but the host could not clean up after it in that time."""
+    return ScriptError(
+        f"what the script '{name}' left running did not end within {timeout:g} s",
+        hint="Give it more time (--timeout), or have the script wait for what it starts.",
         language=language,
         file=name,
         phase="deadline",

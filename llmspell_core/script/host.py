@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError, ScriptError
 from llmspell_core.script.calls import Calls
-from llmspell_core.script.failure import crashed, failed, too_late
+from llmspell_core.script.deadline import LAST_RESORT, OWNERS, Deadline
+from llmspell_core.script.failure import crashed, failed, left_behind, too_late
 from llmspell_core.script.process import WorkerProcess
 from llmspell_core.script.result import Limits, Output, ScriptResult
 from llmspell_core.script.scope import ScriptScope, gone
 from llmspell_core.script.spelling import meant
 from llmspell_core.script.wire import dump_text, encoded
+from llmspell_core.time_limit import RunTime, run_time
+from llmspell_core.watchdog import OverdueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +74,8 @@ class ScriptSession:
         self._next_request = 0
         self._end: ScriptError | None = None
         self._closed = False
+        self._deadline: Deadline | None = None
+        self._time = RunTime()
 
     @classmethod
     async def open(
@@ -109,7 +114,7 @@ class ScriptSession:
 
         session = cls(engine, api, scope, worker, limits, output, interactive=interactive)
         worker.on_frame, worker.on_end = session._on_frame, session._on_end
-        await worker.connect(limits.frame_bytes)
+        await session._connect()
         fence = {"memory_bytes": limits.memory_bytes, "threads": True, "require_fence": require_fence}
         boot = {
             "manifest": api.manifest(engine.language),
@@ -123,6 +128,16 @@ class ScriptSession:
         }
         worker.send(encoded(dump_text(["boot", boot])))
         return session
+
+    async def _connect(self) -> None:
+        """What the worker asks for is done in its name: from the context of the connection everybody can tell."""
+        owners = OWNERS.set((*OWNERS.get(), self._calls.owner))
+        token = run_time.set(self._time)
+        try:
+            await self._worker.connect(self.limits.frame_bytes)
+        finally:
+            run_time.reset(token)
+            OWNERS.reset(owners)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -201,6 +216,8 @@ class ScriptSession:
         self._worker.kill()
         await self._worker.ended()
         await self._calls.close()
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     # -- frames from the worker -------------------------------------------------------------------------------------
 
@@ -214,6 +231,8 @@ class ScriptSession:
                 self._on_output(*frame[1:])
             else:
                 self._on_rare_frame(kind, frame)
+        except OverdueError:
+            self._worker.kill()
         except (TypeError, KeyError, ValueError, AttributeError, IndexError):
             self._worker.kill(f"it sent a malformed {str(frame[0])[:20]!r} message")
 
@@ -264,7 +283,9 @@ class ScriptSession:
 
     def _on_end(self, status: int) -> None:
         self._calls.stop()
-        if self._end is None:
+        if self._end is None and self._deadline is not None and self._deadline.missed:
+            self._end = self._late(self._deadline)
+        elif self._end is None:
             doing = None if self._closed else self._calls.doing()
             self._end = crashed(self._name, status, self._worker.problem, doing, self.engine.language)
         for waiting in (self._run, *self._requests.values()):
@@ -287,7 +308,9 @@ class ScriptSession:
     async def _finish(self, timeout: float | None) -> dict[str, Any]:
         """Waits for the run. Cancelling it ends the script (interrupts it, in an interactive session)."""
         assert self._run is not None
-        timer = asyncio.get_running_loop().call_later(timeout, self._expire, timeout) if timeout else None
+        timer = asyncio.get_running_loop().call_later(timeout, self._expire) if timeout else None
+        if timeout:
+            self._watch(timeout)
         try:
             return await self._run
         except asyncio.CancelledError:
@@ -296,9 +319,27 @@ class ScriptSession:
         finally:
             if timer is not None:
                 timer.cancel()
+            # What a script that was ended left in the loop still has to end: `close` calls the watch off.
+            if self._deadline is not None and (self._end is None or self.interactive):
+                self._deadline.cancel()
 
-    def _expire(self, timeout: float) -> None:
-        self._stop(too_late(self._name, timeout, self._calls.doing(), self.engine.language))
+    def _watch(self, timeout: float) -> None:
+        deadline = self._deadline = Deadline(timeout, self._worker, self._calls)
+        self._time.ends = deadline.when
+        last_resort = LAST_RESORT.get()
+        if last_resort is not None and not self.interactive and not OWNERS.get():
+            last_resort(deadline.when, lambda: self._late(deadline))
+
+    def _expire(self) -> None:
+        assert self._deadline is not None
+        self._stop(self._late(self._deadline))
+
+    def _late(self, deadline: Deadline) -> ScriptError:
+        """The error of a run that has no time left; safe in another thread."""
+        if self._run is not None and self._run.done() and self._end is None:
+            return left_behind(self._name, deadline.seconds, self.engine.language)
+        doing = deadline.doing if deadline.missed else self._calls.doing()
+        return too_late(self._name, deadline.seconds, doing, self.engine.language)
 
     def _stop(self, reason: ScriptError) -> None:
         self._end = self._end or reason

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any, cast
 
+from llmspell_core.pace import SLICE
 from llmspell_core.script.values import parse
 from llmspell_core.script.wire import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 
@@ -185,10 +187,13 @@ class WorkerProcess(asyncio.Protocol):
     # -- frames -----------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        until = time.monotonic() + SLICE
         for _ in range(_FRAMES_AT_ONCE):
             if not self._serve_one():
                 self._set_backlog(False)
                 return
+            if time.monotonic() > until:
+                break
         self._set_backlog(True)
         assert self._loop is not None
         self._loop.call_soon(self._serve)

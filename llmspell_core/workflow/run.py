@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, PluginError, WorkflowError
 from llmspell_core.executor import Done, Executor, Job
 from llmspell_core.messages import AgentInput, new_id, plain
+from llmspell_core.pace import Pace
 from llmspell_core.workflow.attempt import StepRunner
 from llmspell_core.workflow.condition import Condition
 from llmspell_core.workflow.frame import Frame
@@ -90,6 +91,8 @@ class WorkflowRun:
         self.undo: list[tuple[Step, Frame]] = [] if undo is None else undo
         """What would undo the steps that succeeded, in their order."""
         self.deadline: asyncio.Timeout | None = None
+        self.pace = Pace()
+        """For types that do a lot between two steps."""
         self._runner = StepRunner(self)
         self._index = 0
 
@@ -190,6 +193,7 @@ class WorkflowRun:
         if result.success and step.kind == "agent":
             self.agent_outputs[result.target] = result.output
         await self.kept.save(step, result, frame)
+        await self.pace.breathe()  # after it: steps that are begun together see the same results
 
     async def holds(
         self, condition: Condition, frame: Frame | None = None, *, name: str = "", limit: float = 1.0

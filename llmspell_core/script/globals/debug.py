@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import json
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.errors import ResourceLimitError, ValidationError
 from llmspell_core.script.declare import Function, Global, Handle, Param
+from llmspell_core.script.pattern import LONGEST, glob, regex
 from llmspell_core.script.weight import Purse, weight
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ _KEPT = 1000
 _LONGEST = 10_000
 """Characters of a message, or of its data, that are logged and captured."""
 TIMER = "x" * 400  # what a timer takes besides its name
-_LONGEST_MODULE = 200
-_REPEATS = 3
-"""How many * and + a regex filter may have: it is searched in the host, and some searches never end."""
+_LONGEST_MODULE = LONGEST
+"""Characters of a module's name; what is beyond them is cut off."""
+_MOST_RULES = 100
+_VERDICTS = 1000
+"""Modules of which is remembered whether they may log."""
 _TIMER_BYTES = 16_000_000
 log = logging.getLogger("llmspell.script")
 
@@ -40,35 +42,33 @@ class Rule:
     pattern: str
     kind: str
     enabled: bool
+    matches: Callable[[str], bool]
 
-    def matches(self, module: str) -> bool:
-        return _MATCHERS[self.kind](self.pattern, module)
-
-
-def _matches_pattern(pattern: str, module: str) -> bool:
-    try:
-        return re.search(pattern, module[:_LONGEST_MODULE]) is not None
-    except re.error:
-        return False
-
-
-def _is_quick(pattern: str) -> bool:
-    """Whether no group is repeated and little else is; such a search takes no longer than others."""
-    if re.search(r"\)\s*[*+{?]", pattern) or "\\1" in pattern:
-        return False
-    return len(re.findall(r"[*+{]", pattern)) <= _REPEATS and len(pattern) <= _LONGEST_MODULE
+    @classmethod
+    def make(cls, pattern: str, kind: str, enabled: bool) -> Rule:
+        """Raises: ValidationError when it is too long, or no pattern of that kind."""
+        if len(pattern) > _LONGEST_MODULE:
+            raise ValidationError(
+                f"a module filter may have {_LONGEST_MODULE} characters, this one has {len(pattern):,}", field="pattern"
+            )
+        return cls(pattern, kind, enabled, _MATCHERS[kind](pattern))
 
 
-_MATCHERS: dict[str, Callable[[str, str], bool]] = {
-    "exact": lambda pattern, module: module == pattern,
-    "wildcard": lambda pattern, module: fnmatch.fnmatchcase(module, pattern),
-    "regex": _matches_pattern,
-    "hierarchical": lambda pattern, module: module == pattern or module.startswith((f"{pattern}.", f"{pattern}::")),
+def _below(pattern: str) -> Callable[[str], bool]:
+    inner = (f"{pattern}.", f"{pattern}::")
+    return lambda module: module == pattern or module.startswith(inner)
+
+
+_MATCHERS: dict[str, Callable[[str], Callable[[str], bool]]] = {
+    "exact": lambda pattern: pattern.__eq__,
+    "wildcard": glob,
+    "regex": regex,
+    "hierarchical": _below,
 }
 
 
 def _rule(pattern: str, enabled: bool) -> Rule:
-    return Rule(pattern, "wildcard" if any(c in pattern for c in "*?[") else "hierarchical", enabled)
+    return Rule.make(pattern, "wildcard" if any(c in pattern for c in "*?[") else "hierarchical", enabled)
 
 
 @dataclass(slots=True)
@@ -101,16 +101,40 @@ class Desk:
         self.captured: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self.purse = Purse("timers and filters", _TIMER_BYTES)
         self.timers: dict[str, Timer] = {}
+        self._verdicts: dict[str, bool] = {}
+
+    def add(self, rule: Rule) -> None:
+        """Raises: ResourceLimitError."""
+        if len(self.rules) >= _MOST_RULES:
+            raise ResourceLimitError(
+                f"there are {_MOST_RULES} module filters already",
+                resource="module filters",
+                limit=_MOST_RULES,
+                used=len(self.rules),
+                hint="Remove those that are not needed any more, or use a wildcard.",
+            )
+        self.purse.spend(rule.pattern)
+        self.set_rules([*self.rules, rule])
+
+    def set_rules(self, rules: list[Rule]) -> None:
+        self.rules = rules
+        self._verdicts.clear()
 
     def lets_through(self, level: str, module: str | None) -> bool:
         if not self.enabled or LEVELS.index(level) > LEVELS.index(self.level):
             return False
         if module is None:
             return self.default_enabled
-        for rule in reversed(self.rules):
-            if rule.matches(module):
-                return rule.enabled
-        return self.default_enabled
+        if not self.rules:
+            return self.default_enabled
+        verdict = self._verdicts.get(module)
+        if verdict is None:
+            matching = (rule.enabled for rule in reversed(self.rules) if rule.matches(module))
+            verdict = next(matching, self.default_enabled)
+            if len(self._verdicts) >= _VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[module] = verdict
+        return verdict
 
 
 def _desk(scope: ScriptScope) -> Desk:
@@ -125,11 +149,12 @@ def _desk(scope: ScriptScope) -> Desk:
 
 def log_message(scope: ScriptScope, level: str, message: Any, module: str | None, data: Any) -> None:
     desk, word = _desk(scope), level.lower()
-    if word not in _PYTHON_LEVELS or not desk.lets_through(word, module):
+    where = module[:_LONGEST_MODULE] if module else module
+    if word not in _PYTHON_LEVELS or not desk.lets_through(word, where):
         return
     now = datetime.datetime.now(datetime.UTC).isoformat()
     kept = data if weight(data) < _LONGEST else "[too large to be kept]"
-    text, where = str(message)[:_LONGEST], module[:_LONGEST] if module else module
+    text = str(message)[:_LONGEST]
     entry = {"timestamp": now, "level": word.upper(), "message": text, "module": where, "metadata": kept}
     desk.captured.append({key: value for key, value in entry.items() if value is not None})
     log.log(_PYTHON_LEVELS[word], "%s%s", f"[{where}] " if where else "", text)
@@ -148,18 +173,17 @@ def _set_enabled(scope: ScriptScope, enabled: bool) -> None:
 
 def _set_default(scope: ScriptScope, enabled: bool) -> None:
     _desk(scope).default_enabled = enabled
+    _desk(scope).set_rules(_desk(scope).rules)
 
 
 def _add_filter(scope: ScriptScope, pattern: str, enabled: bool) -> None:
-    _desk(scope).purse.spend(pattern)
-    _desk(scope).rules.append(_rule(pattern, enabled))
+    _desk(scope).add(_rule(pattern, enabled))
 
 
 def _add_advanced(scope: ScriptScope, pattern: str, kind: str, enabled: bool) -> bool:
-    if kind not in _MATCHERS or (kind == "regex" and not _is_quick(pattern)):
+    if kind not in _MATCHERS:
         return False
-    _desk(scope).purse.spend(pattern)
-    _desk(scope).rules.append(Rule(pattern, kind, enabled))
+    _desk(scope).add(Rule.make(pattern, kind, enabled))
     return True
 
 
@@ -167,7 +191,7 @@ def _remove_filter(scope: ScriptScope, pattern: str) -> bool:
     desk = _desk(scope)
     kept = [rule for rule in desk.rules if rule.pattern != pattern]
     removed = len(kept) < len(desk.rules)
-    desk.rules = kept
+    desk.set_rules(kept)
     return removed
 
 
@@ -346,7 +370,7 @@ GLOBAL = Global(
         Function("addModuleFilter", _add_filter, (_PATTERN, _ENABLED), returns="nil", doc="Lets a module log, or not."),
         Function("removeModuleFilter", _remove_filter, (_PATTERN,), returns="boolean", doc="Whether there was one."),
         Function(
-            "clearModuleFilters", lambda scope: _desk(scope).rules.clear(), returns="nil", doc="Drops all filters."
+            "clearModuleFilters", lambda scope: _desk(scope).set_rules([]), returns="nil", doc="Drops all filters."
         ),
         Function(
             "setDefaultFilterEnabled", _set_default, (_ENABLED,), returns="nil", doc="For modules without a filter."
@@ -356,7 +380,7 @@ GLOBAL = Global(
             _add_advanced,
             (_PATTERN, _KIND, _ENABLED),
             returns="boolean",
-            doc="False for an unknown kind, and for a regex that could take forever.",
+            doc="False for an unknown kind. A regex without look-around and back-references.",
         ),
         Function("getFilterSummary", _filter_summary, returns="object", doc="The filters in force."),
         Function("getCapturedEntries", _captured, (_LIMIT,), returns="array", doc="What was logged, newest last."),
