@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ResourceLimitError, ScriptError
+from llmspell_core.purse import measure
 from llmspell_core.script.wire import encoder, load
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ __all__ = ["MAX_DEPTH", "Encoder", "parse"]
 MAX_DEPTH = 64
 MAX_CONTAINERS = 1_000_000
 MAX_VALUES = 5_000_000
+MAX_NESTING = 100
+"""Levels of a frame: a VM refuses values deeper than `MAX_DEPTH` itself."""
 _BIG = 1024 * 1024
 
 
@@ -94,6 +97,9 @@ def parse(payload: bytes) -> Any:
         if containers > MAX_CONTAINERS or payload.count(b",") > MAX_VALUES:
             raise ValueError("too many values in one frame")
     try:
-        return load(payload.decode())
+        value = load(payload.decode())
     except RecursionError as error:
         raise ValueError("values nested too deeply") from error
+    if payload.count(b"[") + payload.count(b"{") > MAX_NESTING and measure(value)[1] > MAX_NESTING:
+        raise ValueError(f"values nested deeper than {MAX_NESTING} levels")
+    return value

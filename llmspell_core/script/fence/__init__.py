@@ -26,15 +26,19 @@ OPEN_FILES = 32
 PARTS = ("rlimits", "no_new_privs", "dumpable", "parent_death", "capabilities", "landlock", "seccomp")
 
 
-def apply(settings: dict[str, Any]) -> dict[str, Any]:
+def apply(settings: dict[str, Any], helpers: Callable[[], list[str]] | None = None) -> dict[str, Any]:
     """Close the fence around this process; returns what is in force.
 
     Args:
+        helpers: starts all threads that this process will ever have and returns what could not be started. Landlock
+            comes before them, because it holds for one thread and those that it starts, and the filter behind them,
+            because it holds for all and refuses any further one.
         settings: all optional. `memory_bytes`: for the script, on top of what is in use now. `jit`: allow executable
             memory. `threads`: False to refuse new threads too. `require_fence`: a part that cannot be had is an error.
 
     Returns:
-        One entry per part of `PARTS`: its value, or `"unavailable: <reason>"`; `missing` names the latter.
+        One entry per part of `PARTS`: its value, or `"unavailable: <reason>"`; `missing` names the latter, and
+        `missing_watch` what `helpers` could not start.
 
     Raises:
         SecurityError: with `require_fence`, when a part is missing.
@@ -49,7 +53,8 @@ def apply(settings: dict[str, Any]) -> dict[str, Any]:
     _part(report, "parent_death", _die_with_parent)
     _part(report, "capabilities", kernel.drop_capabilities)
     _part(report, "landlock", landlock.restrict)
-    _part(report, "seccomp", lambda: seccomp.install(jit=jit, threads=threads))
+    report["missing_watch"] = helpers() if helpers is not None else []
+    _part(report, "seccomp", lambda: seccomp.install(jit=jit, threads=threads and helpers is None))
     if refuse and report["missing"]:
         raise refuse(report)
     return report

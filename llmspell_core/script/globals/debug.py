@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.purse import ENTRY, OBJECT, Purse, weigh
 from llmspell_core.script.declare import Function, Global, Handle, Param
-from llmspell_core.script.weight import Purse, weight
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -24,12 +24,12 @@ LEVELS = ("off", "error", "warn", "info", "debug", "trace")
 _PYTHON_LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 _KEPT = 1000
 _LONGEST = 10_000
-"""Characters of a message, or of its data, that are logged and captured."""
-TIMER = "x" * 400  # what a timer takes besides its name
+"""Characters of a message, and bytes of its data, that are logged and captured."""
 _LONGEST_MODULE = 200
 _REPEATS = 3
 """How many * and + a regex filter may have: it is searched in the host, and some searches never end."""
 _TIMER_BYTES = 16_000_000
+_CAPTURE_BYTES = 16_000_000
 log = logging.getLogger("llmspell.script")
 
 
@@ -90,7 +90,7 @@ class Timer:
 class Desk:
     """What `Debug` keeps for one script; it begins as the table `[debug]` says."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], purse: Purse) -> None:
         level = str(settings.get("level") or "info")
         self.level = "warn" if level == "warning" else level
         self.enabled = bool(settings.get("enabled", True))
@@ -98,8 +98,11 @@ class Desk:
         modules = settings.get("module_filters") or {}
         self.rules = [_rule(pattern, True) for pattern in modules.get("enabled") or ()]
         self.rules += [_rule(pattern, False) for pattern in modules.get("disabled") or ()]
-        self.captured: deque[dict[str, Any]] = deque(maxlen=_KEPT)
-        self.purse = Purse("timers and filters", _TIMER_BYTES)
+        self.captured: deque[tuple[int, dict[str, Any]]] = deque()
+        self.purse = Purse("timers and filters", _TIMER_BYTES, purse)
+        self.paid: dict[str, int] = {}
+        """How often the purse paid for a pattern; those of the configuration cost nothing."""
+        self._captures = Purse("log", _CAPTURE_BYTES, purse)
         self.timers: dict[str, Timer] = {}
 
     def lets_through(self, level: str, module: str | None) -> bool:
@@ -113,10 +116,37 @@ class Desk:
         return self.default_enabled
 
 
+    def add(self, rule: Rule) -> None:
+        """Raises: ResourceLimitError."""
+        self.purse.spend(rule.pattern)
+        self.paid[rule.pattern] = self.paid.get(rule.pattern, 0) + 1
+        self.rules.append(rule)
+
+    def clear(self) -> None:
+        """Drops all rules."""
+        for pattern, times in self.paid.items():
+            self.purse.give_back(times * (ENTRY + weigh(pattern)))
+        self.paid.clear()
+        self.rules.clear()
+
+    def capture(self, entry: dict[str, Any]) -> None:
+        """Keeps an entry; the oldest go when there are too many of them, or too large ones."""
+        size = ENTRY + weigh(entry)
+        while self.captured and (len(self.captured) >= _KEPT or not self._captures.has_room(size)):
+            self._captures.give_back(self.captured.popleft()[0])
+        if self._captures.has_room(size):
+            self.captured.append((self._captures.take(size), entry))
+
+    def forget(self) -> None:
+        """Drops what was captured."""
+        self._captures.give_back(sum(size for size, _ in self.captured))
+        self.captured.clear()
+
+
 def _desk(scope: ScriptScope) -> Desk:
     desk: Desk | None = scope.data.get("Debug")
     if desk is None:
-        desk = scope.data["Debug"] = Desk(scope.runtime.config.section("debug"))
+        desk = scope.data["Debug"] = Desk(scope.runtime.config.section("debug"), scope.purse)
     return desk
 
 
@@ -128,10 +158,10 @@ def log_message(scope: ScriptScope, level: str, message: Any, module: str | None
     if word not in _PYTHON_LEVELS or not desk.lets_through(word, module):
         return
     now = datetime.datetime.now(datetime.UTC).isoformat()
-    kept = data if weight(data) < _LONGEST else "[too large to be kept]"
+    kept = data if weigh(data, _LONGEST) < _LONGEST else "[too large to be kept]"
     text, where = str(message)[:_LONGEST], module[:_LONGEST] if module else module
     entry = {"timestamp": now, "level": word.upper(), "message": text, "module": where, "metadata": kept}
-    desk.captured.append({key: value for key, value in entry.items() if value is not None})
+    desk.capture({key: value for key, value in entry.items() if value is not None})
     log.log(_PYTHON_LEVELS[word], "%s%s", f"[{where}] " if where else "", text)
 
 
@@ -151,24 +181,24 @@ def _set_default(scope: ScriptScope, enabled: bool) -> None:
 
 
 def _add_filter(scope: ScriptScope, pattern: str, enabled: bool) -> None:
-    _desk(scope).purse.spend(pattern)
-    _desk(scope).rules.append(_rule(pattern, enabled))
+    _desk(scope).add(_rule(pattern, enabled))
 
 
 def _add_advanced(scope: ScriptScope, pattern: str, kind: str, enabled: bool) -> bool:
     if kind not in _MATCHERS or (kind == "regex" and not _is_quick(pattern)):
         return False
-    _desk(scope).purse.spend(pattern)
-    _desk(scope).rules.append(Rule(pattern, kind, enabled))
+    _desk(scope).add(Rule(pattern, kind, enabled))
     return True
 
 
 def _remove_filter(scope: ScriptScope, pattern: str) -> bool:
     desk = _desk(scope)
     kept = [rule for rule in desk.rules if rule.pattern != pattern]
-    removed = len(kept) < len(desk.rules)
+    removed = len(desk.rules) - len(kept)
     desk.rules = kept
-    return removed
+    for _ in range(min(removed, desk.paid.pop(pattern, 0))):
+        desk.purse.give_back(ENTRY + weigh(pattern))
+    return removed > 0
 
 
 def _filter_summary(scope: ScriptScope) -> dict[str, Any]:
@@ -178,7 +208,7 @@ def _filter_summary(scope: ScriptScope) -> dict[str, Any]:
 
 
 def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
-    entries = list(_desk(scope).captured)
+    entries = [entry for _, entry in _desk(scope).captured]
     return entries[-limit:] if limit else entries
 
 
@@ -187,7 +217,7 @@ def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
 
 def _timer(scope: ScriptScope, name: str) -> Timer:
     timers = _desk(scope).timers
-    _desk(scope).purse.spend(name, TIMER)
+    _desk(scope).purse.take(OBJECT + weigh(name))
     timer = Timer(f"timer_{len(timers) + 1}", name, memory=_resident(scope))
     timers[timer.id] = timer
     return timer
@@ -346,7 +376,7 @@ GLOBAL = Global(
         Function("addModuleFilter", _add_filter, (_PATTERN, _ENABLED), returns="nil", doc="Lets a module log, or not."),
         Function("removeModuleFilter", _remove_filter, (_PATTERN,), returns="boolean", doc="Whether there was one."),
         Function(
-            "clearModuleFilters", lambda scope: _desk(scope).rules.clear(), returns="nil", doc="Drops all filters."
+            "clearModuleFilters", lambda scope: _desk(scope).clear(), returns="nil", doc="Drops all filters."
         ),
         Function(
             "setDefaultFilterEnabled", _set_default, (_ENABLED,), returns="nil", doc="For modules without a filter."
@@ -361,7 +391,7 @@ GLOBAL = Global(
         Function("getFilterSummary", _filter_summary, returns="object", doc="The filters in force."),
         Function("getCapturedEntries", _captured, (_LIMIT,), returns="array", doc="What was logged, newest last."),
         Function(
-            "clearCaptured", lambda scope: _desk(scope).captured.clear(), returns="nil", doc="Forgets what was logged."
+            "clearCaptured", lambda scope: _desk(scope).forget(), returns="nil", doc="Forgets what was logged."
         ),
         Function("timer", _timer, (_NAME,), returns="DebugTimer", doc="Starts a stopwatch."),
         Function(
