@@ -54,7 +54,7 @@ class Calls:
     def call(self, call_id: int, op: str, args: list[Any], line: int) -> None:
         if type(call_id) is not int or type(line) is not int or type(args) is not list or type(op) is not str:
             raise TypeError("call")
-        if call_id <= 0 or call_id in self._tasks:
+        if call_id < 0 or call_id in self._tasks:
             raise ValueError(call_id)
         operation = self._operations.get(op) or self._first_use(call_id, op)
         if operation is None:
