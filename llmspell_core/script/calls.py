@@ -173,12 +173,22 @@ class Calls:
     async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], weight: int) -> None:
         try:
             result = await work
+            if self._worker.is_clogged:
+                await self._until_taken(result)
             self._scope.call_bytes = weight
             self._labels.pop(call_id, None)
             self._answer(call_id, operation, result)
         except Exception as error:  # noqa: BLE001 - see call
             self._labels.pop(call_id, None)
             self._refuse(call_id, error, operation.label)
+
+    async def _until_taken(self, result: Any) -> None:
+        """Keeps a result until the worker reads. Raises: ResourceLimitError when there are too many that wait."""
+        size = self._scope.purse.take(weigh(getattr(result, "value", result)))
+        try:
+            await self._worker.taken()
+        finally:
+            self._scope.purse.give_back(size)
 
     def _answer(self, call_id: int, operation: Operation, result: Any) -> None:
         if call_id < 0:

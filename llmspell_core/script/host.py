@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError, ScriptError
+from llmspell_core.purse import ENTRY
 from llmspell_core.script.calls import Calls
 from llmspell_core.script.failure import crashed, failed, too_late
 from llmspell_core.script.process import WorkerProcess
@@ -199,7 +200,11 @@ class ScriptSession:
         if self._end is not None or self._closed:
             raise gone(self._name)
         text = self._calls.text(args)
-        return await self._request(lambda request: f'["invoke",{request},{callback},{text}]')
+        size = self.scope.purse.take(ENTRY + len(text))
+        try:
+            return await self._request(lambda request: f'["invoke",{request},{callback},{text}]')
+        finally:
+            self.scope.purse.give_back(size)
 
     async def close(self) -> None:
         """Ends the worker and everything the session holds. Safe to call twice."""

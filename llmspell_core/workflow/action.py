@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.workflow.condition import text_of
+from llmspell_core.workflow.placeholder import Room
 from llmspell_core.workflow.record import workflow_input
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def default_prompt(frame: Frame) -> str:
     else:
         fields = {k: v for k, v in run.fields.items() if v != run.input.text}
         parts = [part for part in (run.input.text, _lines(fields)) if part]
-    context = frame.function_context()["steps"]
-    parts += [f"{name}:\n{text_of(output)}" for name, output in context.items()]
+    context, room = frame.function_context()["steps"], Room()
+    parts += [f"{name}:\n{text_of(room.take(output))}" for name, output in context.items()]
     return "\n\n".join(parts)
 
 

@@ -11,11 +11,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from llmspell_core.errors import WorkflowError
+from llmspell_core.errors import ResourceLimitError, WorkflowError
+from llmspell_core.purse import json_weight, weigh
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.expression import dig
 
-__all__ = ["MISSING", "Source", "steps_named", "substitute"]
+__all__ = ["MISSING", "Room", "Source", "steps_named", "substitute"]
+
+MOST_EXPANDED = 100_000_000
+"""Bytes of memory that the placeholders of one input may become together."""
 
 PLACEHOLDER = re.compile(r"\{\{([^{}]+)\}\}|\$([^\W\d][\w-]*)\.output\b")
 
@@ -48,18 +52,45 @@ class Source(Protocol):
     def shared_or(self, key: str, default: Any) -> Any: ...
 
 
-def substitute(value: Any, source: Source) -> Any:
+class Room:
+    """How much the placeholders of one input may become: a short text can name a long one many times.
+
+    Attributes:
+        used: bytes of memory of everything that was put in so far.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = MOST_EXPANDED if limit is None else limit
+        self.used = 0
+
+    def take(self, value: Any) -> Any:
+        """`value`. Raises: ResourceLimitError."""
+        self.used += weigh(value, self._limit)
+        if self.used > self._limit:
+            raise ResourceLimitError(
+                f"the placeholders of one step's input become too large: more than {self._limit:,} bytes of memory",
+                resource="placeholders",
+                limit=self._limit,
+                used=self.used,
+                hint="Name the part that is needed, such as {{step.NAME.output.FIELD}}, and name it once.",
+            )
+        return value
+
+
+def substitute(value: Any, source: Source, room: Room | None = None) -> Any:
     """`value` with its placeholders replaced.
 
     Raises:
         WorkflowError: a `{{step...}}` form names a step that does not exist or has no output.
+        ResourceLimitError: they become larger than there is `room`.
     """
+    room = room or Room()
     if isinstance(value, str):
-        return _substitute_text(value, source) if "{{" in value or "$" in value else value
+        return _substitute_text(value, source, room) if "{{" in value or "$" in value else value
     if isinstance(value, Mapping):
-        return {key: substitute(item, source) for key, item in value.items()}
+        return {key: substitute(item, source, room) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [substitute(item, source) for item in value]
+        return [substitute(item, source, room) for item in value]
     return value
 
 
@@ -79,15 +110,15 @@ def steps_named(value: Any) -> Iterator[tuple[str, list[str]]]:
             yield from steps_named(item)
 
 
-def _substitute_text(text: str, source: Source) -> Any:
+def _substitute_text(text: str, source: Source, room: Room) -> Any:
     whole = PLACEHOLDER.fullmatch(text.strip())
     if whole is not None:
         value = _resolve(whole, source)
-        return text if value is MISSING else value
+        return text if value is MISSING else room.take(value)
 
     def written(match: re.Match[str]) -> str:
         value = _resolve(match, source)
-        return match[0] if value is MISSING else text_of(value)
+        return match[0] if value is MISSING else text_of(room.take(value))
 
     return PLACEHOLDER.sub(written, text)
 
@@ -130,7 +161,7 @@ def _dig(value: Any, path: list[str]) -> Any:
 
 def _parsed(value: Any) -> Any:
     """A model often answers in JSON: its fields can be named."""
-    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")) or json_weight(value) > MOST_EXPANDED:
         return value
     try:
         return json.loads(value)

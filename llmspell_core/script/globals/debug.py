@@ -115,7 +115,6 @@ class Desk:
                 return rule.enabled
         return self.default_enabled
 
-
     def add(self, rule: Rule) -> None:
         """Raises: ResourceLimitError."""
         self.purse.spend(rule.pattern)
@@ -375,9 +374,7 @@ GLOBAL = Global(
         Function("isEnabled", lambda scope: _desk(scope).enabled, returns="boolean", doc="Whether logging is on."),
         Function("addModuleFilter", _add_filter, (_PATTERN, _ENABLED), returns="nil", doc="Lets a module log, or not."),
         Function("removeModuleFilter", _remove_filter, (_PATTERN,), returns="boolean", doc="Whether there was one."),
-        Function(
-            "clearModuleFilters", lambda scope: _desk(scope).clear(), returns="nil", doc="Drops all filters."
-        ),
+        Function("clearModuleFilters", lambda scope: _desk(scope).clear(), returns="nil", doc="Drops all filters."),
         Function(
             "setDefaultFilterEnabled", _set_default, (_ENABLED,), returns="nil", doc="For modules without a filter."
         ),
@@ -390,9 +387,7 @@ GLOBAL = Global(
         ),
         Function("getFilterSummary", _filter_summary, returns="object", doc="The filters in force."),
         Function("getCapturedEntries", _captured, (_LIMIT,), returns="array", doc="What was logged, newest last."),
-        Function(
-            "clearCaptured", lambda scope: _desk(scope).forget(), returns="nil", doc="Forgets what was logged."
-        ),
+        Function("clearCaptured", lambda scope: _desk(scope).forget(), returns="nil", doc="Forgets what was logged."),
         Function("timer", _timer, (_NAME,), returns="DebugTimer", doc="Starts a stopwatch."),
         Function(
             "recordEvent", _record, (Param("timer_id", "string"), Param("name", "string"), _DATA), returns="boolean"
