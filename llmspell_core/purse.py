@@ -6,21 +6,26 @@ A script's own memory limit covers its process only. Bytes of Python memory are 
 
 from __future__ import annotations
 
+import json
 from sys import getsizeof
 from typing import Any
 
 from llmspell_core.errors import ResourceLimitError
 
-__all__ = ["ENTRY", "OBJECT", "Purse", "json_weight", "measure", "weigh"]
+__all__ = ["ENTRY", "MOST_PARSED", "OBJECT", "Purse", "indented", "json_weight", "measure", "weigh"]
 
 ENTRY = 100
 """Bytes that a place in a list or a table of the host takes, besides what stands there."""
 OBJECT = 1_000
 """Bytes of an object that the host makes for a script, besides what the script gave it."""
+MOST_PARSED = 200_000_000
+"""Bytes of memory that the value of one JSON text may take which a script or a server gave."""
+LONG_TEXT = 1_000_000
 MOST = 1 << 34
 """Where measuring stops in any case: data that contains itself has no end."""
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _LIST, _ITEM = 72, 40
+_compact = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def weigh(value: Any, limit: int = MOST) -> int:
@@ -59,6 +64,16 @@ def json_weight(text: str | bytes) -> int:
     else:
         opened, items = text.count(b"[") + text.count(b"{"), text.count(b",") + text.count(b":")
     return len(text) + opened * _LIST + items * _ITEM
+
+
+def indented(value: Any) -> str:
+    """JSON text with line ends, for people; on one line where the blanks before the lines would take most of it."""
+    text = _compact(value)
+    if len(text) > LONG_TEXT:
+        lines = text.count(",") + 2 * (text.count("[") + text.count("{"))
+        if lines * 2 * measure(value)[1] > LONG_TEXT + 10 * len(text):
+            return text
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 class Purse:

@@ -171,6 +171,7 @@ class Calls:
         self._labels.pop(call_id, None)
 
     async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], weight: int) -> None:
+        self._scope.call_bytes = weight
         try:
             result = await work
             if self._worker.is_clogged:

@@ -133,6 +133,13 @@ class ScriptScope:
                 hint=ONCE,
             )
 
+    def keep(self) -> None:
+        """The call that is being answered leaves what it was given in the host, until the script ends.
+
+        Called before a handler's first `await`. Raises: ResourceLimitError when there is no room for it.
+        """
+        self.purse.take(OBJECT + self.call_bytes)
+
     def put(self, kind: str, obj: Any) -> int:
         """Keeps `obj` for the script; returns its id."""
         return self.handle(kind, obj).id

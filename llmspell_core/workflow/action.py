@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput
+from llmspell_core.purse import MOST_PARSED, json_weight
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.placeholder import Room
 from llmspell_core.workflow.record import workflow_input
@@ -76,6 +77,8 @@ def _envelope(output: AgentOutput) -> dict[str, Any] | None:
     found = output.metadata.extra.get("response")
     if isinstance(found, dict):
         return found
+    if json_weight(output.text) > MOST_PARSED:
+        return None
     try:
         parsed = json.loads(output.text)
     except ValueError:

@@ -39,6 +39,7 @@ def _settings(scope: ScriptScope) -> _Settings:
 
 def make(scope: ScriptScope, type_: str, config: Any) -> Workflow:
     """A registered workflow of this script, which goes when the script ends."""
+    scope.keep()
     table = live(scope, config)
     if isinstance(table, dict) and "timeout_ms" not in table and "config" not in table:
         table["config"] = {"max_execution_time": None}  # the script has a time limit of its own
