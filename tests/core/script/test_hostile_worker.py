@@ -175,5 +175,5 @@ except RuntimeError:
 
 async def test_printed_nothing_takes_no_memory(worker: Any) -> None:
     async with worker.session() as session:
-        await session.run("for _ in range(20000): frame('[\"out\",\"stdout\",\"\"]')")
+        await session.run('for _ in range(20000): frame(\'["out","stdout",""]\')')
         assert session._output.parts == []

@@ -22,7 +22,14 @@ from llmspell_core.script.process import WorkerProcess
 from llmspell_core.script.result import Limits
 
 READY = ["ready", {"fence": {}}]
-ERROR = {"kind": "Script", "type": "ScriptError", "message": "m", "line": 1, "traceback": "t", "cause": {"message": "c"}}
+ERROR = {
+    "kind": "Script",
+    "type": "ScriptError",
+    "message": "m",
+    "line": 1,
+    "traceback": "t",
+    "cause": {"message": "c"},
+}
 FRAMES: dict[str, list[Any]] = {
     "ready": READY,
     "fatal": ["fatal", {"message": "no"}],
@@ -137,7 +144,17 @@ async def test_whatever_is_wrong_with_a_frame_ends_that_script_and_nothing_else(
         [FRAMES["slow call"], FRAMES["slow call"]],
         [FRAMES["done"], FRAMES["done"]],
     ],
-    ids=["no error", "null error", "deep", "deep post", "answer to nobody", "negative", "deep value", "twice", "two ends"],
+    ids=[
+        "no error",
+        "null error",
+        "deep",
+        "deep post",
+        "answer to nobody",
+        "negative",
+        "deep value",
+        "twice",
+        "two ends",
+    ],
 )
 async def test_what_no_engine_says_is_told_as_a_broken_protocol(worker: Any, frames: list[Any]) -> None:
     async with puppet(worker) as made:
