@@ -11,7 +11,7 @@ import logging
 import socket
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -81,10 +81,8 @@ class Puppet:
         run = asyncio.ensure_future(self.session.run("source"))
         await asyncio.sleep(0)
         data = b"".join(_packed(frame) for frame in (*frames, ["done", 1, {"ok": True, "value": 7}]))
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it may be ended before it could say everything
             await asyncio.get_running_loop().sock_sendall(self.sock, data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it was ended before it could say everything
         async with asyncio.timeout(10):
             try:
                 return (await run).value
