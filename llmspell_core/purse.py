@@ -12,12 +12,25 @@ from typing import Any
 
 from llmspell_core.errors import ResourceLimitError
 
-__all__ = ["ENTRY", "MOST_PARSED", "OBJECT", "Purse", "indented", "json_weight", "measure", "weigh"]
+__all__ = [
+    "ENTRY",
+    "MOST_EXPANDED",
+    "MOST_PARSED",
+    "OBJECT",
+    "Purse",
+    "Room",
+    "indented",
+    "json_weight",
+    "measure",
+    "weigh",
+]
 
 ENTRY = 100
 """Bytes that a place in a list or a table of the host takes, besides what stands there."""
 OBJECT = 1_000
 """Bytes of an object that the host makes for a script, besides what the script gave it."""
+MOST_EXPANDED = 100_000_000
+"""Bytes of memory that the placeholders of one text or table may become together."""
 MOST_PARSED = 200_000_000
 """Bytes of memory that the value of one JSON text may take which a script or a server gave."""
 LONG_TEXT = 1_000_000
@@ -74,6 +87,33 @@ def indented(value: Any) -> str:
         if lines * 2 * measure(value)[1] > LONG_TEXT + 10 * len(text):
             return text
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+class Room:
+    """How much the placeholders of one text or table may become: a short text can name a long one many times.
+
+    Attributes:
+        used: bytes of memory of everything that was put in so far.
+    """
+
+    __slots__ = ("_what", "used")
+
+    def __init__(self, what: str = "the placeholders of one step's input") -> None:
+        self._what = what
+        self.used = 0
+
+    def take(self, value: Any) -> Any:
+        """`value`. Raises: ResourceLimitError."""
+        self.used += weigh(value, MOST_EXPANDED)
+        if self.used > MOST_EXPANDED:
+            raise ResourceLimitError(
+                f"{self._what} become too large: more than {MOST_EXPANDED:,} bytes of memory",
+                resource="placeholders",
+                limit=MOST_EXPANDED,
+                used=self.used,
+                hint="Name only the part that is needed, and name it once.",
+            )
+        return value
 
 
 class Purse:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput
-from llmspell_core.purse import MOST_PARSED, json_weight
+from llmspell_core.purse import MOST_PARSED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
-from llmspell_core.workflow.placeholder import Room
 from llmspell_core.workflow.record import workflow_input
 
 if TYPE_CHECKING:

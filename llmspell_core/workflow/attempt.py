@@ -19,10 +19,11 @@ from llmspell_core.errors import (
     WorkflowError,
 )
 from llmspell_core.messages import plain
+from llmspell_core.purse import Room
 from llmspell_core.time_limit import time_limit
 from llmspell_core.workflow.action import Answer, act, as_workflow_error, call
 from llmspell_core.workflow.analysis import error_type
-from llmspell_core.workflow.placeholder import Room, substitute
+from llmspell_core.workflow.placeholder import substitute
 from llmspell_core.workflow.record import StepResult
 from llmspell_core.workflow.strategy import CIRCUIT, CONTINUE, FAIL_FAST, Breaker, Circuits, ErrorStrategy
 

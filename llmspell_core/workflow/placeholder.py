@@ -11,15 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from llmspell_core.errors import ResourceLimitError, WorkflowError
-from llmspell_core.purse import json_weight, weigh
+from llmspell_core.errors import WorkflowError
+from llmspell_core.purse import MOST_EXPANDED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.expression import dig
 
-__all__ = ["MISSING", "Room", "Source", "steps_named", "substitute"]
-
-MOST_EXPANDED = 100_000_000
-"""Bytes of memory that the placeholders of one input may become together."""
+__all__ = ["MISSING", "Source", "steps_named", "substitute"]
 
 PLACEHOLDER = re.compile(r"\{\{([^{}]+)\}\}|\$([^\W\d][\w-]*)\.output\b")
 
@@ -50,31 +47,6 @@ class Source(Protocol):
     def input_or(self, key: str, default: Any) -> Any: ...
 
     def shared_or(self, key: str, default: Any) -> Any: ...
-
-
-class Room:
-    """How much the placeholders of one input may become: a short text can name a long one many times.
-
-    Attributes:
-        used: bytes of memory of everything that was put in so far.
-    """
-
-    def __init__(self, limit: int | None = None) -> None:
-        self._limit = MOST_EXPANDED if limit is None else limit
-        self.used = 0
-
-    def take(self, value: Any) -> Any:
-        """`value`. Raises: ResourceLimitError."""
-        self.used += weigh(value, self._limit)
-        if self.used > self._limit:
-            raise ResourceLimitError(
-                f"the placeholders of one step's input become too large: more than {self._limit:,} bytes of memory",
-                resource="placeholders",
-                limit=self._limit,
-                used=self.used,
-                hint="Name the part that is needed, such as {{step.NAME.output.FIELD}}, and name it once.",
-            )
-        return value
 
 
 def substitute(value: Any, source: Source, room: Room | None = None) -> Any:

@@ -152,6 +152,11 @@ MULTIPLIED = {
         "local w = Workflow.sequential({name = 'w', steps = steps}) "
         "local ok, e = pcall(w.execute, w, {}) return tostring(e)"
     ),
+    "a prompt's template": (
+        TEXT + "Agent.builder():name('a'):model('scripted/test'):build() "
+        "Agent.wrap_as_tool('a', {tool_name = 't', input_template = ('{x}'):rep(5000)}) "
+        "local ok, e = pcall(Tool.execute, 't', {x = d}) return tostring(e)"
+    ),
     "a JSON text of empty lists": (
         "local t = '[' .. ('[],'):rep(4000000) .. '[]]' "
         "local ok, e = pcall(Tool.execute, 'json-processor', {input = t, query = '.'}) return tostring(e)"
