@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from llmspell_core.component import BaseAgent, HookPoints, stream_once
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, plain
 from llmspell_core.parameters import ParameterDef, ToolSchema, model_schema, validated
+from llmspell_core.purse import indented
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
@@ -271,7 +271,7 @@ class Tool(BaseAgent, Generic[P]):
         metadata = OutputMetadata(
             execution_time_ms=elapsed, extra={"operation": envelope["operation"], "response": envelope}
         )
-        text = made.text if made.text is not None else json.dumps(envelope, indent=2, ensure_ascii=False)
+        text = made.text if made.text is not None else indented(envelope)
         if made.text is not None:
             metadata.extra["output_style"] = "text"
         return AgentOutput(text=text, metadata=metadata)

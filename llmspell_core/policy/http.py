@@ -31,6 +31,7 @@ from llmspell_core.errors import (
 )
 from llmspell_core.policy.decoding import ACCEPTED, Decoder, decoder
 from llmspell_core.policy.sent_headers import check_headers
+from llmspell_core.purse import MOST_PARSED, json_weight
 
 if TYPE_CHECKING:
     import httpx2
@@ -92,7 +93,9 @@ class HttpResponse:
         return 200 <= self.status_code < 300
 
     def json(self) -> Any:
-        """Raises: ValidationError when the body is not JSON."""
+        """Raises: ValidationError when the body is not JSON, or has more values than memory should be spent on."""
+        if json_weight(self.content) > MOST_PARSED:
+            raise ValidationError(f"the answer of {self.url} has too many values", field="body")
         try:
             return json.loads(self.content, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:

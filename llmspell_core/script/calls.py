@@ -8,6 +8,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import InternalError, LLMSpellError, ResourceLimitError, ValidationError
+from llmspell_core.purse import OBJECT, weigh
 from llmspell_core.script.deadline import new_owner
 from llmspell_core.script.scope import HandleRef
 from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
@@ -30,9 +31,9 @@ log = logging.getLogger("llmspell.script")
 
 MOST_MESSAGE = 10_000
 """Characters of an error's message; one that quotes what it was given may be of any length."""
-
-MOST_OPEN_BYTES = 256_000_000
-"""Of arguments of calls that wait for their answer: a script's memory limit does not cover what it has sent."""
+SMALL_FRAME = 256
+"""Bytes of a frame that is not worth weighing: what it says takes so many times as much, at most."""
+TIMES = 32
 
 
 class Calls:
@@ -59,23 +60,24 @@ class Calls:
         self._has_handles = False
         self._encoder = Encoder(self._special)
         self._posted = 0
-        self._open_bytes = 0
         self.owner = new_owner()
         self.is_answering = False
 
     def call(self, call_id: int, op: str, args: list[Any], line: int) -> None:
-        if type(call_id) is not int or type(line) is not int or type(args) is not list or call_id in self._tasks:
+        if type(call_id) is not int or type(line) is not int or type(args) is not list or type(op) is not str:
             raise TypeError("call")
+        if call_id < 0 or call_id in self._tasks:
+            raise ValueError(call_id)
         operation = self._operations.get(op) or self._first_use(call_id, op)
         if operation is None:
             return
         self._last = (operation.label, line)
-        self._scope.call_bytes = self._worker.frame_bytes
+        self._scope.call_bytes = weight = self._weight(args)
         self.is_answering = True
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:
-                self._wait_for(call_id, operation, result, line)
+                self._wait_for(call_id, operation, result, line, weight)
                 return
             self._answer(call_id, operation, result)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes one clean error of the script
@@ -85,6 +87,8 @@ class Calls:
 
     def post(self, op: str, args: list[Any]) -> None:
         """A call that wants no answer; its errors are logged."""
+        if type(op) is not str or type(args) is not list:
+            raise TypeError("post")
         operation = self._operations.get(op) or self._api.find(op)
         if operation is None:
             raise KeyError(op)
@@ -93,7 +97,7 @@ class Calls:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:
                 self._posted -= 1
-                self._wait_for(self._posted, operation, result, 0)
+                self._wait_for(self._posted, operation, result, 0, self._weight(args))
         except LLMSpellError as error:
             log.warning("%s: %s", operation.label, error.message)
         finally:
@@ -162,15 +166,25 @@ class Calls:
         target = self._scope.get(args[0] if args else None, operation.handle)
         return [target, *bind(operation.label, operation.params, args[1:], varargs=operation.varargs)]
 
-    def _wait_for(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], line: int) -> None:
+    def _weight(self, args: list[Any]) -> int:
+        """Bytes of memory that the arguments of the call take that came just now."""
         size = self._worker.frame_bytes
-        if len(self._tasks) >= self._limit or self._open_bytes + size > MOST_OPEN_BYTES:
+        return size * TIMES if size <= SMALL_FRAME else weigh(args)
+
+    def _wait_for(
+        self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], line: int, weight: int
+    ) -> None:
+        """Raises: ResourceLimitError when the calls that wait are too large together."""
+        if len(self._tasks) >= self._limit:
             work.close()
-            many = f"{self._limit} calls" if len(self._tasks) >= self._limit else f"{MOST_OPEN_BYTES:,} bytes of calls"
-            self._worker.kill(f"it has more than {many} open")
+            self._worker.kill(f"it has more than {self._limit} calls open")
             return
-        self._open_bytes += size
-        task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work))
+        try:
+            size = self._scope.purse.take(OBJECT + weight)
+        except ResourceLimitError:
+            work.close()
+            raise
+        task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work, weight))
         self._tasks[call_id] = task
         self._labels[call_id] = (operation.label, line)
         task.add_done_callback(lambda task: self._finished(task, call_id, work, size))
@@ -179,13 +193,17 @@ class Calls:
         if not task.cancelled():
             task.exception()  # of an interrupt at an odd place; the run has ended by then
         work.close()  # of a task that was cancelled before it began, nobody else does
-        self._open_bytes -= size
+        self._scope.purse.give_back(size)
         self._tasks.pop(call_id, None)
         self._labels.pop(call_id, None)
 
-    async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any]) -> None:
+    async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], weight: int) -> None:
+        self._scope.call_bytes = weight
         try:
             result = await work
+            if self._worker.is_clogged:
+                await self._until_taken(result)
+            self._scope.call_bytes = weight
             self._labels.pop(call_id, None)
             self._answer(call_id, operation, result)
         except OverdueError:
@@ -193,6 +211,14 @@ class Calls:
         except Exception as error:  # noqa: BLE001 - see call
             self._labels.pop(call_id, None)
             self._refuse(call_id, error, operation.label)
+
+    async def _until_taken(self, result: Any) -> None:
+        """Keeps a result until the worker reads. Raises: ResourceLimitError when there are too many that wait."""
+        size = self._scope.purse.take(weigh(getattr(result, "value", result)))
+        try:
+            await self._worker.taken()
+        finally:
+            self._scope.purse.give_back(size)
 
     def _answer(self, call_id: int, operation: Operation, result: Any) -> None:
         if call_id < 0:

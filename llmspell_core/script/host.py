@@ -11,11 +11,13 @@ finally:
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError, ScriptError
+from llmspell_core.purse import ENTRY
 from llmspell_core.script.calls import Calls
 from llmspell_core.script.deadline import LAST_RESORT, OWNERS, Deadline
 from llmspell_core.script.failure import crashed, failed, left_behind, too_late
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptSession"]
 
+log = logging.getLogger("llmspell.script")
+MOST_WORDS = 2_000
+"""Characters of what a worker says that could not start."""
 GRACE = 3.0
 """Seconds in which an interrupted cell has to end before its session is ended."""
 
@@ -109,7 +114,13 @@ class ScriptSession:
             fields = {name: handle.fields for name, handle in api.handles.items()}
             language = engine.language
             return ScriptScope(
-                runtime, context, session, lambda kind: fields.get(kind, ()), language=language, profile=profile
+                runtime,
+                context,
+                session,
+                lambda kind: fields.get(kind, ()),
+                language=language,
+                profile=profile,
+                held_bytes=limits.held_bytes,
             )
 
         session = cls(engine, api, scope, worker, limits, output, interactive=interactive)
@@ -205,7 +216,11 @@ class ScriptSession:
         if self._end is not None or self._closed:
             raise gone(self._name)
         data = encoded(self._calls.text(args))
-        return await self._request(lambda request: (data, f'["invoke",{request},{callback},', "]"))
+        size = self.scope.purse.take(ENTRY + len(data))
+        try:
+            return await self._request(lambda request: (data, f'["invoke",{request},{callback},', "]"))
+        finally:
+            self.scope.purse.give_back(size)
 
     async def close(self) -> None:
         """Ends the worker and everything the session holds. Safe to call twice."""
@@ -233,7 +248,8 @@ class ScriptSession:
                 self._on_rare_frame(kind, frame)
         except OverdueError:
             self._worker.kill()
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError):
+        except Exception as error:  # noqa: BLE001 - whatever a broken worker says ends this script and nothing else
+            log.debug("a message of the script '%s' was not understood: %r", self._name, error)
             self._worker.kill(f"it sent a malformed {str(frame[0])[:20]!r} message")
 
     def _on_rare_frame(self, kind: str, frame: list[Any]) -> None:
@@ -248,7 +264,7 @@ class ScriptSession:
         elif kind == "ready":
             self.fence = dict(frame[1]["fence"])
         elif kind == "fatal":
-            message = str(frame[1]["message"])
+            message = str(frame[1]["message"])[:MOST_WORDS]
             what = "failed" if self.fence else "could not start"
             self._stop(ScriptError(f"the {self.engine.name} engine {what}: {message}", phase="crash"))
         else:
@@ -264,20 +280,20 @@ class ScriptSession:
     def _on_ret(self, request: int, env: dict[str, Any]) -> None:
         if not 0 < request <= self._next_request:
             raise ValueError(request)
+        error = None if _is_ok(env) else failed(env["error"], self.engine.language)
         waiting = self._requests.pop(request, None)
         if waiting is None or waiting.done():
             return  # nobody waits for it any more
-        if env["ok"] is True:
+        if error is None:
             waiting.set_result(env.get("value"))
         else:
-            waiting.set_exception(failed(env["error"], self.engine.language))
+            waiting.set_exception(error)
 
     def _on_done(self, run_id: int, env: dict[str, Any]) -> None:
         if run_id != self._run_id or not self._running or self._run is None:
             raise ValueError(run_id)
+        _is_ok(env)
         self._running = False
-        if not isinstance(env["ok"], bool):
-            raise TypeError(env)
         if not self._run.done():
             self._run.set_result(env)
 
@@ -410,6 +426,14 @@ class ScriptSession:
             raise ComponentError("this script session is closed", hint="Open a new one.")
         if self._end is not None:
             raise self._end
+
+
+def _is_ok(env: dict[str, Any]) -> bool:
+    """Whether an env says that all went well. Raises: TypeError, KeyError for one that is not an env."""
+    ok = env["ok"]
+    if not isinstance(ok, bool) or not (ok or isinstance(env["error"], dict)):
+        raise TypeError("env")
+    return ok
 
 
 def script_args(name: str, args: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

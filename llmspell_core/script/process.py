@@ -61,6 +61,7 @@ class WorkerProcess(asyncio.Protocol):
         self._ended: asyncio.Future[int] | None = None
         self._backlog = False
         self._clogged = False
+        self._waiting_to_write: list[asyncio.Future[None]] = []
 
     @classmethod
     def spawn(cls, engine: ScriptEngine) -> WorkerProcess:
@@ -145,6 +146,25 @@ class WorkerProcess(asyncio.Protocol):
         except OSError:
             return False
 
+    @property
+    def is_clogged(self) -> bool:
+        """Whether it does not take what was sent to it."""
+        return self._clogged
+
+    async def taken(self) -> None:
+        """Waits until it has taken what was sent to it, or has ended."""
+        while self._clogged:
+            assert self._loop is not None
+            waiter = self._loop.create_future()
+            self._waiting_to_write.append(waiter)
+            await waiter
+
+    def _wake(self) -> None:
+        waiting, self._waiting_to_write = self._waiting_to_write, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
     async def ended(self) -> int:
         """Waits for the end; the exit status."""
         if self._ended is None:  # never connected
@@ -176,9 +196,14 @@ class WorkerProcess(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._clogged = False
         self._update_reading()
+        self._wake()
+        if self._backlog and self._loop is not None:
+            self._loop.call_soon(self._serve)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
+        self._clogged = False
+        self._wake()
         self._serve_rest()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
@@ -189,6 +214,9 @@ class WorkerProcess(asyncio.Protocol):
     def _serve(self) -> None:
         until = time.monotonic() + SLICE
         for _ in range(_FRAMES_AT_ONCE):
+            if self._clogged:  # what it asked for is not taken; it gets no more before it does
+                self._set_backlog(True)
+                return
             if not self._serve_one():
                 self._set_backlog(False)
                 return

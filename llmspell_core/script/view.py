@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.messages import plain
+from llmspell_core.purse import MOST_PARSED, json_weight
 from llmspell_core.script.declare import camel
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def output_view(output: AgentOutput) -> dict[str, Any]:
 
 def _from_text(text: str) -> dict[str, Any]:
     stripped = text.lstrip()
-    if not stripped.startswith(("{", "[")):
+    if not stripped.startswith(("{", "[")) or json_weight(text) > MOST_PARSED:
         return {}
     try:
         value = json.loads(text)

@@ -386,7 +386,6 @@ def _boot(host: Host, vm_class: type[Any]) -> None:
     prepare = getattr(vm_class, "prepare", None)
     if prepare is not None:
         prepare(boot)  # last chance to import something, e.g. a variant of the library
-    fence.kernel.share_heap()
     report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})}, host.watch)
     if host.interactive:
         signal.signal(signal.SIGINT, host.on_sigint)

@@ -134,6 +134,8 @@ class Workflow(BaseAgent):
 
     def reset(self) -> None:
         """Forget executions and shared data."""
+        if self.last is not None:
+            self.last.forget()
         self.last = self.last_result = None
         self.shared.clear()
         self.totals = Totals()
@@ -273,6 +275,8 @@ class Workflow(BaseAgent):
         self, run: WorkflowRun, status: WorkflowStatus, outcome: Outcome, error: LLMSpellError | None = None
     ) -> WorkflowResult:
         result = result_of(run, status, outcome, error)
+        if self.last is not None and self.last is not run:
+            self.last.forget()
         self.last, self.last_result = run, result
         self.totals.add(result)
         return result

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ResourceLimitError, ValidationError
+from llmspell_core.purse import ENTRY, OBJECT, Purse, weigh
 from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.pattern import LONGEST, glob, regex
-from llmspell_core.script.weight import Purse, weight
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -24,14 +24,14 @@ LEVELS = ("off", "error", "warn", "info", "debug", "trace")
 _PYTHON_LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 _KEPT = 1000
 _LONGEST = 10_000
-"""Characters of a message, or of its data, that are logged and captured."""
-TIMER = "x" * 400  # what a timer takes besides its name
+"""Characters of a message, and bytes of its data, that are logged and captured."""
 _LONGEST_MODULE = LONGEST
 """Characters of a module's name; what is beyond them is cut off."""
 _MOST_RULES = 100
 _VERDICTS = 1000
 """Modules of which is remembered whether they may log."""
 _TIMER_BYTES = 16_000_000
+_CAPTURE_BYTES = 16_000_000
 log = logging.getLogger("llmspell.script")
 
 
@@ -90,7 +90,7 @@ class Timer:
 class Desk:
     """What `Debug` keeps for one script; it begins as the table `[debug]` says."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], purse: Purse) -> None:
         level = str(settings.get("level") or "info")
         self.level = "warn" if level == "warning" else level
         self.enabled = bool(settings.get("enabled", True))
@@ -98,8 +98,9 @@ class Desk:
         modules = settings.get("module_filters") or {}
         self.rules = [_rule(pattern, True) for pattern in modules.get("enabled") or ()]
         self.rules += [_rule(pattern, False) for pattern in modules.get("disabled") or ()]
-        self.captured: deque[dict[str, Any]] = deque(maxlen=_KEPT)
-        self.purse = Purse("timers and filters", _TIMER_BYTES)
+        self.captured: deque[tuple[int, dict[str, Any]]] = deque()
+        self.purse = Purse("timers", _TIMER_BYTES, purse)
+        self._captures = Purse("log", _CAPTURE_BYTES, purse)
         self.timers: dict[str, Timer] = {}
         self._verdicts: dict[str, bool] = {}
 
@@ -113,7 +114,6 @@ class Desk:
                 used=len(self.rules),
                 hint="Remove those that are not needed any more, or use a wildcard.",
             )
-        self.purse.spend(rule.pattern)
         self.set_rules([*self.rules, rule])
 
     def set_rules(self, rules: list[Rule]) -> None:
@@ -136,11 +136,24 @@ class Desk:
             self._verdicts[module] = verdict
         return verdict
 
+    def capture(self, entry: dict[str, Any]) -> None:
+        """Keeps an entry; the oldest go when there are too many of them, or too large ones."""
+        size = ENTRY + weigh(entry)
+        while self.captured and (len(self.captured) >= _KEPT or not self._captures.has_room(size)):
+            self._captures.give_back(self.captured.popleft()[0])
+        if self._captures.has_room(size):
+            self.captured.append((self._captures.take(size), entry))
+
+    def forget(self) -> None:
+        """Drops what was captured."""
+        self._captures.give_back(sum(size for size, _ in self.captured))
+        self.captured.clear()
+
 
 def _desk(scope: ScriptScope) -> Desk:
     desk: Desk | None = scope.data.get("Debug")
     if desk is None:
-        desk = scope.data["Debug"] = Desk(scope.runtime.config.section("debug"))
+        desk = scope.data["Debug"] = Desk(scope.runtime.config.section("debug"), scope.purse)
     return desk
 
 
@@ -153,10 +166,10 @@ def log_message(scope: ScriptScope, level: str, message: Any, module: str | None
     if word not in _PYTHON_LEVELS or not desk.lets_through(word, where):
         return
     now = datetime.datetime.now(datetime.UTC).isoformat()
-    kept = data if weight(data) < _LONGEST else "[too large to be kept]"
+    kept = data if weigh(data, _LONGEST) < _LONGEST else "[too large to be kept]"
     text = str(message)[:_LONGEST]
     entry = {"timestamp": now, "level": word.upper(), "message": text, "module": where, "metadata": kept}
-    desk.captured.append({key: value for key, value in entry.items() if value is not None})
+    desk.capture({key: value for key, value in entry.items() if value is not None})
     log.log(_PYTHON_LEVELS[word], "%s%s", f"[{where}] " if where else "", text)
 
 
@@ -202,7 +215,7 @@ def _filter_summary(scope: ScriptScope) -> dict[str, Any]:
 
 
 def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
-    entries = list(_desk(scope).captured)
+    entries = [entry for _, entry in _desk(scope).captured]
     return entries[-limit:] if limit else entries
 
 
@@ -211,7 +224,7 @@ def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
 
 def _timer(scope: ScriptScope, name: str) -> Timer:
     timers = _desk(scope).timers
-    _desk(scope).purse.spend(name, TIMER)
+    _desk(scope).purse.take(OBJECT + weigh(name))
     timer = Timer(f"timer_{len(timers) + 1}", name, memory=_resident(scope))
     timers[timer.id] = timer
     return timer
@@ -384,9 +397,7 @@ GLOBAL = Global(
         ),
         Function("getFilterSummary", _filter_summary, returns="object", doc="The filters in force."),
         Function("getCapturedEntries", _captured, (_LIMIT,), returns="array", doc="What was logged, newest last."),
-        Function(
-            "clearCaptured", lambda scope: _desk(scope).captured.clear(), returns="nil", doc="Forgets what was logged."
-        ),
+        Function("clearCaptured", lambda scope: _desk(scope).forget(), returns="nil", doc="Forgets what was logged."),
         Function("timer", _timer, (_NAME,), returns="DebugTimer", doc="Starts a stopwatch."),
         Function(
             "recordEvent", _record, (Param("timer_id", "string"), Param("name", "string"), _DATA), returns="boolean"

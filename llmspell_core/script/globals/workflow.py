@@ -42,12 +42,16 @@ def _settings(scope: ScriptScope) -> _Settings:
 
 def make(scope: ScriptScope, type_: str, config: Any) -> Workflow:
     """A registered workflow of this script, which goes when the script ends."""
+    scope.keep()
     return _kept(scope, _made(scope, type_, config))
 
 
 def making(scope: ScriptScope, type_: str, config: Any) -> Workflow | Awaitable[Workflow]:
     """The same; what takes a while to be read comes later."""
-    return make(scope, type_, config) if scope.call_bytes <= LARGE else _make_aside(scope, type_, config)
+    if scope.call_bytes <= LARGE:
+        return make(scope, type_, config)
+    scope.keep()
+    return _make_aside(scope, type_, config)
 
 
 async def _make_aside(scope: ScriptScope, type_: str, config: Any) -> Workflow:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, field_validator
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ResourceLimitError, TimeoutError, ToolError, ValidationError
 from llmspell_core.isolated import is_installed
+from llmspell_core.purse import indented
 from llmspell_core.time_limit import within
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_data import json_child
@@ -23,7 +24,6 @@ from llmspell_tools_data.json_subset import QueryError, compile_query
 MAX_BYTES = 100 * 1024 * 1024
 MAX_QUERY = 10_000
 """Characters of a query."""
-MAX_PRETTY = 1_000_000
 """Characters of a result beyond which its text has no line breaks: they cost a person nothing and the machine a lot."""
 SYNONYMS = {"transform": "query", "jq": "query"}
 
@@ -69,12 +69,7 @@ class JsonProcessor(Tool[Parameters]):
         _check_query(params.query)
         outputs = await _outputs(params)
         result = outputs[0] if params.operation == "query" and len(outputs) == 1 else outputs
-        return ToolResult(result, text=await asyncio.to_thread(_text, result), metadata={"count": len(outputs)})
-
-
-def _text(value: Any) -> str:
-    compact = json.dumps(value, ensure_ascii=False)
-    return compact if len(compact) > MAX_PRETTY else json.dumps(value, indent=2, ensure_ascii=False)
+        return ToolResult(result, text=await asyncio.to_thread(indented, result), metadata={"count": len(outputs)})
 
 
 def _check_query(query: str) -> None:
@@ -164,6 +159,7 @@ def _values(document: str, lines: bool) -> Iterator[Any]:
 
 
 def _parsed(text: str, what: str, field: str = "input") -> Any:
+    json_child.check_weight(text, what)
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -188,4 +184,4 @@ async def _validate(params: Parameters) -> ToolResult:
     document = await asyncio.to_thread(_document, params.input)
     errors = await json_child.ask("validate", document, schema=schema)
     result = {"is_valid": not errors, "errors": errors}
-    return ToolResult(result, text=_text(result), message="JSON is valid" if not errors else "JSON is not valid")
+    return ToolResult(result, text=indented(result), message="JSON is valid" if not errors else "JSON is not valid")

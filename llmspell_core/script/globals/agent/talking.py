@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent import Agent, LLMAgent
 from llmspell_core.errors import SecurityError, ValidationError
+from llmspell_core.purse import weigh
 from llmspell_core.script.globals.agent.building import table
 from llmspell_core.script.globals.agent.contexts import find_context
+from llmspell_core.script.globals.agent.conversation import grow
 from llmspell_core.script.view import View, answer_view, chunk_view, tool_view
 
 if TYPE_CHECKING:
@@ -17,18 +19,22 @@ if TYPE_CHECKING:
 
 
 async def execute(scope: ScriptScope, agent: Agent, input_: Any) -> View | dict[str, Any]:
+    grow(scope, agent, scope.call_bytes)
     return answer_view(await scope.runtime.run_agent(agent, input_, scope.context))
 
 
 async def execute_with_context(scope: ScriptScope, agent: Agent, input_: Any, context: str) -> View | dict[str, Any]:
+    grow(scope, agent, scope.call_bytes)
     return answer_view(await scope.runtime.run_agent(agent, input_, find_context(scope, context)))
 
 
 async def complete(scope: ScriptScope, agent: Agent, prompt: str) -> str:
+    grow(scope, agent, scope.call_bytes)
     return str((await scope.runtime.run_agent(agent, prompt, scope.context)).text)
 
 
 async def stream(scope: ScriptScope, agent: Agent, input_: Any) -> AsyncGenerator[dict[str, Any], None]:
+    grow(scope, agent, weigh(input_))
     async with aclosing(scope.runtime.stream_agent(agent, input_, scope.context)) as chunks:
         async for chunk in chunks:
             yield chunk_view(chunk)
