@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row
 
-TOPICS = ("startup", "scripts", "scale", "agent", "peers", "concurrency", "hooks", "events")
+TOPICS = ("startup", "scripts", "sizes", "scale", "agent", "peers", "concurrency", "hooks", "events")
 REPORT = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
 
 HEAD = """# Benchmarks
@@ -39,6 +39,9 @@ TAIL = """
 - Scripts in numbers: a whole session with a script that does nothing, with a worker started for it and with one that
   waited in a pool; a document of 50 chat messages to the script and back; a stream read to its end; the resident memory
   that a waiting worker does not share with the others.
+- A 10 MB text from a tool to a script: from the moment the tool has it until the script has looked at it, against
+  `json.dumps` and `json.loads` of the same text in one process; and how much more memory host and worker together used
+  at the most.
 - Agent run: CPU time of `Runtime.run_agent` with a provider that answers at once. The tool call includes validation of the
   parameters, the policy check, the time limit and the result envelope.
 - Peers: the same work in a framework that is installed in an environment of its own (`benchmarks/peers.py` says how), in

@@ -127,6 +127,11 @@ class ComponentMetadata:
         )
 
 
+@dataclass(slots=True)
+class SeenInput(AgentInput):
+    """An input that the hooks before the execution have seen already; they do not see it twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class HookPoints:
     """The hook points around one component type's execution."""
@@ -269,11 +274,13 @@ class BaseAgent(ABC):
         assert context.desk is not None
         hooks = context.desk.hooks
         hook = hooks.context(points.before, self, context, self.hook_input(input))
-        outcome = await hooks.run(hook)
-        if outcome.replaced:
-            return output_from_hook(outcome.value)
+        if not isinstance(input, SeenInput):
+            outcome = await hooks.run(hook)
+            if outcome.replaced:
+                return output_from_hook(outcome.value)
+            input = self.input_from_hook(hook.data, input)
         try:
-            output = await self._execute_with_events(self.input_from_hook(hook.data, input), context)
+            output = await self._execute_with_events(input, context)
         except LLMSpellError as error:
             await hooks.run(hook.at(points.error, error=error))
             raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from llmspell_core.errors import ComponentError, ValidationError
 from llmspell_core.messages import new_id
+from llmspell_core.purse import ENTRY, Purse, weigh
 
 if TYPE_CHECKING:
     from llmspell_core.agent import AgentBuilder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ContextScope", "Desk", "EventMetadata", "ExecutionContext", "InheritancePolicy", "SharedMemory"]
 
 InheritancePolicy = Literal["inherit", "copy", "isolate", "share"]
+SHARED_BYTES = 50_000_000
 SCOPE_WORDS = ("global", "session", "workflow", "agent", "user")
 
 
@@ -93,25 +95,33 @@ class EventMetadata:
 
 
 class SharedMemory:
-    """Values that contexts of one scope see together: scope -> key -> value."""
+    """Values that contexts of one scope see together: scope -> key -> value. They outlive the script that left them."""
 
     def __init__(self) -> None:
         self._scopes: dict[str, dict[str, Any]] = {}
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._purse = Purse("shared memory", SHARED_BYTES)
 
     def get(self, scope: ContextScope, key: str) -> Any:
         return self._scopes.get(str(scope), {}).get(key)
 
     def set(self, scope: ContextScope, key: str, value: Any) -> None:
-        self._scopes.setdefault(str(scope), {})[key] = value
+        """Raises: ResourceLimitError when all of it would be too large; what was there before stays."""
+        place, size = str(scope), ENTRY + weigh(key) + weigh(value)
+        self._purse.take(size - self._sizes.get((place, key), 0))
+        self._sizes[place, key] = size
+        self._scopes.setdefault(place, {})[key] = value
 
     def remove(self, scope: ContextScope, key: str) -> None:
         self._scopes.get(str(scope), {}).pop(key, None)
+        self._purse.give_back(self._sizes.pop((str(scope), key), 0))
 
     def keys(self, scope: ContextScope) -> list[str]:
         return list(self._scopes.get(str(scope), {}))
 
     def clear_scope(self, scope: ContextScope) -> None:
-        self._scopes.pop(str(scope), None)
+        for key in self._scopes.pop(str(scope), {}):
+            self._purse.give_back(self._sizes.pop((str(scope), key)))
 
 
 GLOBAL_SCOPE = ContextScope()
@@ -135,6 +145,7 @@ class ExecutionContext:
         "handoffs",
         "inheritance",
         "permissions",
+        "purse",
         "scope",
         "session_id",
         "shared_memory",
@@ -163,6 +174,8 @@ class ExecutionContext:
         self.session_id: str | None = parent.session_id if parent else None
         self.shared_memory: SharedMemory | None = parent.shared_memory if parent else None
         self.permissions: frozenset[str] | None = parent.permissions if parent else None
+        self.purse: Purse | None = parent.purse if parent else None
+        """What the script may make the host hold that all this is done for; None when no script asked."""
         self.tool_name: str | None = parent.tool_name if parent else None
         self.depth: int = parent.depth + 1 if parent else 0
         self.handoffs: tuple[str, ...] = parent.handoffs if parent else ()

@@ -19,17 +19,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 from llmspell_core.errors import ConfigurationError, ValidationError
 from llmspell_core.messages import new_id, plain
+from llmspell_core.purse import ENTRY, Purse, weigh
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
     from llmspell_core.hooks import Hooks
 
-__all__ = ["Event", "EventBus", "EventStats", "Subscription"]
+__all__ = ["Event", "EventBus", "EventStats", "Inbox", "Subscription"]
 
 log = logging.getLogger("llmspell.events")
 QUEUE_SIZE = 10_000
 QUEUE_BYTES = 32_000_000
-"""Of what scripts publish, as far as one subscriber has not taken it."""
+"""Of memory, for what scripts publish, as far as one subscriber has not taken it."""
+INBOX_BYTES = 64_000_000
+"""The same for all subscriptions of one script, and for whatever they receive."""
 _sequence = itertools.count(1)
 
 
@@ -161,10 +164,27 @@ def _core(text: str, *, at_end: bool = False) -> str:
     return first + taken + (f"[^.]*{last}" if at_end else f"(?>[^.]*?{last})")
 
 
+class Inbox:
+    """The subscriptions of one script: what waits in all of them together has a limit. The fullest ones lose their oldest."""
+
+    def __init__(self, purse: Purse) -> None:
+        self.purse = Purse("events", INBOX_BYTES, purse)
+        self.members: set[Subscription] = set()
+
+    def make_room(self, size: int) -> bool:
+        """Whether so many bytes can be taken, at least after dropping everything else."""
+        while not self.purse.has_room(size):
+            fullest = max(self.members, key=lambda member: member.held, default=None)
+            if fullest is None or not fullest.held:
+                return False
+            fullest.drop_oldest()
+        return True
+
+
 class Subscription:
     """The receiving end: an async iterator, and a context manager that unsubscribes."""
 
-    def __init__(self, bus: EventBus, pattern: str, size: int) -> None:
+    def __init__(self, bus: EventBus, pattern: str, size: int, inbox: Inbox | None = None) -> None:
         self.id = new_id()
         self.pattern = pattern
         self.language = "native"
@@ -172,28 +192,49 @@ class Subscription:
         self.lagged = 0
         self.closed = False
         self._bus = bus
-        self._queue: deque[Event] = deque(maxlen=size)
-        self._bytes = 0
+        self.held = 0
+        """Bytes that its events take."""
+        self._most = size
+        self._queue: deque[tuple[Event, int]] = deque()
+        self._inbox = inbox
         self._waiter: asyncio.Future[None] | None = None
+        if inbox is not None:
+            inbox.members.add(self)
 
     def deliver(self, event: Event) -> None:
-        queue = self._queue
-        if len(queue) == queue.maxlen:
-            self.lagged += 1
-            self._bytes -= queue[0].size
-        queue.append(event)
-        if event.size:
-            self._weigh(event.size)
+        size = event.size
+        if len(self._queue) == self._most:
+            self.drop_oldest()
+        if self._inbox is not None:
+            size = ENTRY + (size or weigh(event.data, QUEUE_BYTES))
+            if not self._make_room(self._inbox, size):
+                self.lagged += 1
+                return
+        self._queue.append((event, size))
+        self.held += size
+        while self.held > QUEUE_BYTES:
+            self.drop_oldest()
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _weigh(self, size: int) -> None:
-        """A new event has that size: the oldest go when all of them are too heavy together."""
-        self._bytes += size
-        while self._bytes > QUEUE_BYTES:
-            self._bytes -= self._queue.popleft().size
-            self.lagged += 1
+    def _make_room(self, inbox: Inbox, size: int) -> bool:
+        """Takes so many bytes for a new event; False when it cannot be had, by whatever is dropped."""
+        if not inbox.make_room(size):
+            return False
+        inbox.purse.take(size)
+        return True
+
+    def drop_oldest(self) -> None:
+        self._taken()
+        self.lagged += 1
+
+    def _taken(self) -> Event:
+        event, size = self._queue.popleft()
+        self.held -= size
+        if self._inbox is not None:
+            self._inbox.purse.give_back(size)
+        return event
 
     def pending(self) -> int:
         return len(self._queue)
@@ -203,8 +244,7 @@ class Subscription:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             while self._queue:
-                event = self._queue.popleft()
-                self._bytes -= event.size
+                event = self._taken()
                 if not event.is_expired():
                     return event
             if self.closed:
@@ -227,6 +267,10 @@ class Subscription:
     def close(self) -> None:
         self.closed = True
         self._bus.unsubscribe(self.id)
+        if self._inbox is not None:
+            self._inbox.members.discard(self)
+            while self._queue:
+                self._taken()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -289,8 +333,10 @@ class EventBus:
             self._matching[event_type] = found
         return found
 
-    def subscribe(self, pattern: str = "*", *, queue_size: int | None = None) -> Subscription:
-        """Events published from now on.
+    def subscribe(
+        self, pattern: str = "*", *, queue_size: int | None = None, inbox: Inbox | None = None
+    ) -> Subscription:
+        """Events published from now on. `inbox`: of the script that subscribes.
 
         Raises:
             ValidationError: an empty pattern. ConfigurationError: events are switched off.
@@ -299,14 +345,16 @@ class EventBus:
             raise ConfigurationError(
                 "events are switched off", setting="events.enabled", hint="Set events.enabled = true."
             )
-        subscription = Subscription(self, pattern, queue_size or self._queue_size)
+        subscription = Subscription(self, pattern, queue_size or self._queue_size, inbox)
         self._subscriptions[subscription.id] = subscription
         self._matching.clear()
         return subscription
 
-    def subscribe_with_handler(self, pattern: str, handler: Callable[[Event], Awaitable[None] | None]) -> str:
+    def subscribe_with_handler(
+        self, pattern: str, handler: Callable[[Event], Awaitable[None] | None], *, inbox: Inbox | None = None
+    ) -> str:
         """Calls `handler` with each event, one at a time, in a task of the bus. Returns the subscription id."""
-        subscription = self.subscribe(pattern)
+        subscription = self.subscribe(pattern, inbox=inbox)
         task = asyncio.get_running_loop().create_task(self._serve(subscription, handler))
         self._tasks[subscription.id] = task
         return subscription.id

@@ -58,6 +58,8 @@ class Done:
     error: Exception | None = None
 
 
+BEGUN_AT_ONCE = 64
+"""Jobs that are begun in one turn of the event loop, however many may run at once."""
 Work = Callable[[Job], Awaitable[Any]]
 
 
@@ -88,27 +90,39 @@ class LocalExecutor(Executor):
     async def run(self, jobs: Iterable[Job], work: Work, *, limit: int) -> AsyncGenerator[Done, None]:
         waiting = iter(jobs)
         running: set[asyncio.Task[Done]] = set()
+        finished: asyncio.Queue[asyncio.Task[Done]] = asyncio.Queue()
         try:
-            _fill(running, waiting, work, max(1, limit))
+            await _fill(running, finished, waiting, work, max(1, limit))
             while running:
-                finished, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                running -= finished
-                for task in finished:
-                    yield task.result()
-                _fill(running, waiting, work, max(1, limit))
+                task = await finished.get()
+                running.discard(task)
+                yield task.result()
+                await _fill(running, finished, waiting, work, max(1, limit))
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
 
-def _fill(running: set[asyncio.Task[Done]], waiting: Iterator[Job], work: Work, limit: int) -> None:
+async def _fill(
+    running: set[asyncio.Task[Done]],
+    finished: asyncio.Queue[asyncio.Task[Done]],
+    waiting: Iterator[Job],
+    work: Work,
+    limit: int,
+) -> None:
     loop = asyncio.get_running_loop()
+    begun = 0
     while len(running) < limit:
         job = next(waiting, None)
         if job is None:
             return
-        running.add(loop.create_task(_answer(job, work)))
+        task = loop.create_task(_answer(job, work))
+        task.add_done_callback(finished.put_nowait)
+        running.add(task)
+        begun += 1
+        if begun % BEGUN_AT_ONCE == 0:
+            await asyncio.sleep(0)  # the loop runs all that is ready before it serves anybody else
 
 
 async def _answer(job: Job, work: Work) -> Done:

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from llmspell_core.errors import LLMSpellError, ResourceLimitError, TimeoutError, ToolError
+from llmspell_core.time_limit import within
 
 __all__ = ["is_installed", "run_isolated"]
 
@@ -54,7 +55,7 @@ async def run_isolated(worker: Path, given: bytes, *, tool: str, library: str, s
 
     Args:
         library: import name of the library the worker uses; the worker gets its folder and no other.
-        seconds: after that many the process is killed.
+        seconds: after that many the process is killed; earlier where a script that waits for it has less time left.
         memory: bytes of address space the process may have, where the system can limit it.
 
     Raises:
@@ -62,6 +63,7 @@ async def run_isolated(worker: Path, given: bytes, *, tool: str, library: str, s
         TimeoutError: it was not done in time.
         ResourceLimitError: it ran out of memory.
     """
+    seconds = within(seconds)
     arguments = (str(worker), _home_of(library, tool), str(memory), str(int(seconds) + 1))
     command = (sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOT, *arguments)
     pipe = asyncio.subprocess.PIPE
@@ -100,7 +102,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _not_in_time(tool: str, seconds: float) -> TimeoutError:
     return TimeoutError(
-        f"{tool} was not done after {seconds:g} seconds",
+        f"{tool} was not done after {seconds:.3g} seconds",
         duration_ms=round(seconds * 1000),
         hint="Pass less data at a time, or ask for something simpler.",
     )

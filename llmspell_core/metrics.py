@@ -19,6 +19,8 @@ COUNTED = (
     *("component.executions", "component.errors", "provider.tokens", "rag.searches", "rag.ingested", "kernel.messages"),
 )
 MAX_SERIES = 10_000
+MAX_HISTOGRAMS = 2_000
+"""A full one takes 33 kB: it keeps its last values."""
 LONGEST_NAME = 1000
 WINDOW = 1024
 
@@ -140,7 +142,9 @@ class Metrics:
             )
         present = self._own.get(series)
         if present is None and len(self._own) >= MAX_SERIES:
-            raise self._too_many()
+            raise self._too_many("metrics", MAX_SERIES)
+        if present is None and kind == "histogram" and self._histograms() >= MAX_HISTOGRAMS:
+            raise self._too_many("histograms", MAX_HISTOGRAMS)
         if present is not None and present[0] != kind:
             raise ValidationError(
                 f"metric '{name}' is a {present[0]}, not a {kind}", field="name", hint="Use another name."
@@ -153,11 +157,14 @@ class Metrics:
                 f"metric '{name}' is built in and counts by itself", field="name", hint="Use a name of your own."
             )
 
-    def _too_many(self) -> ResourceLimitError:
+    def _histograms(self) -> int:
+        return sum(kind == "histogram" for kind, _ in self._own.values())
+
+    def _too_many(self, what: str, limit: int) -> ResourceLimitError:
         return ResourceLimitError(
-            f"there are {MAX_SERIES:,} metrics already",
+            f"there are {limit:,} {what} already",
             hint="Labels with many values, such as ids, make one metric each; leave them out.",
-            resource="metrics",
-            limit=MAX_SERIES,
-            used=len(self._own),
+            resource=what,
+            limit=limit,
+            used=limit,
         )

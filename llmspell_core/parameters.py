@@ -11,6 +11,7 @@ from pydantic import ValidationError as PydanticError
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import plain
+from llmspell_core.redaction import SECRET_NAME
 
 __all__ = ["ParameterDef", "ToolSchema", "model_schema", "validated"]
 
@@ -106,9 +107,15 @@ def _problem(problem: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "parameters"
     if problem["type"] == "missing":
         return f"'{where}' is required"
-    got = "" if isinstance(problem["input"], Mapping) else f", got {_short(problem['input'])}"
+    hidden = isinstance(problem["input"], Mapping) or any(map(_may_be_secret, problem["loc"]))
+    got = "" if hidden else f", got {_short(problem['input'])}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return f"'{where}': {message.removeprefix('value error, ')}{got}"
+
+
+def _may_be_secret(part: str | int) -> bool:
+    name = str(part).lower().replace("-", "_")
+    return name in {"auth", "authorization", "cookie", "headers"} or SECRET_NAME.search(name) is not None
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH101, PTH103, PTH120 - pathlib would be imported for it at every start
+# ruff: noqa: PTH101, PTH120 - pathlib would be imported for it at every start
 """Files for their owner only, in folders for their owner only: what the program writes down about a person's work.
 
 Logs, traces, records of runs, histories and caches go through here, and nothing else in the program says 0600.
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["append", "create", "drafted", "make_folder", "mine_only", "open_lock"]
+__all__ = ["append", "create", "drafted", "make_folder", "mine_only", "open_lock", "own_folder"]
 
 FILE, FOLDER = 0o600, 0o700
+PLAIN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -39,24 +40,31 @@ def make_folder(path: str | Path) -> None:
             raise
 
 
+def own_folder(path: str | Path) -> None:
+    """A folder that holds nothing but ours: others are shut out of it, whoever made it. Raises: OSError."""
+    make_folder(path)
+    if hasattr(os, "geteuid") and os.stat(path).st_mode & OTHERS:  # noqa: PTH116
+        os.chmod(path, FOLDER)
+
+
 def append(path: str | Path) -> int:
     """A descriptor that writes to the end of a file. One of an earlier version that others can read is closed to them.
 
     Raises: OSError.
     """
-    number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), FILE)
+    number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | PLAIN, FILE)
     _close_to_others(number)
     return number
 
 
 def create(path: str | Path) -> int:
-    """A descriptor of a new file. Raises: FileExistsError, OSError."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), FILE)
+    """A descriptor of a new file, for bytes. Raises: FileExistsError, OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, FILE)
 
 
 def open_lock(path: str | Path) -> int:
     """A descriptor of a file that is only there to be locked. Raises: OSError."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), FILE)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | PLAIN, FILE)
 
 
 @contextlib.contextmanager

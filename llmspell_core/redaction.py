@@ -30,6 +30,7 @@ class Redaction:
 
     def add(self, value: str) -> None:
         """Mask this value from now on."""
+        value = value.strip()  # a line break at the end of a key is no part of it
         if len(value) >= SHORTEST and value not in self._secrets:
             self._secrets.append(value)
             self._secrets.sort(key=len, reverse=True)  # a secret that contains another one goes first

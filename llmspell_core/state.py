@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from llmspell_core.errors import ResourceLimitError
+from llmspell_core.purse import ENTRY, weigh
 
 __all__ = ["MemoryState", "StateStore"]
 
@@ -49,7 +49,7 @@ class MemoryState(StateStore):
     """Gone when the runtime ends. Values are copied on the way in and out, as a real store would do.
 
     Args:
-        max_bytes: for keys and values together, as JSON text. None is unlimited.
+        max_bytes: of memory, for keys and values together. None is unlimited.
     """
 
     name = "memory"
@@ -72,7 +72,7 @@ class MemoryState(StateStore):
         self._values[key] = copy.deepcopy(value)
 
     async def _make_room(self, key: str, value: Any, limit: int) -> None:
-        size = len(key) + len(json.dumps(value, default=str)) + ENTRY
+        size = weigh(key) + weigh(value, limit) + ENTRY
         while (used := self._used - self._sizes.get(key, 0) + size) > limit:
             if size <= limit and self.on_full is not None and await self.on_full():
                 continue
@@ -94,5 +94,4 @@ class MemoryState(StateStore):
         return sorted(key for key in self._values if key.startswith(prefix))
 
 
-ENTRY = 100  # bytes that an entry takes besides its texts: a million empty ones are not free
 _ABSENT = object()

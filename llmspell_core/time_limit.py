@@ -1,14 +1,41 @@
-"""Time limits that stand still while a person is asked: whoever reads a question takes as long as it takes."""
+"""Time limits that stand still while a person is asked: whoever reads a question takes as long as it takes.
+
+And the time that the script has left on whose behalf something is done.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from types import TracebackType
 
-__all__ = ["standing_still", "time_limit"]
+__all__ = ["RunTime", "run_time", "standing_still", "time_limit", "within"]
+
+PART = 0.75
+LEAST = 0.05
+
+
+class RunTime:
+    """Until when the run of a script lasts; `ends` is a time of `time.monotonic`, None while there is no limit."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self) -> None:
+        self.ends: float | None = None
+
+
+run_time: ContextVar[RunTime | None] = ContextVar("llmspell_run_time", default=None)
+
+
+def within(seconds: float) -> float:
+    """`seconds`, or the larger part of what the script has left: it can still deal with the error of being too slow."""
+    run = run_time.get()
+    if run is None or run.ends is None:
+        return seconds
+    return min(seconds, max(LEAST, (run.ends - time.monotonic()) * PART))
 
 
 class time_limit:  # noqa: N801 - used like asyncio.timeout

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from llmspell_core.component import BaseAgent, HookPoints, stream_once
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, plain
 from llmspell_core.parameters import ParameterDef, ToolSchema, model_schema, validated
+from llmspell_core.purse import indented
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
@@ -237,7 +237,8 @@ class Tool(BaseAgent, Generic[P]):
 
     async def _tool_validation_hook(self, arguments: dict[str, Any], context: ExecutionContext) -> None:
         if context.desk is not None and context.desk.hooks.any_active("ToolValidation"):
-            data = {"tool_name": self.name, "params": arguments, "valid": True, "errors": []}
+            # a copy: what is checked here stays what was asked about
+            data = {"tool_name": self.name, "params": plain(arguments), "valid": True, "errors": []}
             await context.desk.hooks.run(context.desk.hooks.context("ToolValidation", self, context, data))
 
     async def _call(self, params: P, context: ExecutionContext) -> Any:
@@ -270,7 +271,7 @@ class Tool(BaseAgent, Generic[P]):
         metadata = OutputMetadata(
             execution_time_ms=elapsed, extra={"operation": envelope["operation"], "response": envelope}
         )
-        text = made.text if made.text is not None else json.dumps(envelope, indent=2, ensure_ascii=False)
+        text = made.text if made.text is not None else indented(envelope)
         if made.text is not None:
             metadata.extra["output_style"] = "text"
         return AgentOutput(text=text, metadata=metadata)

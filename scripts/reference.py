@@ -162,11 +162,16 @@ def errors_page() -> str:
 CONFIGURATION = """# Configuration
 
 `llmspell config show` prints every setting with where its value comes from, `config check` finds what is wrong, `config init`
-writes the file below to start from. Highest first: command-line options, environment variables, the configuration file,
-`llmspell.<LLMSPELL_ENV>.toml` beside it, the profile (`--profile`), the defaults.
+writes the file below to start from. Highest first: command-line options, environment variables, the project's file, the
+user's file, the defaults. Over each file lies the `llmspell.<LLMSPELL_ENV>.toml` beside it.
 
-The file is the first of `--config` or `LLMSPELL_CONFIG`; `llmspell.toml`, `.llmspell.toml`, `config/llmspell.toml` or
-`.config/llmspell.toml` in the working directory; `~/.llmspell/config.toml`, `~/.llmspell.toml`, `~/.config/llmspell.toml`.
+- The user's file is the first of `~/.llmspell/config.toml`, `~/.llmspell.toml`, `~/.config/llmspell.toml` and
+  `$XDG_CONFIG_HOME/llmspell/config.toml`. `LLMSPELL_HOME` moves `~/.llmspell`.
+- The project's file is the first of `llmspell.toml`, `.llmspell.toml`, `config/llmspell.toml` and `.config/llmspell.toml` in
+  the working directory; folders above are not searched. Until its folder is trusted (`llmspell trust`) it can only make things
+  stricter: [see below](#what-a-project-may-set).
+- `--config` or `LLMSPELL_CONFIG` names the one file that is read instead of both, and `--profile` or `LLMSPELL_PROFILE` a set of
+  settings instead of both. What they name is the operator's: nothing in it needs trust.
 
 Every setting is also a variable: `LLMSPELL_` and the path with two underscores between its parts, for example
 `LLMSPELL_RUNTIME__SCRIPT_TIMEOUT_SECONDS=60`. Vendors' own key variables (`OPENAI_API_KEY`, ...) are read too. Secrets are masked
@@ -177,13 +182,54 @@ All settings with their defaults:
 ```toml
 {defaults}
 ```
+
+## What a project may set
+
+A `llmspell.toml` that lies in the working directory may come from anywhere. Until you run `llmspell trust` there, a setting of it
+counts only as far as it makes things stricter than your own settings do; what is not in this table, and every value with `${{NAME}}`,
+is ignored. A run says on stderr what it ignored, and `llmspell config show` shows it. The trust holds for the folder's path and for
+the content of its configuration, of each `llmspell.*.toml` beside it and of `llmspell_plugins`: when one of them changes, the folder
+has to be trusted again.
+
+| setting | an untrusted project may |
+| --- | --- |
+{project}
 """
+
+MAY = {
+    "anybody": "set it",
+    "security profile": "choose a stricter one",
+    "smaller": "lower it",
+    "larger": "raise it",
+    "false": "switch it off",
+    "true": "switch it on",
+    "lower level": "lower it",
+    "higher level": "raise it",
+    "longer list": "add to it",
+    "part of the list": "keep a part of it",
+    "part of the list, word by word": "keep a part of it",
+    "part of the list, where none is all": "keep a part of it",
+    "folders inside": "name folders inside of it, but no sensitive ones",
+    "hosts inside": "name hosts inside of it, but no addresses",
+}
+
+
+def _project_rows() -> str:
+    from llmspell_core.config.settings import OPAQUE, declared_rules
+
+    rules = {".".join(keys): rule for keys, rule in declared_rules()}
+    rules |= {name: rule for name, rule in OPAQUE.items() if name != "metadata"}
+    return "\n".join(
+        f"| `{name}` | {MAY[rule.name]} |"
+        for name, rule in sorted(rules.items())
+        if rule is not None and rule.name in MAY
+    )
 
 
 def configuration_page() -> str:
     from llmspell_core.config.editing import default_toml
 
-    return CONFIGURATION.format(defaults=default_toml().rstrip())
+    return CONFIGURATION.format(defaults=default_toml().rstrip(), project=_project_rows())
 
 
 PAGES = {

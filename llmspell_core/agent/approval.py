@@ -11,19 +11,27 @@ from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, Validatio
 from llmspell_core.messages import Message, Record, ToolCall, Usage
 from llmspell_core.time_limit import standing_still
 
-__all__ = ["ApprovalRequest", "Approver", "Decision", "WaitingAgent", "asked", "settle", "waits"]
+__all__ = ["ApprovalRequest", "Approver", "Decision", "Shown", "WaitingAgent", "asked", "settle", "waits"]
 
 WORDS = {"approve": True, "approved": True, "yes": True, "deny": False, "denied": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest(Record):
-    """What a person is asked: may this agent make this call?"""
+    """What a person is asked: may this agent make this call?
+
+    Attributes:
+        parameters: those that the tool will get; hooks have seen them.
+        reads: what the tool reads from them, where that is something else (another name, another type).
+        defaults: what it fills in.
+    """
 
     agent: str
     tool: str
     parameters: dict[str, Any]
     call_id: str
+    reads: dict[str, Any] | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +106,27 @@ def settle(call: ToolCall, decision: Decision) -> None:
 
 
 @dataclass(slots=True)
+class Shown(Record):
+    """A call whose parameters are final: hooks have seen it.
+
+    Attributes:
+        tool: what the tool was when somebody was asked about it.
+        by: whose consent it has: `operator`, `agent` (the agent's own function), or nobody's.
+        is_changed: the decision brought other parameters, which no hook has seen.
+    """
+
+    tool: str
+    by: str = ""
+    is_changed: bool = False
+
+
+@dataclass(slots=True)
 class WaitingAgent(Record):
     """An agent that stopped in the middle of a turn.
 
     `messages` without the system prompt; `start` is where this execution's turns begin in them. `waiting` holds the calls
     of the last turn, `ask` the ids of those that need a decision. Without any, one of them is an agent that waits.
+    `shown` says of calls by their ids what was known when somebody was asked.
     """
 
     agent: str
@@ -114,6 +138,7 @@ class WaitingAgent(Record):
     calls: list[ToolCall] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     model_calls: int = 0
+    shown: dict[str, Shown] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WaitingAgent:
@@ -122,8 +147,13 @@ class WaitingAgent(Record):
         given["waiting"] = [ToolCall.from_dict(c) for c in data["waiting"]]
         given["calls"] = [ToolCall.from_dict(c) for c in data["calls"]]
         given["usage"] = Usage.from_dict(data["usage"])
+        given["shown"] = {id_: Shown.from_dict(shown) for id_, shown in data["shown"].items()}
         return cls(**given)
+
+    def unmade(self) -> list[ToolCall]:
+        """The calls that are made when the run goes on, unless they are refused."""
+        return [call for call in self.waiting if call.result is None]
 
     def asking(self) -> list[ToolCall]:
         """The calls that need a decision."""
-        return [call for call in self.waiting if call.tool_id in self.ask]
+        return [call for call in self.unmade() if call.tool_id in self.ask]

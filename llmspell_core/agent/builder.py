@@ -93,7 +93,10 @@ class AgentBuilder:
         return self.set(allowed_tools=(*allowed, *more), ask_tools=(*self._config.ask_tools, *names))
 
     def on_approval(self, approver: Approver) -> AgentBuilder:
-        """Who is asked: a function of an `ApprovalRequest` that answers True, False, a `Decision`, or None for later."""
+        """Who is asked: a function of an `ApprovalRequest` that answers True, False, a `Decision`, or None for later.
+
+        It allows calls of `ask_tool`; of those that the configuration wants consent to it can only refuse some.
+        """
         return AgentBuilder(self._create, self._config, offer=self._offer, approver=approver)
 
     def handoff(self, *names: str) -> AgentBuilder:

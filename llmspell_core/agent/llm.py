@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.base import Agent
 from llmspell_core.agent.config import DEFAULT_DESCRIPTION, AgentConfig, AgentDesk
-from llmspell_core.agent.handoff import transfer_tool
+from llmspell_core.agent.handoff import TRANSFER, transfer_tool
 from llmspell_core.agent.history import trimmed
 from llmspell_core.agent.loop import Run
 from llmspell_core.errors import ComponentError, LLMSpellError, StorageError, ValidationError
@@ -29,7 +29,8 @@ class LLMAgent(Agent):
 
     Attributes:
         history: the conversation so far, without the system prompt.
-        approver: asked about calls of `ask_tools`; without one, the runtime's is.
+        approver: asked about calls that need consent. It may refuse any of them, and allow those of `ask_tools`;
+            what the configuration demands, only the runtime's approver can allow.
     """
 
     def __init__(self, config: AgentConfig, desk: AgentDesk) -> None:
@@ -83,16 +84,30 @@ class LLMAgent(Agent):
         if self._definitions is None:
             tools = [self.desk.tool_for(name) for name in self.tool_names()]
             made = [ToolDefinition(t.name, t.description, t.schema.to_json_schema()) for t in tools]
-            self._asking = frozenset(t.name for t in tools if self._needs_consent(t.name))
+            self._asking = frozenset(t.name for t in tools if self.asks_itself(t.name) or self.asks_operator(t.name))
             if self.config.handoff_targets:
                 made.append(transfer_tool(self.config.handoff_targets, self.desk))
             self._definitions = tuple(made)
         return self._definitions
 
-    def _needs_consent(self, name: str) -> bool:
-        asks = {word.replace("_", "-") for word in self.config.ask_tools}
-        if "*" in asks or name.replace("_", "-") in asks:
-            return True
+    def is_tool(self, name: str) -> bool:
+        """Whether that name is a tool's, and not the hand-over to another agent."""
+        return name != TRANSFER or not self.config.handoff_targets
+
+    def asks_itself(self, name: str) -> bool:
+        """Whether this agent wants consent to calls of that tool."""
+        asks = self.config.ask_tools
+        return "*" in asks or any(name in (word, word.replace("_", "-"), self._tool_named(word)) for word in asks)
+
+    def _tool_named(self, word: str) -> str:
+        """The name of the tool that an alias or another spelling stands for."""
+        try:
+            return str(self.desk.tool_for(word).name)
+        except LLMSpellError:
+            return word
+
+    def asks_operator(self, name: str) -> bool:
+        """Whether the operator's configuration wants consent to calls of that tool."""
         everywhere = getattr(self.desk, "needs_approval", None)
         return everywhere is not None and bool(everywhere(name))
 

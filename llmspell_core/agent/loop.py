@@ -40,10 +40,11 @@ from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, 
 if TYPE_CHECKING:
     from llmspell_core.agent.approval import WaitingAgent
     from llmspell_core.agent.budget import Budget
+    from llmspell_core.agent.consent import Consent
     from llmspell_core.agent.llm import LLMAgent
     from llmspell_core.context import ExecutionContext
 
-__all__ = ["Ask", "Emit", "Run"]
+__all__ = ["Ask", "Emit", "Run", "result_of"]
 
 log = logging.getLogger("llmspell")
 
@@ -88,6 +89,7 @@ class Run:
         self._repair_from: int | None = None
         self._waits: ApprovalRequiredError | None = None
         self._cut_off = False
+        self._consent: Consent | None = None
 
     async def answer(self, provider: Provider, model: str) -> AgentOutput:
         """Answer the input; or go on from where this agent waited in the run."""
@@ -110,6 +112,11 @@ class Run:
         self.start = len(system) + record.start
         self.calls, self.usage, self.model_calls = record.calls, record.usage, record.model_calls
         completion = Completion(record.text, record.waiting)
+        if record.shown or record.ask:
+            from llmspell_core.agent.consent import Consent
+
+            self._consent = Consent(agent, self.context)
+            await self._consent.take_up(record.waiting, record.ask, record.shown)
         await self._make_calls(completion)
         return self._handed_over(completion) if self._transfer else await self._turns()
 
@@ -202,9 +209,9 @@ class Run:
         self._cut_off = completion.finish_reason == "length"
         self.budget.take_calls(agent.name, len(completion.tool_calls))
         readable = [call for call in completion.tool_calls if INVALID_JSON not in call.parameters]
-        waiting = [call for call in readable if agent.needs_consent(call.tool_name)]
-        if waiting:
-            await self._ask_consent(completion, waiting)
+        self._consent = None
+        if any(agent.needs_consent(call.tool_name) for call in readable):
+            await self._ask_consent(completion, readable)
         await self._make_calls(completion)
 
     async def _make_calls(self, completion: Completion) -> None:
@@ -266,8 +273,12 @@ class Run:
         names = {d.name for d in agent.tool_definitions()}
         if call.tool_name not in names:
             raise ValidationError(f"there is no tool '{call.tool_name}'; you have: {', '.join(sorted(names))}")
-        output = await agent.desk.call_tool(call.tool_name, call.parameters, self.context)
-        call.result = _result_of(output)
+        agreed = None if self._consent is None else self._consent.agreed.get(call.tool_id)
+        if agreed is None:
+            output = await agent.desk.call_tool(call.tool_name, call.parameters, self.context)
+        else:
+            output = await agent.desk.call_tool(call.tool_name, call.parameters, self.context, agreed)
+        call.result = result_of(output)
 
     def _unreadable(self, call: ToolCall) -> ValidationError:
         if not self._cut_off:
@@ -296,20 +307,14 @@ class Run:
 
     # -- consent -------------------------------------------------------------------------------------------------------
 
-    async def _ask_consent(self, completion: Completion, waiting: list[ToolCall]) -> None:
+    async def _ask_consent(self, completion: Completion, calls: list[ToolCall]) -> None:
         """Have each call decided. Raises: ApprovalRequiredError when one stays open; the run is saved then."""
-        from llmspell_core.agent.approval import ApprovalRequest, asked, settle
+        from llmspell_core.agent.consent import Consent
 
         agent = self.agent
-        approver = agent.approver or getattr(agent.desk, "approver", None)
-        undecided: list[ToolCall] = []
-        for call in waiting:
-            request = ApprovalRequest(agent.name, call.tool_name, call.parameters, call.tool_id)
-            decision = await asked(approver, request) if approver is not None else None
-            if decision is None:
-                undecided.append(call)
-            else:
-                settle(call, decision)
+        self._consent = Consent(agent, self.context)
+        await self._consent.ask(calls)
+        undecided = self._consent.undecided
         if undecided:
             self._wait(completion, undecided)
             tools = [call.tool_name for call in undecided]
@@ -334,6 +339,7 @@ class Run:
             calls=self.calls,
             usage=self.usage,
             model_calls=self.model_calls,
+            shown={} if self._consent is None else self._consent.shown,
         )
 
     def _is_for_the_caller(self, error: LLMSpellError) -> bool:
@@ -352,7 +358,8 @@ def _tell_apart(calls: list[ToolCall]) -> None:
         seen.add(call.tool_id)
 
 
-def _result_of(output: AgentOutput) -> ToolOutput:
+def result_of(output: AgentOutput) -> ToolOutput:
+    """What a model is told of a tool's output."""
     result = ToolOutput(True, output.metadata.extra.get("response") or output.text)
     if isinstance(result.data, dict) and result.data.get("success") is False:
         result.success = False

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.agent.approval import Decision, settle, waits
+from llmspell_core.agent.approval import Decision, Shown, WaitingAgent, settle, waits
 from llmspell_core.agent.handoff import run_at
 from llmspell_core.agent.place import Ledger, Place, current
 from llmspell_core.errors import (
@@ -167,23 +167,34 @@ def _table(value: Any) -> Any:
 # -- going on ---------------------------------------------------------------------------------------------------------
 
 
-async def resume_run(runtime: Runtime, id_: str, decisions: Any, context: ExecutionContext) -> AgentOutput:
+async def resume_run(
+    runtime: Runtime,
+    id_: str,
+    decisions: Any,
+    context: ExecutionContext,
+    tell: Callable[[RunRecord], None] | None = None,
+) -> AgentOutput:
     """Decide the calls that wait, and run on; see `Runtime.resume_run`."""
     from llmspell_core.agent.run_record import reading
     from llmspell_core.agent.team import bring_back
 
     record = await runtime.records.load(id_)
-    for call, decision in _decided(record, decisions):
-        settle(call, decision)
-    ledger = record.ledger()
     with reading():
         bring_back(runtime, record.team)
+        _demand(runtime, record)
+    for agent, call, decision in _decided(record, decisions):
+        _settle(agent, call, decision)
+    ledger = record.ledger()
+    with reading():
         for name in WHOSE:
             setattr(context, name, getattr(context, name) or record.context.get(name))
         context.data = {**record.context.get("data", {}), **context.data}
         input = AgentInput.of(record.root["input"])
         kind, name = record.root["kind"], str(record.root["name"])
         workflow = _workflow(runtime, record.root) if kind == "workflow" else None
+
+    if tell is not None:
+        tell(record)
 
     async def use() -> None:
         # From here on the calls are made. A record that stayed could make them a second time.
@@ -217,9 +228,32 @@ def _workflow(runtime: Runtime, root: Mapping[str, Any]) -> Any:
     return found
 
 
-def _decided(record: RunRecord, decisions: Any) -> list[tuple[ToolCall, Decision]]:
+def _demand(runtime: Runtime, record: RunRecord) -> None:
+    """Add what needs consent by the present configuration: what the record says of it was true when it was saved."""
+    from llmspell_core.agent.consent import demand
+    from llmspell_core.agent.llm import LLMAgent
+
+    for waiting in record.waiting.values():
+        agent = runtime.agents.get(waiting.agent)
+        if not isinstance(agent, LLMAgent):
+            continue
+        for call in waiting.unmade():
+            if call.tool_id not in waiting.ask and demand(agent, call, waiting.shown.get(call.tool_id)):
+                waiting.ask.append(call.tool_id)
+
+
+def _settle(agent: WaitingAgent, call: ToolCall, decision: Decision) -> None:
+    settle(call, decision)
+    if decision.approved:
+        known = agent.shown.get(call.tool_id)
+        # What hooks have not seen yet, since it needed no consent then, they see like other parameters.
+        is_changed = decision.parameters is not None or known is None
+        agent.shown[call.tool_id] = Shown("" if known is None else known.tool, "operator", is_changed)
+
+
+def _decided(record: RunRecord, decisions: Any) -> list[tuple[WaitingAgent, ToolCall, Decision]]:
     """One decision for all that wait, or one for each call id. Raises: ApprovalRequiredError when one is missing."""
-    waiting = {id_: call for id_, _, call in record.calls()}
+    waiting = {id_: (agent, call) for id_, agent, call in record.calls()}
     by_call = decisions if isinstance(decisions, Mapping) and "approved" not in decisions else None
     if by_call is not None and set(by_call) - set(waiting):
         raise ValidationError(
@@ -227,8 +261,8 @@ def _decided(record: RunRecord, decisions: Any) -> list[tuple[ToolCall, Decision
             field="decisions",
             hint=f"Waiting: {', '.join(waiting)}.",
         )
-    made = [(c, Decision.of(decisions if by_call is None else by_call.get(id_))) for id_, c in waiting.items()]
-    undecided = [call.tool_name for call, decision in made if decision is None]
+    made = [(*w, Decision.of(decisions if by_call is None else by_call.get(id_))) for id_, w in waiting.items()]
+    undecided = [call.tool_name for _, call, decision in made if decision is None]
     if undecided:
         raise ApprovalRequiredError(
             f"{record.id} still waits for a decision about {', '.join(undecided)}",
@@ -236,4 +270,4 @@ def _decided(record: RunRecord, decisions: Any) -> list[tuple[ToolCall, Decision
             record=record.id,
             tools=undecided,
         )
-    return [(call, decision) for call, decision in made if decision is not None]
+    return [(agent, call, decision) for agent, call, decision in made if decision is not None]

@@ -1,8 +1,8 @@
 """Runs that wait for a decision, as records.
 
 A record holds how the run was begun, the conversations and calls that wait, what was finished, and the agents that take
-part, without secrets. It lies in the state store, and also in a file of its own while that store forgets everything when
-the process ends.
+part, without secrets, and is signed (see `signing`). It lies in the state store, and also in a file of its own while that
+store forgets everything when the process ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ from llmspell_core import private
 from llmspell_core.agent.approval import ApprovalRequest, WaitingAgent
 from llmspell_core.agent.budget import Spent
 from llmspell_core.agent.place import Ledger
-from llmspell_core.errors import LLMSpellError, NotFoundError, StorageError, ValidationError
+from llmspell_core.agent.signing import check_signature, signed
+from llmspell_core.errors import LLMSpellError, NotFoundError, SecurityError, StorageError, ValidationError
 from llmspell_core.messages import AgentOutput, Record, ToolCall, new_id
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Records", "RunRecord", "read_record", "reading", "write_record"]
 
-VERSION = 2
+VERSION = 3
 log = logging.getLogger("llmspell.agent")
 
 
@@ -67,7 +68,10 @@ class RunRecord(Record):
         """Raises: ValidationError when this is not a record that this version reads."""
         with reading():
             if data["version"] != VERSION:
-                raise ValidationError(f"this record has version {data['version']}, which is not known here")
+                raise ValidationError(
+                    f"this record has version {data['version']}, which is not known here",
+                    hint="Another version of llmspell saved it. Begin a new run.",
+                )
             given = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
             given["waiting"] = {path: WaitingAgent.from_dict(agent) for path, agent in data["waiting"].items()}
             given["outputs"] = {path: AgentOutput.from_dict(output) for path, output in data["outputs"].items()}
@@ -89,8 +93,22 @@ class RunRecord(Record):
         """Each call that needs a decision, with the id it is decided by: its own, unless another agent's has the same."""
         found = [(agent, call) for agent in self.waiting.values() for call in agent.asking()]
         count = Counter(call.tool_id for _, call in found)
+        seen: Counter[str] = Counter()
         for agent, call in found:
-            yield call.tool_id if count[call.tool_id] == 1 else f"{agent.agent}.{call.tool_id}", agent, call
+            id_ = call.tool_id if count[call.tool_id] == 1 else f"{agent.agent}.{call.tool_id}"
+            seen[id_] += 1
+            yield id_ if seen[id_] == 1 else f"{id_}#{seen[id_]}", agent, call
+
+    def unmade(self) -> list[tuple[WaitingAgent, ToolCall]]:
+        """Every call that is made when the run goes on, also of those that need no consent."""
+        return [(agent, call) for agent in self.waiting.values() for call in agent.unmade()]
+
+    def refused(self) -> list[tuple[WaitingAgent, ToolCall]]:
+        """The calls that somebody refused."""
+        found = [
+            (agent, call) for agent in self.waiting.values() for call in agent.waiting if call.tool_id in agent.ask
+        ]
+        return [(agent, call) for agent, call in found if call.result is not None]
 
     def requests(self) -> list[ApprovalRequest]:
         return [ApprovalRequest(agent.agent, c.tool_name, c.parameters, id_) for id_, agent, c in self.calls()]
@@ -104,13 +122,42 @@ class Records:
         self._folder = folder
 
     async def save(self, record: RunRecord) -> None:
-        data = record.to_dict()
+        data = signed(record.to_dict(), self._folder)
         await self._state.set(f"approval:{record.id}", data)
         if not self._state.durable:
+            with suppress(OSError):  # what is wrong is said when it is written
+                private.own_folder(self._folder)
             write_record(self._path(record.id), data)
 
     async def load(self, id_: str) -> RunRecord:
-        """Raises: NotFoundError."""
+        """Raises: NotFoundError, and what `read` raises."""
+        record = self.read(await self._stored(id_))
+        if record.id != id_:
+            raise SecurityError(
+                f"what is saved as {id_} is the record of {record.id}",
+                violation_type="record_signature",
+                hint="Somebody copied it. See: llmspell agent pending",
+            )
+        return record
+
+    def read(self, data: Mapping[str, Any]) -> RunRecord:
+        """A record as it was saved by this user.
+
+        Raises:
+            ValidationError: it is none. SecurityError: it was changed since, or another user saved it.
+            StorageError: the key that it was signed with is gone.
+        """
+        record = RunRecord.from_dict(data)
+        check_signature(data, self._folder)
+        return record
+
+    async def export(self, id_: str, path: Path) -> None:
+        """Copy a record into a file. Raises: NotFoundError, StorageError."""
+        data = await self._stored(id_)
+        self.read(data)
+        write_record(path, data)
+
+    async def _stored(self, id_: str) -> dict[str, Any]:
         await self.check_unused(id_)
         data = await self._state.get(f"approval:{id_}")
         if data is None and self._path(id_).is_file():
@@ -119,7 +166,7 @@ class Records:
             raise NotFoundError(
                 f"there is no waiting run '{id_}'", hint="See: llmspell agent pending", what="runs", name=id_
             )
-        return RunRecord.from_dict(data)
+        return dict(data)
 
     async def check_unused(self, id_: str) -> None:
         """Raises: NotFoundError when somebody has decided about this run, however many copies of its record there are."""
@@ -145,6 +192,7 @@ class Records:
     def _use(self, id_: str) -> bool:
         """Leave a mark, which outlives every copy of the record; False when it was there."""
         try:
+            private.own_folder(self._folder)
             os.close(private.create(self._mark(id_)))
         except FileExistsError:
             return False
@@ -163,7 +211,7 @@ class Records:
         for id_ in ids:
             try:
                 found.append(await self.load(id_))
-            except (NotFoundError, StorageError, ValidationError) as error:
+            except (NotFoundError, SecurityError, StorageError, ValidationError) as error:
                 log.warning("the waiting run %s is left out: %s", id_, error.message)
         return sorted(found, key=lambda record: record.created_at)
 
@@ -183,7 +231,7 @@ def reading() -> Iterator[None]:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValidationError(
             f"this is not the record of a run: {error} is missing or wrong",
-            hint="A record is read as it was written; edit nothing but the parameters of its calls.",
+            hint="A record is read as it was saved. Other parameters are part of a decision.",
         ) from None
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from llmspell_core.agent.handoff import child_context
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentInput, Record
+from llmspell_core.purse import Room
 from llmspell_core.tool import SecurityLevel, Tool, ToolResult, ToolSchema
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ class AgentWrappedTool(Tool[_Free]):
     def _prompt(self, given: dict[str, Any]) -> str:
         template = self._parameter_config.input_template
         if template is not None:
-            return re.sub(r"\{(\w+)\}", lambda m: str(given.get(m[1], m[0])), template)
+            room = Room(f"what fills the prompt of tool '{self.name}' would")
+            return re.sub(r"\{(\w+)\}", lambda m: str(room.take(given.get(m[1], m[0]))), template)
         text = next((given[name] for name in PROMPTS if isinstance(given.get(name), str)), None)
         return text or f"Do what you are for, {self.agent.name}. Parameters: {given}"
 

@@ -1,9 +1,9 @@
-"""`llmspell agent`: runs of agents that wait for a person's consent, and the question on a terminal."""
+"""`llmspell agent`: runs of agents that wait for a person's consent."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,60 +14,9 @@ from llmspell_core.cli.tables import listed
 from llmspell_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from llmspell_core.agent.approval import ApprovalRequest
     from llmspell_core.agent.run_record import RunRecord
-    from llmspell_core.runtime import Runtime
 
-__all__ = ["agent", "ask_for_consent"]
-
-LONGEST = 400
-WORDS = {"y": True, "yes": True, "": False, "n": False, "no": False}
-
-
-def ask_for_consent(shell: Shell, runtime: Runtime) -> None:
-    """Let the person at the terminal decide about calls that need consent. Without a terminal nobody is asked."""
-    if not shell.is_interactive:
-        return
-    one_at_a_time = asyncio.Lock()
-
-    async def ask(request: ApprovalRequest) -> bool | None:
-        async with one_at_a_time:
-            return await _answer(question(request))
-
-    runtime.approver = ask
-
-
-async def _answer(text: str) -> bool | None:
-    """What a person says to a question; None at the end of the input. An interrupt ends the wait at once."""
-    from llmspell_core.cli.input import StandardInput
-
-    lines = StandardInput()
-    _forget_what_was_typed()
-    while True:
-        click.echo(f"{text} [y/N]: ", nl=False, err=True)
-        line = await lines()
-        word = (line or "").strip().lower()
-        if line is None or word in WORDS:
-            return None if line is None else WORDS[word]
-        click.echo("Error: invalid input", err=True)
-
-
-def _forget_what_was_typed() -> None:
-    """What was typed before a question was shown is no answer to it."""
-    import sys
-
-    if sys.platform != "win32":
-        import termios
-
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
-
-
-def question(request: ApprovalRequest) -> str:
-    """The call as a person reads it; nothing in it can draw on the terminal."""
-    arguments = json.dumps(request.parameters, ensure_ascii=True, default=str)
-    shown = arguments if len(arguments) <= LONGEST else arguments[:LONGEST] + "..."
-    names = (json.dumps(name, ensure_ascii=True)[1:-1] for name in (request.agent, request.tool))
-    return "Agent {} wants to call {} with {}. Allow it?".format(*names, shown)
+__all__ = ["agent"]
 
 
 @click.group(cls=SuggestingGroup)
@@ -88,15 +37,25 @@ def agent() -> None:
 def pending(shell: Shell) -> None:
     """List the runs that wait, and the calls they wait for.
 
+    Calls that need no consent and are made as soon as the run goes on are listed, too.
+
     \b
     Example:
       llmspell agent pending
     """
+    from llmspell_core.cli.person import as_text, named
+
     found = shell.run(_pending(shell))
     calls = [(r.id, c) for r in found for c in r.requests()]
+    more = [(r.id, agent.agent, c) for r in found for agent, c in r.unmade() if c.tool_id not in agent.ask]
     data = [{"record": id_, **request.to_dict()} for id_, request in calls]
-    rows = [(id_, c.call_id, c.agent, c.tool, json.dumps(c.parameters, ensure_ascii=True)) for id_, c in calls]
-    shell.emit({"waiting": data, "count": len(data)}, lambda: listed(("run", "call", "agent", "tool", "with"), rows))
+    also = [{"record": id_, "agent": name, "tool": c.tool_name, "parameters": c.parameters} for id_, name, c in more]
+    rows = [(id_, named(c.call_id), named(c.agent), named(c.tool), as_text(c.parameters)) for id_, c in calls]
+    rows += [(id_, "-", named(name), named(c.tool_name), as_text(c.parameters)) for id_, name, c in more]
+    shell.emit(
+        {"waiting": data, "also_made": also, "count": len(data)},
+        lambda: listed(("run", "call", "agent", "tool", "with"), rows),
+    )
     if not found:
         shell.note("No run waits for a decision.")
 
@@ -115,7 +74,8 @@ async def _pending(shell: Shell) -> list[RunRecord]:
 def resume(shell: Shell, record: str, decision: str | None, calls: tuple[str, ...]) -> None:
     """Decide, and let the run go on.
 
-    RECORD is an id from `agent pending`, or a file that the program wrote with save_record.
+    RECORD is an id from `agent pending`, or a file that the program wrote with save_record. Every call that is made now is
+    shown first, also of those that need no consent.
 
     \b
     Examples:
@@ -143,15 +103,36 @@ def _decisions(decision: str | None, calls: tuple[str, ...]) -> Any:
 
 async def _resume(shell: Shell, record: str, decisions: Any) -> Any:
     from llmspell_core.cli.account import Account
+    from llmspell_core.cli.consent import ask_for_consent
+    from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.model import offer_models
+    from llmspell_core.cli.person import Person
 
-    account = Account()
+    account, person = Account(), Person(StandardInput())
     async with shell.runtime() as runtime:
-        offer_models(shell, runtime)
-        ask_for_consent(shell, runtime)
+        offer_models(shell, runtime, person)
+        ask_for_consent(shell, runtime, person)
         runtime.observe(account)
         try:
-            return await runtime.resume_run(record, decisions)
+            return await runtime.resume_run(record, decisions, tell=_tell)
         except asyncio.CancelledError:
             account.tell(shell)
             raise
+
+
+def _tell(record: RunRecord) -> None:
+    """Say what is about to happen, also under `--quiet`: nothing may happen that nobody saw."""
+    for line in _plan(record):
+        click.echo(line, err=True)
+
+
+def _plan(record: RunRecord) -> Iterator[str]:
+    from llmspell_core.cli.person import as_text, named
+
+    for agent, call in record.refused():
+        yield f"refused: agent {named(agent.agent)}: {named(call.tool_name)} with {as_text(call.parameters)}"
+    for agent, call in record.unmade():
+        word = "allowed" if call.tool_id in agent.ask else "goes on"
+        yield f"{word}: agent {named(agent.agent)}: {named(call.tool_name)} with {as_text(call.parameters)}"
+    if record.root["kind"] == "workflow":
+        yield f"goes on: workflow {named(str(record.root['name']))}: {as_text(record.root['definition'])}"

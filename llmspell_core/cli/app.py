@@ -24,6 +24,7 @@ COMMANDS = {
     "template": Entry(f"{HERE}.template:template", "List, describe and run templates."),
     "plugin": Entry(f"{HERE}.plugin:plugin", "List and check what is installed."),
     "config": Entry(f"{HERE}.config:config", "Show, check and change the configuration."),
+    "trust": Entry(f"{HERE}.trust:trust", "Trust the configuration of a folder, as it is now."),
     "init": Entry(f"{HERE}.init:init", "Make a folder with a configuration file, an example and a README."),
     "info": Entry(f"{HERE}.info:info", "Show what is available here."),
     "stubs": Entry(f"{HERE}.stubs:stubs", "Print the script API as declarations for editors."),

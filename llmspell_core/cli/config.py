@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,18 +55,37 @@ def show(shell: Shell, section: str | None, named: str | None, layout: str | Non
     if layout:
         click.echo(dumps(tree) if layout == "json" else _toml(tree))
         return
-    idle = _without_effect(loaded, rows)
+    idle, ignored = _without_effect(loaded, rows), _ignored_rows(loaded, wanted)
     data = {
         "path": _text(loaded.path),
         "settings": tree,
         "origins": {row.key: row.origin for row in rows},
         "without_effect": idle,
+        "ignored": [{"key": row.key, "value": row.value, "origin": row.origin} for row in ignored],
     }
-    shell.emit(data, lambda: aligned([_row(row, idle=row.key in idle) for row in rows]))
+    lines = [*(_row(row, idle=row.key in idle) for row in rows), *map(_ignored, ignored)]
+    shell.emit(data, lambda: aligned(lines))
 
 
 def _row(row: Row, *, idle: bool) -> tuple[str, str]:
-    return f"{row.key} = {literal(row.value)}", f"# {row.origin}{'; no effect' if idle else ''}"
+    from llmspell_core.config.secrecy import shown
+
+    return shown(f"{row.key} = {literal(row.value)}"), shown(f"# {row.origin}{'; no effect' if idle else ''}")
+
+
+def _ignored_rows(loaded: Config, section: str | None) -> list[Row]:
+    """What a folder that is not trusted sets without effect."""
+    from llmspell_core.config.configuration import Row
+    from llmspell_core.config.secrecy import masked
+
+    rows = [Row(".".join(each.keys), masked(each.keys, each.value), each.origin) for each in loaded.ignored]
+    return [row for row in rows if not section or f"{row.key}.".startswith(f"{section}.")]
+
+
+def _ignored(row: Row) -> tuple[str, str]:
+    from llmspell_core.config.secrecy import shown
+
+    return shown(f"# {row.key} = {literal(row.value)}"), shown(f"# {row.origin}; ignored: not trusted")
 
 
 def _without_effect(loaded: Config, rows: list[Row]) -> list[str]:
@@ -131,18 +152,32 @@ def set_(shell: Shell, key: str, value: str, path: Path | None) -> None:
       llmspell config set tools.file_operations.allowed_paths '["."]'
     """
     from llmspell_core.config import load_config
-    from llmspell_core.config.editing import set_value
+    from llmspell_core.config.editing import project_places_of, set_value
     from llmspell_core.config.secrecy import masked
 
     path = path or _main_file(shell)
+    project_places_of(path, os.environ)  # what a link leads to is not even read
     text = read_stdin().decode("utf-8", "replace").strip() if value == "-" else value
-    written = masked(key.split("."), set_value(path, key, text))
+    written = masked(key.split("."), set_value(path, key, text, partial(_written, shell, whole=False)))
     loaded = load_config(path, check=False)
     loaded.plugin_tables = tables_of_observers
     for warning in loaded.warnings:
         if f"{key}.".startswith(f"{warning.partition(':')[0]}."):  # about the setting, or the table it is in
             shell.note(f"Warning: {warning}")
     shell.emit({"path": str(path), "key": key, "value": written}, f"{key} = {literal(written)} in {path}")
+
+
+def _written(shell: Shell, path: Path, text: str, *, whole: bool) -> None:
+    """Write it; what we write is trusted, but not what somebody else has put there."""
+    from llmspell_core.config.editing import write_configuration
+
+    if not write_configuration(path, text, os.environ, whole=whole):
+        from llmspell_core.config.secrecy import shown
+
+        where = shown(str(path))
+        shell.note(
+            f"Note: the folder of {where} is not trusted; look at what is in it, then run: llmspell trust {where}"
+        )
 
 
 def _main_file(shell: Shell) -> Path:
@@ -217,11 +252,11 @@ def init(shell: Shell, path: Path, force: bool) -> None:
       llmspell config init
       llmspell config init --output ~/.llmspell/config.toml
     """
-    from llmspell_core.config.editing import default_toml, write
+    from llmspell_core.config.editing import default_toml
 
     if path.exists() and not force:
         raise ConfigurationError(f"{path} exists already", path=str(path), hint="Use --force to replace it.")
-    write(path, default_toml())
+    _written(shell, path, default_toml(), whole=True)
     steps = f"Wrote {path}. Edit it, then run: llmspell config check --file {path}"
     shell.emit({"path": str(path)}, steps)
 

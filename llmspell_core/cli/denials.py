@@ -36,7 +36,9 @@ class DenialLog(FileLog):
     def emit(self, record: logging.LogRecord) -> None:
         self._room -= 1
         if self._room < 0:
-            record = logging.makeLogRecord({**record.__dict__, "msg": f"{MOST:,} denials; no more of this run", "args": ()})
+            record = logging.makeLogRecord(
+                {**record.__dict__, "msg": f"{MOST:,} denials; no more of this run", "args": ()}
+            )
         super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:

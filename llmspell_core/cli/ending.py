@@ -1,16 +1,31 @@
-"""Signals that ask the program to end: they end it as Ctrl-C does, so that nothing it started is left behind."""
+"""What ends the program: signals, which all do what Ctrl-C does, so that nothing it started is left behind; and the
+deadline of its script. A thread sees to it that both do, however busy the event loop is.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from llmspell_core.watchdog import Alarm
 
 __all__ = ["Ending"]
 
 NAMES = ("SIGTERM", "SIGHUP")
+PATIENCE = 0.5
+"""Seconds in which the event loop has to take notice of an interrupt."""
+CLEANING = 0.5
+"""Seconds after its deadline in which a script and all that it made the host do has ended."""
+LAST_WORDS = 0.2
+"""Seconds for the message of a program that ends itself: nobody may be reading it."""
 
 
 class Ending:
@@ -18,10 +33,14 @@ class Ending:
 
     Attributes:
         signal: the number of the one that came last; that of Ctrl-C as long as none has.
+        is_program: whether this process is ours to end; otherwise somebody called `main`.
     """
 
     def __init__(self) -> None:
         self.signal = int(signal.SIGINT)
+        self.is_program = False
+        self._alarms: list[Alarm] = []
+        self._insisted = False
 
     @property
     def exit_code(self) -> int:
@@ -51,3 +70,71 @@ class Ending:
     def _come(self, number: int, _: object) -> None:
         self.signal = number
         signal.raise_signal(signal.SIGINT)
+
+    @contextmanager
+    def insisting(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """Inside, which is work of `loop`, an interrupt that the loop takes no notice of is repeated; then the program ends."""
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not callable(before):
+            yield
+            return
+
+        def come(number: int, frame: object) -> None:
+            self._insist(loop)
+            before(number, frame)  # type: ignore[arg-type]
+
+        signal.signal(signal.SIGINT, come)
+        try:
+            yield
+        finally:
+            if signal.getsignal(signal.SIGINT) is come:
+                signal.signal(signal.SIGINT, before)
+
+    def _insist(self, loop: asyncio.AbstractEventLoop) -> None:
+        import time
+
+        from llmspell_core import watchdog
+
+        came_round = threading.Event()
+        loop.call_soon_threadsafe(came_round.set)
+
+        def ring() -> float | None:
+            if came_round.is_set():
+                return None
+            if self._insisted:
+                self._leave(self.exit_code, lambda: print("Interrupted", file=sys.stderr, flush=True))
+                return None
+            self._insisted = True
+            # To that thread: a system call that it waits in is interrupted. The second one raises KeyboardInterrupt.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            return PATIENCE
+
+        self._alarms.append(watchdog.at(time.monotonic() + PATIENCE, ring))
+
+    def at_deadline(self, when: float, report: Callable[[], int]) -> None:
+        """Ends the program soon after a script should have ended, with what `report` says and the code it returns."""
+        from llmspell_core import watchdog
+
+        self._alarms.append(watchdog.at(when + CLEANING, lambda: self._leave(1, report)))
+
+    def _leave(self, code: int, say: Callable[[], int | None]) -> None:
+        """End the process, in the watchdog's thread. Whoever holds a stream, or does not read from one, cannot stop it."""
+        if not self.is_program:
+            return
+        codes = [code]
+
+        def speak() -> None:
+            codes.append(say() or code)
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+        speaker = threading.Thread(target=speak, daemon=True)
+        speaker.start()
+        speaker.join(LAST_WORDS)
+        os._exit(codes[-1])
+
+    def over(self) -> None:
+        """The work has ended; nothing has to be insisted on."""
+        for alarm in self._alarms:
+            alarm.cancel()
+        self._alarms.clear()

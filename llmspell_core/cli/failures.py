@@ -27,6 +27,7 @@ def guarded(arguments: Sequence[str] | None) -> int:
     """Run the program and turn whatever happens into an exit code."""
     prepare()
     shell = Shell()
+    shell.ending.is_program = arguments is None
     shell.ending.listen()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -35,9 +36,8 @@ def guarded(arguments: Sequence[str] | None) -> int:
         if not isinstance(error, BrokenPipeError) and not is_lost_output(error):
             raise
         code = FAILURE
-    interrupted = code == shell.ending.exit_code
     code = finish(code)
-    if interrupted:
+    if code and "llmspell_core.cli.threads" in sys.modules:
         from llmspell_core.cli.threads import leave
 
         leave(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -67,10 +68,14 @@ def init(shell: Shell, name: str, language: str, force: bool) -> None:
     there = [str(path) for path in files if path.exists()]
     if there and not force:
         raise ConfigurationError(f"{there[0]} exists already", path=there[0], hint="Use --force to replace it.")
-    from llmspell_core.config.editing import write
+    from llmspell_core.config.editing import write, write_configuration
 
-    for path, text in files.items():
-        write(path, text)
+    settings, *others = files
+    trusted = write_configuration(settings, files[settings], os.environ, whole=True)
+    for path in others:
+        write(path, files[path])
+    if not trusted:
+        shell.note(f"Note: {folder} is not trusted; look at what else is in it, then run: llmspell trust {folder}")
     extension = EXAMPLES[language][0]
     shell.emit(
         {"path": str(folder), "files": [str(path) for path in files]},

@@ -25,6 +25,7 @@ class StandardInput:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._turn = asyncio.Lock()
         self._ended = False
+        self._question: asyncio.Future[bytes] | None = None
 
     async def __call__(self) -> str | None:
         """The next piece, as long as what is there; None at the end. What is not UTF-8 is replaced."""
@@ -32,9 +33,29 @@ class StandardInput:
             text = ""
             while not text and not self._ended:
                 data = await self._read()
+                if self._question is not None:
+                    _settle(self._question, data)
+                    await asyncio.sleep(0)
+                    continue
                 self._ended = not data
                 text = self._decoder.decode(data, final=self._ended)
             return text or None
+
+    async def answer(self) -> str | None:
+        """The line that a person types as the answer to a question; None at the end of the input.
+
+        A script that waits for input already goes on waiting: what is typed now is not for it.
+        """
+        if self._turn.locked():
+            self._question = asyncio.get_running_loop().create_future()
+            try:
+                data = await self._question
+            finally:
+                self._question = None
+        else:
+            async with self._turn:
+                data = await self._read()
+        return data.decode("utf-8", "replace") if data else None
 
     def _read(self) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from llmspell_core import private
 from llmspell_core.cli.harmless import harmless
@@ -239,14 +239,18 @@ class FileLog(Patient):
         draft = target.with_name(f".{target.name}.new")
         draft.unlink(missing_ok=True)  # of a process that was ended in the middle; who rotates is alone
         with private.drafted(target, draft) as number, source.open("rb") as text:
-            with os.fdopen(number, "wb", closefd=False) as file, gzip.GzipFile(fileobj=file, mode="wb") as packed:
-                shutil.copyfileobj(text, packed)
+            _pack(text, number)
         source.unlink()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.close()
         super().close()
+
+
+def _pack(text: BinaryIO, number: int) -> None:
+    with os.fdopen(number, "wb", closefd=False) as file, gzip.GzipFile(fileobj=file, mode="wb") as packed:
+        shutil.copyfileobj(text, packed)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from llmspell_core.cli.tables import aligned, listed
 from llmspell_core.errors import LLMSpellError, ModelNotFoundError, NetworkError, NotFoundError
 
 if TYPE_CHECKING:
+    from llmspell_core.cli.person import Person
     from llmspell_core.provider import LocalModel, LocalProvider
     from llmspell_core.runtime import Runtime
 
@@ -255,13 +256,19 @@ async def _pull(shell: Shell, provider: LocalProvider, spec: str, *, force: bool
         return await provider.pull_model(spec, progress, force=force)
 
 
-def offer_models(shell: Shell, runtime: Runtime) -> None:
+def offer_models(shell: Shell, runtime: Runtime, person: Person) -> None:
     """Have a person asked whether a missing local model shall be fetched; without a person nothing changes."""
     if not shell.is_interactive:
         return
 
+    from llmspell_core.cli.person import named
+
     async def offer(name: str, provider: LocalProvider) -> bool:
-        if not shell.confirm(f"The model {name} is not on this machine. Fetch it now?", default=True):
+        async with person.attention() as terminal:
+            text = f"The model {named(name)} is not on this machine. Fetch it now? [Y/n]:"
+            while (word := await terminal.ask(text)) not in {"", "y", "yes", "n", "no", None}:
+                terminal.complain("invalid input")
+        if word not in {"", "y", "yes"}:
             return False
         await _pull(shell, provider, name, force=False)
         return True

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.places import PROJECT_FILES, user_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from llmspell_core.cli.options import Options
     from llmspell_core.config import Config
 
-__all__ = ["places", "plugin_settings"]
-
-PLACES = ("llmspell.toml", ".llmspell.toml", "config/llmspell.toml", ".config/llmspell.toml")
+__all__ = ["plugin_settings"]
 
 
 def plugin_settings(options: Options, load: Callable[[], Config]) -> dict[str, Any]:
@@ -44,18 +43,5 @@ def _configured(options: Options) -> bool:
         return True
     if any(name.startswith("LLMSPELL_PLUGINS__") for name in environment):
         return True
-    return any(os.path.exists(path) for path in places())  # noqa: PTH110 - see llmspell_core.plugins.catalog
-
-
-def places() -> list[str]:
-    """Where the configuration may lie; the same as `llmspell_core.config.discovery`, without pathlib."""
-    home = os.path.expanduser("~")  # noqa: PTH111
-    own = os.environ.get("LLMSPELL_HOME") or f"{home}/.llmspell"
-    config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
-    usual = (
-        f"{own}/config.toml",
-        f"{home}/.llmspell.toml",
-        f"{home}/.config/llmspell.toml",
-        f"{config}/llmspell/config.toml",
-    )
-    return [*PLACES, *usual]
+    places = (*PROJECT_FILES, *user_places(environment))
+    return any(os.path.lexists(path) for path in places)  # see llmspell_core.plugins.catalog for the missing pathlib

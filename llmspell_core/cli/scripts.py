@@ -17,6 +17,7 @@ from llmspell_core.cli.shell import Shell, dumps
 from llmspell_core.cli.streams import read_stdin
 
 if TYPE_CHECKING:
+    from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.run_tree import Watcher
     from llmspell_core.runtime import Runtime
     from llmspell_core.script.result import ScriptResult
@@ -194,19 +195,19 @@ def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
 
 
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
-    from llmspell_core.cli.agent import ask_for_consent
     from llmspell_core.cli.input import StandardInput
-    from llmspell_core.cli.model import offer_models
+    from llmspell_core.script.deadline import LAST_RESORT
 
+    LAST_RESORT.set(shell.end_at)
     writer = None if shell.is_json else Writer()
     watcher = _watcher() if shell.options.tree else None
-    account = Account()
+    account, keyboard = Account(), StandardInput()
     async with shell.runtime() as runtime:
-        offer_models(shell, runtime)
-        ask_for_consent(shell, runtime)
+        if shell.is_interactive:
+            _let_decide(shell, runtime, keyboard, writer)
         if watcher is not None:
             _watch(watcher, runtime, writer)
-        work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=StandardInput()))
+        work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=keyboard))
         asyncio.get_running_loop().call_soon(runtime.observe, account)  # once the worker boots, beside it
         if writer is not None:
             writer.on_broken = work.cancel
@@ -222,6 +223,17 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
                 watcher.finish()
             for name, error in runtime.scripts.broken_globals.items():
                 shell.note(f"Warning: scripts do without the global '{name}': {error.message}")
+
+
+def _let_decide(shell: Shell, runtime: Runtime, keyboard: StandardInput, writer: Writer | None) -> None:
+    """Have the person at the terminal asked what only a person decides."""
+    from llmspell_core.cli.consent import ask_for_consent
+    from llmspell_core.cli.model import offer_models
+    from llmspell_core.cli.person import Person
+
+    person = Person(keyboard, lambda: writer is not None and writer.is_painted)
+    offer_models(shell, runtime, person)
+    ask_for_consent(shell, runtime, person)
 
 
 def _tell_what_was_done(shell: Shell, account: Account, watcher: Watcher | None) -> None:
@@ -257,10 +269,13 @@ class Writer:
 
     def __init__(self) -> None:
         self.broken: OSError | None = None
+        self.is_painted = False
+        """Whether control sequences went to the terminal."""
         self.on_broken: Callable[[], object] = lambda: None
         self.instead: Callable[[str, str], None] | None = None
 
     def __call__(self, stream: str, text: str) -> None:
+        self.is_painted = self.is_painted or "\x1b" in text or "\x9d" in text
         if self.instead is not None:
             self.instead(stream, text)
             return

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import logging
 
     from llmspell_core.config import Config
+    from llmspell_core.errors import ScriptError
     from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.runtime import Runtime
 
@@ -39,6 +40,7 @@ class Shell:
         self.ending = Ending()
         self.redaction = Redaction()
         """What no error and no log may repeat: keys of the environment, and of the configuration once it is read."""
+        self._noted: set[str] = set()
 
     @property
     def is_json(self) -> bool:
@@ -106,13 +108,19 @@ class Shell:
 
         chosen = self.options.security_profile
         overrides = {"runtime": {"security": {"profile": chosen}}} if chosen else None
-        _check_folder()
         config = load_config(self.options.config, self.options.profile, overrides, check=check)
         config.plugin_tables = tables_of_observers
         holds = config.get("runtime.security.profile")
         if chosen and holds != chosen:
             self.note(f"--security-profile {chosen} would loosen the configured profile, so {holds} holds")
+        for line in config.trust_notes():
+            self._note_once(f"Note: {line}")
         return config
+
+    def _note_once(self, message: str) -> None:
+        if message not in self._noted:
+            self._noted.add(message)
+            self.note(message)
 
     def runtime(self) -> Runtime:
         """A runtime that is not entered yet: `async with shell.runtime() as runtime`."""
@@ -143,17 +151,32 @@ class Shell:
             import asyncio
 
             from llmspell_core.cli.threads import Threads
+            from llmspell_core.errors import ScriptError
 
             threads = Threads()
             with self.ending.as_interrupt(), asyncio.Runner(loop_factory=self.loop_factory()) as runner:
                 runner.get_loop().set_default_executor(threads)
                 try:
-                    return runner.run(work)
-                except KeyboardInterrupt:
-                    threads.abandon()
+                    return runner.run(self._insistently(work))
+                except (KeyboardInterrupt, ScriptError) as error:
+                    if not isinstance(error, ScriptError) or error.phase == "deadline":
+                        threads.abandon()
                     raise
         finally:
+            self.ending.over()
             work.close()  # an interrupt may come before it has begun; Python would complain
+
+    async def _insistently(self, work: Coroutine[Any, Any, T]) -> T:
+        import asyncio
+
+        with self.ending.insisting(asyncio.get_running_loop()):
+            return await work
+
+    def end_at(self, when: float, error: Callable[[], ScriptError]) -> None:
+        """The program's script should have ended at that time: soon after, the program does, whatever holds it up."""
+        from llmspell_core.cli.failures import report
+
+        self.ending.at_deadline(when, lambda: report(error(), self))
 
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         """What makes the event loop; None is asyncio's own."""
@@ -178,17 +201,6 @@ def tables_of_observers() -> set[str]:
     from llmspell_core.plugins.catalog import Catalog
 
     return {component.name for component in Catalog.load().components("observers")}
-
-
-def _check_folder() -> None:
-    from pathlib import Path
-
-    from llmspell_core.errors import ConfigurationError
-
-    try:
-        Path.cwd()
-    except OSError:
-        raise ConfigurationError("the current folder does not exist any more", hint="Go to another one: cd ~") from None
 
 
 def dumps(data: Any) -> str:

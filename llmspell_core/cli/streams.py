@@ -10,7 +10,6 @@ import errno
 import io
 import os
 import sys
-from typing import TextIO
 
 __all__ = ["finish", "is_lost_output", "prepare", "read_stdin"]
 
@@ -92,9 +91,9 @@ def _open_closed() -> set[int]:
     return closed
 
 
-def _stream(number: int) -> TextIO:
-    mode = "w" if number else "r"
-    return open(number, mode, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115 - a descriptor, for the whole run
+def _stream(number: int) -> io.TextIOWrapper:
+    raw = io.FileIO(number, "wb" if number else "rb", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw) if number else io.BufferedReader(raw), encoding="utf-8")
 
 
 def read_stdin() -> bytes:

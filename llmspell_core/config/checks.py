@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from llmspell_core.config.absent import missing_part
 from llmspell_core.config.document import Keys
 from llmspell_core.config.secrecy import MASK, is_secret
-from llmspell_core.config.settings import OPAQUE, ProviderTable, Section, Settings
+from llmspell_core.config.settings import OPAQUE, ProviderTable, Section, Settings, inner_type
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Problem", "contradictions", "typed", "unknown"]
+__all__ = ["Problem", "contradictions", "typed", "typed_value", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,29 @@ def typed(tree: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
     except ValidationError as failure:
         found = {_keys(error["loc"], tree): error for error in failure.errors()}
         return None, [_wrong(keys, error, tree) for keys, error in found.items()]
+
+
+def typed_value(keys: Keys, value: Any) -> tuple[Any, bool]:
+    """`value` as the setting at `keys` wants it, and whether it cannot be."""
+    model: Any = Settings
+    kind: Any = Settings
+    for key in keys:
+        field = model.model_fields.get(key) if _is_model(model) else None
+        if field is None:
+            found = _extra_type(model)
+            return (value, False) if found is None else _converted(found, value)
+        kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        model = inner_type(field.annotation)
+    return (value, True) if _is_model(model) else _converted(kind, value)
+
+
+def _converted(kind: Any, value: Any) -> tuple[Any, bool]:
+    from pydantic import TypeAdapter
+
+    try:
+        return TypeAdapter(kind).validate_python(value), False
+    except ValidationError:
+        return value, True
 
 
 def _keys(location: tuple[int | str, ...], tree: Any) -> Keys:
@@ -163,19 +185,13 @@ def _extra_type(model: Any) -> Any:
     return {Providers: ProviderTable, Timeouts: float}.get(model)
 
 
-def inner_type(annotation: Any) -> Any:
-    """The type inside `X | None`."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next(part for part in get_args(annotation) if part is not type(None))
-    return annotation
-
-
 def contradictions(settings: Settings) -> Iterator[Problem]:
     """Settings that are right one by one and wrong together, and values that are probably mistakes."""
     yield from _engine(settings)
     yield from _providers(settings)
     yield from _large(settings)
     yield from _access(settings)
+    yield from _hosts(settings)
 
 
 def _engine(settings: Settings) -> Iterator[Problem]:
@@ -246,3 +262,19 @@ def _access(settings: Settings) -> Iterator[Problem]:
             yield Problem("warning", keys, f"{'.'.join(keys)}: {path} belongs to the system")
         elif path != "*" and not Path(path).exists():
             yield Problem("warning", keys, f"{'.'.join(keys)}: {path} does not exist")
+
+
+def _hosts(settings: Settings) -> Iterator[Problem]:
+    given = settings.tools.http_request
+    lists = {"allowed_hosts": given.allowed_hosts, "blocked_hosts": given.blocked_hosts,
+             "allow_private_networks": given.allow_private_networks or []}  # fmt: skip
+    for name, texts in lists.items():
+        if set(texts) <= {"*"}:
+            continue
+        from llmspell_core.errors import ConfigurationError
+        from llmspell_core.policy.host import check_entries
+
+        try:
+            check_entries(texts, name)
+        except ConfigurationError as error:
+            yield Problem("error", ("tools", "http_request", name), error.message, error.hint)

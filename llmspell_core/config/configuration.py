@@ -16,6 +16,7 @@ from llmspell_core.errors import NotFoundError, ValidationError
 if TYPE_CHECKING:
     from llmspell_core.config.checks import Problem
     from llmspell_core.config.settings import Settings
+    from llmspell_core.config.untrusted import Ignored
 
 __all__ = ["Config", "Row"]
 
@@ -33,10 +34,15 @@ class Config:
     """What `load_config` returns. Read-only.
 
     Attributes:
-        path: the main configuration file; None when there is none.
+        path: the strongest configuration file; None when there is none.
         home: the folder of llmspell's own files, `~/.llmspell`.
-        files: all files that were read.
+        files: all files that were read, the strongest first.
         environ: the environment it was made from.
+        cwd: what relative paths in it start from.
+        untrusted: the working folder, when it has a configuration that is not trusted.
+        trust_changed: whether it was trusted before something in it changed.
+        ignored: what that folder sets without effect.
+        skipped: what is to be said of its files that are not read at all.
         plugin_tables: says which tables plugins read; set by whoever knows what is installed.
     """
 
@@ -49,9 +55,15 @@ class Config:
         files: list[Path],
         notes: list[str],
         environ: Mapping[str, str],
+        cwd: Path = Path(),
     ) -> None:
         self.path = path
         self.home = home
+        self.cwd = cwd
+        self.untrusted: Path | None = None
+        self.trust_changed = False
+        self.ignored: list[Ignored] = []
+        self.skipped: list[str] = []
         self.files = files
         self._merged = merged
         self._notes = notes
@@ -76,9 +88,21 @@ class Config:
         for keys in [keys for keys in merged if gone is not None and keys[: len(gone)] == gone]:
             del merged[keys]
         merged.add(Layer("override", "script", dict(changes)))
-        made = Config(merged, path=self.path, home=self.home, files=self.files, notes=self._notes, environ=self.environ)
+        made = self._like(merged)
         made.check()
         return made
+
+    def _like(self, merged: Merged) -> Config:
+        own = {"path": self.path, "home": self.home, "files": self.files, "notes": self._notes, "cwd": self.cwd}
+        made = Config(merged, environ=self.environ, **own)  # type: ignore[arg-type]
+        made.untrusted, made.trust_changed = self.untrusted, self.trust_changed
+        made.ignored, made.skipped = self.ignored, self.skipped
+        return made
+
+    @property
+    def merged(self) -> Merged:
+        """Every value with where it came from."""
+        return self._merged
 
     def get(self, key: str, default: Any = None, *, secrets: bool = False) -> Any:
         """The value at the dotted `key`, a table as a dict; `default` when there is none.
@@ -134,9 +158,10 @@ class Config:
 
     def secrets(self) -> list[str]:
         """The values that must not appear in any text."""
-        from llmspell_core.config.secrecy import is_secret
+        from llmspell_core.config.secrecy import is_secret, secrets_in
 
         found = [leaf.value for keys, leaf in self._merged.items() if is_secret(keys) and isinstance(leaf.value, str)]
+        found += [each for leaf in self._merged.values() for each in secrets_in(leaf.value)]
         tables = [table for table in self.section("providers").values() if isinstance(table, dict)]
         named = [self.environ.get(str(table.get("api_key_env"))) for table in tables]
         return [value for value in (*found, *named) if value]
@@ -157,11 +182,9 @@ class Config:
         """This configuration where low, medium or high is stricter than it; itself where nothing is to be changed."""
         from llmspell_core.config.security_profile import narrowed
 
-        merged = narrowed(self._merged, profile, self.home / "profiles")
-        if all(leaf.value == self._merged[keys].value for keys, leaf in merged.items() if keys in self._merged):
-            return self
-        own = {"path": self.path, "home": self.home, "files": self.files, "notes": self._notes}
-        return Config(merged, environ=self.environ, **own)  # type: ignore[arg-type]
+        merged = narrowed(self._merged, profile, self.home / "profiles", str(self.cwd))
+        values, before = ({keys: leaf.value for keys, leaf in each.items()} for each in (merged, self._merged))
+        return self if values == before else self._like(merged)
 
     def problems(self) -> list[Problem]:
         """Every error and warning that `config check` shows, errors first; messages say where the value was set."""
@@ -170,8 +193,19 @@ class Config:
         settings, found = self._typed
         if settings is not None:
             found = [*contradictions(settings), *unknown(settings, self.plugin_tables)]
-        found = [self._placed(problem) for problem in found] + [Problem("warning", (), note) for note in self._notes]
+        found = [self._placed(problem) for problem in found]
+        found += [Problem("warning", (), note) for note in (*self._notes, *self.trust_notes())]
         return sorted(found, key=lambda problem: problem.severity)
+
+    def trust_notes(self) -> list[str]:
+        """What is to be said about a folder that is not trusted, a line each; nothing when all of it has effect."""
+        from llmspell_core.config.secrecy import shown
+        from llmspell_core.config.untrusted import note
+
+        found = [shown(each) for each in self.skipped]
+        if self.untrusted and self.ignored:
+            found.append(note(self.untrusted, self.ignored, changed=self.trust_changed))
+        return found
 
     def without_effect(self) -> list[str]:
         """The dotted keys of settings that nothing reads; a table stands for what is in it."""
@@ -228,8 +262,10 @@ class Config:
     def _placed(self, problem: Problem) -> Problem:
         from dataclasses import replace
 
+        from llmspell_core.config.secrecy import shown
+
         origin = self._nearest_origin(problem.keys)
-        return replace(problem, message=f"{problem.message} ({origin})") if origin else problem
+        return replace(problem, message=shown(f"{problem.message} ({origin})" if origin else problem.message))
 
     def _nearest_origin(self, keys: tuple[str, ...]) -> str | None:
         leaf = self._merged.get(keys) or next(

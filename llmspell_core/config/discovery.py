@@ -1,41 +1,45 @@
-"""Where configuration files are looked for."""
+"""Which configuration files are there: the user's, and the project's."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["candidates", "discover", "home", "sibling"]
+from llmspell_core.errors import ConfigurationError
+from llmspell_core.places import own_folder, user_folder, user_places
 
-_HERE = ("llmspell.toml", ".llmspell.toml", "config/llmspell.toml", ".config/llmspell.toml")
+__all__ = ["beside", "home", "sibling", "user_file", "user_home"]
 
 
 def user_home(environ: Mapping[str, str]) -> Path:
     """The user's home directory as the environment tells it."""
-    return Path(environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~"))  # noqa: PTH111 - text, no error
+    return Path(user_folder(environ))
 
 
 def home(environ: Mapping[str, str]) -> Path:
     """`~/.llmspell`, or what `LLMSPELL_HOME` says."""
-    return Path(environ["LLMSPELL_HOME"]) if environ.get("LLMSPELL_HOME") else user_home(environ) / ".llmspell"
+    return Path(own_folder(environ))
 
 
-def candidates(environ: Mapping[str, str], cwd: Path) -> list[Path]:
-    """The places of a configuration file, in the order in which they are tried."""
-    user = user_home(environ)
-    configs = Path(environ.get("XDG_CONFIG_HOME") or user / ".config")
-    found = [cwd / name for name in _HERE]
-    found += [home(environ) / "config.toml", user / ".llmspell.toml", user / ".config" / "llmspell.toml"]
-    return [*found, configs / "llmspell" / "config.toml"]
+def user_file(environ: Mapping[str, str]) -> Path | None:
+    """The user's own configuration file."""
+    return next((path for path in map(Path, user_places(environ)) if path.is_file()), None)
 
 
-def discover(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    return next((path for path in candidates(environ, cwd) if path.is_file()), None)
+def beside(environ: Mapping[str, str]) -> str | None:
+    """The name of the file that is read after another one of its folder: `llmspell.<LLMSPELL_ENV>.toml`.
+
+    Raises:
+        ConfigurationError: `LLMSPELL_ENV` would lead to another folder.
+    """
+    name = environ.get("LLMSPELL_ENV")
+    if name and ("/" in name or "\\" in name or "\0" in name):
+        raise ConfigurationError(f"LLMSPELL_ENV is not a name: {name!r}", hint="Give a word such as prod.")
+    return f"llmspell.{name}.toml" if name else None
 
 
 def sibling(path: Path, environ: Mapping[str, str]) -> Path | None:
     """`llmspell.<LLMSPELL_ENV>.toml` beside `path`, when it exists."""
-    name = environ.get("LLMSPELL_ENV")
-    beside = path.with_name(f"llmspell.{name}.toml") if name else None
-    return beside if beside and beside != path and beside.is_file() else None
+    name = beside(environ)
+    found = path.with_name(name) if name else None
+    return found if found and found != path and found.is_file() else None

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llmspell_core.config.secrecy import MASK, is_secret
+from llmspell_core.config.secrecy import MASK, is_secret, shown
 from llmspell_core.errors import ConfigurationError
 
-__all__ = ["Document", "Keys", "read"]
+__all__ = ["MAX_BYTES", "Document", "Keys", "decoded", "parse", "read", "too_large"]
 
 Keys = tuple[str, ...]
 
@@ -21,7 +21,12 @@ _ASSIGNMENT = re.compile(
     r"""^\s*(?P<name>(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
 )
 _PART = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^."'\s]+))\s*""")
+_DEEP = re.compile(r"""(?:^|[\[{,])\s*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')\s*+\.\s*+){50}""", re.MULTILINE)
+"""A name of fifty parts: the parser needs minutes for one of thousands."""
 _POSITION = re.compile(r"\(at line (\d+), column (\d+)\)")
+
+MAX_BYTES = 1_000_000
+"""Of one file. Settings are a few kilobytes; the parser's time is ours."""
 
 
 class Document:
@@ -70,16 +75,13 @@ def read(path: Path) -> Document:
         ConfigurationError: it is missing, unreadable, not text, or not valid; with line, column and the line's text.
     """
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigurationError(
             f"the configuration file {path} does not exist",
             path=str(path),
             hint=f"Write one with 'llmspell config init --output {path}', or leave --config and LLMSPELL_CONFIG out.",
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"{path} is not a text file in UTF-8 (byte {error.start})", path=str(path), hint="Save it as UTF-8 TOML."
         ) from None
     except OSError as error:
         raise ConfigurationError(
@@ -87,7 +89,29 @@ def read(path: Path) -> Document:
             path=str(path),
             hint="Check its permissions.",
         ) from None
-    return parse(str(path), text)
+    return decoded(str(path), content)
+
+
+def decoded(name: str, content: bytes) -> Document:
+    """A file's content as a document.
+
+    Raises: ConfigurationError.
+    """
+    if len(content) > MAX_BYTES:
+        raise too_large(name)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{name} is not a text file in UTF-8 (byte {error.start})", path=name, hint="Save it as UTF-8 TOML."
+        ) from None
+    return parse(name, text.replace("\r\n", "\n"))
+
+
+def too_large(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name} has more than {MAX_BYTES:,} bytes", path=name, hint="Is it really a configuration file?"
+    )
 
 
 def parse(name: str, text: str) -> Document:
@@ -98,6 +122,10 @@ def parse(name: str, text: str) -> Document:
     if name.endswith((".yaml", ".yml")):
         raise ConfigurationError(
             f"{name}: YAML is not available", path=name, hint="Write the settings as TOML or JSON."
+        )
+    if _DEEP.search(text):
+        raise ConfigurationError(
+            f"{name} has a name of too many parts", path=name, hint="Settings are a few levels deep."
         )
     try:
         tree = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
@@ -118,7 +146,7 @@ def _syntax_error(name: str, text: str, error: ValueError) -> ConfigurationError
     source = lines[line - 1] if line <= len(lines) else ""
     message = f"{name}, line {line}, column {column}: {reason}"
     if source.strip():
-        message += f"\n  {line} | {_without_secret(source)}"
+        message += f"\n  {line} | {shown(_without_secret(source))}"
     return ConfigurationError(message, path=name, hint=_advice(reason, source))
 
 

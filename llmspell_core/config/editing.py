@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from llmspell_core.config.environment import guessed
 from llmspell_core.config.layers import canonical
 from llmspell_core.errors import ConfigurationError, ValidationError
 
-__all__ = ["default_toml", "set_value", "write"]
+__all__ = ["default_toml", "project_places_of", "set_value", "write", "write_configuration"]
 
 _ACTIVE = re.compile(r"^(?=[A-Za-z_-]+ = )", re.MULTILINE)
 _EXAMPLE = re.compile(r"^#\? ", re.MULTILINE)
@@ -24,11 +26,12 @@ def default_toml() -> str:
     return _EXAMPLE.sub("#", _ACTIVE.sub("#", text))
 
 
-def set_value(path: Path, key: str, value: Any) -> Any:
+def set_value(path: Path, key: str, value: Any, written: Callable[[Path, str], object] | None = None) -> Any:
     """Set the dotted `key` in the file at `path`, keeping comments and order; the file is made when it is missing.
 
     Args:
         value: plain data, or a text as typed on a command line: `true`, `12`, `["a"]`, otherwise text.
+        written: writes the file; by default `write`.
 
     Returns:
         the value as it was written.
@@ -48,7 +51,7 @@ def set_value(path: Path, key: str, value: Any) -> Any:
         )
     document = tomlkit.parse(text)
     parsed = _checked(path, document, keys, parsed, value)
-    write(path, tomlkit.dumps(document))
+    (written or write)(path, tomlkit.dumps(document))
     return parsed
 
 
@@ -90,6 +93,50 @@ def _error(path: Path, text: str, keys: tuple[str, ...]) -> ValidationError | No
     wanted = canonical(keys)
     wrong = [problem for problem in typed(tree)[1] if all(a == b for a, b in zip(problem.keys, wanted, strict=False))]
     return ValidationError(wrong[0].message, field=".".join(keys), hint="Nothing was written.") if wrong else None
+
+
+def write_configuration(path: Path, text: str, environ: Mapping[str, str], *, whole: bool) -> bool:
+    """Write a configuration file, and trust its folder where all that it lets a run read is what we wrote or was trusted.
+
+    Args:
+        whole: nothing of what was in the file is in `text`.
+
+    Returns:
+        False when the folder is one that still has to be trusted.
+
+    Raises:
+        ConfigurationError: it cannot be written, or is a link to another folder.
+    """
+    from llmspell_core.config.trust import Project, Trust
+
+    trust, ours = Trust(environ), list[Project | None]()
+    for folder, name in project_places_of(path, environ):
+        before = Project.of(folder, environ)
+        theirs = before.without_file(name) if whole else before
+        good = not theirs.foreign or trust.state(before) == "trusted"
+        ours.append(before.with_file(name, text.encode()) if good else None)
+    write(path, text)
+    for project in ours:
+        if project is not None:
+            trust.add(project)
+    return not ours or ours[0] is not None
+
+
+def project_places_of(path: Path, environ: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """The working folders that the file at `path` configures, and its name in there; none when it is the operator's file.
+
+    Raises:
+        ConfigurationError: it is a link to another folder.
+    """
+    from llmspell_core.config.trust import configured_folders
+    from llmspell_core.places import user_places
+
+    if os.path.realpath(path) in map(os.path.realpath, user_places(environ)):
+        return []
+    places = configured_folders(path)
+    if not all(Path(os.path.realpath(folder / name)).is_relative_to(folder) for folder, name in places):
+        raise ConfigurationError(f"{path} is a link to another folder", path=str(path), hint="Write that file instead.")
+    return places
 
 
 def write(path: Path, text: str) -> None:

@@ -45,6 +45,7 @@ class Layer:
         label: what `config show` says for the whole layer.
         variables: for the environment: which variable set which path.
         document: for a file: finds the line of a path.
+        project: whether it is a file of the working folder.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Layer:
     tree: dict[str, Any]
     document: Document | None = None
     variables: dict[Keys, str] = field(default_factory=dict)
+    project: bool = False
 
     def origin(self, keys: Keys) -> str:
         """Where the value at `keys` was written: `default`, `FILE:LINE`, `environment NAME`, ..."""
@@ -112,6 +114,10 @@ class Merged(dict[Keys, Leaf]):
     def _drop_providers(self, names: set[str]) -> None:
         for keys in [keys for keys in self if keys[0] == "providers" and keys[1:2] and keys[1] in names]:
             del self[keys]
+
+    def put(self, keys: Keys, leaf: Leaf) -> None:
+        """Set one leaf; tables that it replaces go."""
+        self._put(keys, leaf)
 
     def _put(self, keys: Keys, leaf: Leaf) -> None:
         if leaf.value == {} and any(other[: len(keys)] == keys for other in self):

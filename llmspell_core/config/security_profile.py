@@ -1,29 +1,30 @@
 """The security profiles low, medium, high and custom ones: settings that lie right above the defaults.
 
-What a file says explicitly wins over its security profile. A profile that is asked for on the command line can only
-make the settings stricter.
+What a file says explicitly wins over the security profile that it names itself. A profile that is named above it (on the
+command line, in the environment; for a project's file: by the operator) is a ceiling: nothing below is looser than it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from llmspell_core.config.authority import usual_paths
 from llmspell_core.config.document import Keys
-from llmspell_core.config.layers import Layer, Leaf, Merged, leaves
+from llmspell_core.config.layers import Layer, Leaf, Merged
 from llmspell_core.config.profile import Profiles
 from llmspell_core.errors import ValidationError
 
-__all__ = ["PROFILE", "chosen", "narrowed", "security_layers", "stricter", "tightened"]
+__all__ = ["PERMISSIONS", "PROFILE", "Ceiling", "base_profile", "chosen", "held", "is_known", "narrowed", "raise_level", "rank",
+           "security_layers", "spoken_for", "stricter"]  # fmt: skip
 
 PROFILES = ("low", "medium", "high")
 _SCRIPT = "the script itself"
 _USUAL = Leaf("medium", Layer("default", "default", {}), ())
 PROFILE = ("runtime", "security", "profile")
-_LEVELS = ("safe", "restricted", "privileged")
-_LIBRARIES = ("none", "basic", "standard", "all")
 
 
 def chosen(merged: Merged) -> Leaf:
@@ -85,37 +86,146 @@ def _unknown(name: str, chosen: Leaf, custom: dict[str, dict[str, Any]]) -> Vali
     )
 
 
-def narrowed(merged: Merged, name: str, folder: Path) -> Merged:
+def rank(leaf: Leaf, merged: Merged) -> int:
+    """How strict the profile named by `leaf` is: 0 for low, 2 for high."""
+    return PROFILES.index(_chain(leaf, _custom(merged))[-1])
+
+
+def is_known(leaf: Leaf, merged: Merged) -> bool:
+    return leaf.value in (*PROFILES, *_custom(merged))
+
+
+def base_profile(merged: Merged) -> str:
+    return PROFILES[rank(chosen(merged), merged)]
+
+
+def narrowed(merged: Merged, name: str, folder: Path, cwd: str) -> Merged:
     """A copy of `merged` as strict as the profile low, medium or high; what is stricter already stays.
 
     Args:
         folder: where profiles of the user's own are kept.
+        cwd: what relative paths start from.
     """
     copy = Merged(merged)
-    before = PROFILES.index(_chain(chosen(copy), _custom(copy))[-1])
+    before = rank(chosen(copy), copy)
     if PROFILES.index(name) < before:
         return copy
     if PROFILES.index(name) > before:
         copy[PROFILE] = Leaf(name, Layer("override", _SCRIPT, {}), PROFILE)
-    return tightened(copy, Profiles(folder).layers(f"security/{name}"), by=_SCRIPT)
+    return Ceiling.of(name, Profiles(folder).layers(f"security/{name}"), _SCRIPT).over(copy, cwd)
 
 
-def tightened(merged: Merged, layers: list[Layer], by: str = "command line") -> Merged:
-    """`merged`, where every value of the profile that is stricter than what is set wins."""
-    for layer in layers:
-        for keys, value in leaves(layer.tree):
-            current = merged.get(keys)
-            if current is None or _stricter(keys, value, current.value):
-                merged[keys] = Leaf(value, replace(layer, label=f"{layer.label} ({by})"), keys)
-    return merged
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Nothing is looser than a security profile has it, whoever says so.
+
+    Attributes:
+        by: who asked for it, for `config show`.
+        values: what the profile has for each setting of the policy. `low` leaves what it does not name to the operator.
+    """
+
+    name: str
+    by: str
+    values: Merged
+    own: frozenset[Keys]
+
+    @classmethod
+    def of(cls, name: str, layers: list[Layer], by: str) -> Ceiling:
+        """Args: layers: those of the profile, which is `name` or extends it."""
+        from llmspell_core.config.loading import defaults_layer
+
+        own, values = Merged(), Merged()
+        values.add(defaults_layer())
+        for layer in layers:
+            own.add(layer)
+            values.add(layer)
+        return cls(name, by, values if name != "low" else own, frozenset(own))
+
+    def over(self, merged: Merged, cwd: str, spared: Callable[[Leaf], bool] = lambda _: False) -> Merged:
+        """`merged`, whose values are typed, with the stricter of both for each setting.
+
+        Args:
+            spared: says of what is set whether it stays as it is.
+        """
+        for keys, leaf in list(merged.items()):
+            if not spared(leaf):
+                self._limit(merged, keys, leaf, cwd)
+        for keys in self.own - {PROFILE}:
+            if keys not in merged:
+                merged[keys] = self._leaf(keys, self.values[keys].value)
+        return merged
+
+    def _limit(self, merged: Merged, keys: Keys, leaf: Leaf, cwd: str) -> None:
+        from llmspell_core.config.settings import rule_of
+
+        rule = rule_of(keys)
+        if keys[:2] == PERMISSIONS and len(keys) == 3:
+            self._limit_level(merged, keys, leaf)
+        if rule is None or rule.meet is None or not rule.is_order or keys == PROFILE:
+            return
+        if self.name == "low" and spoken_for(keys, self.values) not in self.own:
+            return
+        asked = usual_paths() if is_usual(leaf) else leaf.value
+        met = rule.meet(held(self.values, keys, self.name), asked, cwd)
+        if met.value != asked:
+            merged[keys] = self._leaf(keys, met.value)
+
+    def _limit_level(self, merged: Merged, keys: Keys, leaf: Leaf) -> None:
+        """What a tool was said to count as holds from now on only where that is stricter than what it says itself."""
+        if self.name == "low" or leaf.layer.kind in {"default", "security"}:
+            return
+        raise_level(merged, keys[2], leaf)
+        if keys in self.values:
+            merged[keys] = self._leaf(keys, self.values[keys].value)
+        else:
+            del merged[keys]
+
+    def _leaf(self, keys: Keys, value: Any) -> Leaf:
+        label = f"profile:security/{self.name} ({self.by})"
+        return Leaf(value, Layer("security", label, {}), keys)
 
 
-def _stricter(keys: Keys, new: Any, old: Any) -> bool:
-    if keys[:2] == ("tools", "permissions"):  # what a tool counts as: the higher, the fewer scripts may use it
-        new, old = old, new
-    for order in (_LEVELS, _LIBRARIES):
-        if new in order and old in order:
-            return order.index(new) < order.index(old)
-    if isinstance(new, list):
-        return "*" not in new and new != old
-    return bool(new < old) if isinstance(old, (int, float)) else False
+PERMISSIONS = ("tools", "permissions")
+_INSTEAD: dict[Keys, Keys] = {
+    ("security", "sandbox", "allowed_paths"): ("tools", "file_operations", "allowed_paths"),
+    ("security", "sandbox", "allowed_domains"): ("tools", "http_request", "allowed_hosts"),
+}
+"""Two names for one thing: the first holds where it is set."""
+
+
+def raise_level(merged: Merged, tool: str, leaf: Leaf) -> None:
+    """The tool counts as that level at least."""
+    from llmspell_core.config.authority import RAISED
+
+    keys = ("tools", "minimum_permissions", tool)
+    before = merged[keys].value if keys in merged else None
+    merged.pop(keys[:2], None)
+    merged[keys] = Leaf(RAISED.meet(before, leaf.value, "").value, leaf.layer, leaf.written)  # type: ignore[misc]
+
+
+def spoken_for(keys: Keys, merged: Merged) -> Keys:
+    """The setting that decides what `keys` is about: itself, or its other name."""
+    for first, second in _INSTEAD.items():
+        if keys in (first, second):
+            return first if _value(merged, first) is not None else second
+    return keys
+
+
+def held(merged: Merged, keys: Keys, profile: str) -> Any:
+    """What holds for the setting at `keys`, also where only the policy knows a default."""
+    from llmspell_core.config.views import policy_default
+
+    keys = spoken_for(keys, merged)
+    leaf = merged.get(keys)
+    if leaf is not None and is_usual(leaf) and keys[-1] == "allowed_paths":
+        return usual_paths()
+    return policy_default(".".join(keys), profile) if leaf is None or leaf.value is None else leaf.value
+
+
+def is_usual(leaf: Leaf) -> bool:
+    """Whether it is the default of `allowed_paths`, which stands for the working and the temporary folder."""
+    return leaf.layer.kind == "default" and leaf.written[-1:] == ("allowed_paths",)
+
+
+def _value(merged: Merged, keys: Keys) -> Any:
+    return merged[keys].value if keys in merged else None

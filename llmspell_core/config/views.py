@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.config.environment import KEY_VARIABLES
+from llmspell_core.places import configuration_places
 
 if TYPE_CHECKING:
     from llmspell_core.config.configuration import Config
@@ -18,6 +19,7 @@ _POLICY = {
     "allow_network_access": "runtime.security.allow_network_access",
     "max_tool_level": "runtime.security.max_tool_level",
     "tool_levels": "tools.permissions",
+    "minimum_levels": "tools.minimum_permissions",
     "denied_paths": "security.sandbox.denied_paths",
     "allowed_extensions": "tools.file_operations.allowed_extensions",
     "blocked_extensions": "tools.file_operations.blocked_extensions",
@@ -41,8 +43,16 @@ _POLICY = {
 }
 """Field of `PolicySettings` -> the setting it is taken from."""
 
-_FIELDS = ("base_url", "api_key_env", "default_model", "max_tokens", "temperature")
+_FIELDS = ("base_url", "api_key_env", "default_model", "max_tokens", "temperature", "proxy")
 _USED = {*_FIELDS, "name", "provider_type", "enabled", "api_key", "timeout_seconds", "max_retries", "headers"}
+
+
+def policy_default(key: str, profile: str) -> Any:
+    """What the policy uses for the dotted setting `key` where nothing sets it; None when the policy does not know it."""
+    from llmspell_core.policy.settings import PolicySettings
+
+    field = next((field for field, name in _POLICY.items() if name == key), key.rpartition(".")[2])
+    return getattr(PolicySettings.for_profile(profile), field, None)
 
 
 def policy_settings(config: Config) -> dict[str, Any]:
@@ -53,14 +63,19 @@ def policy_settings(config: Config) -> dict[str, Any]:
     values["allow_file_access"] = bool(
         config.get("runtime.security.allow_file_access") and config.get("tools.file_operations.enabled")
     )
-    values["allowed_paths"] = sandbox.get("allowed_paths") or _allowed_paths(config)
-    values["allowed_hosts"] = sandbox.get("allowed_domains") or config.get("tools.http_request.allowed_hosts")
+    values["allowed_paths"] = _first(sandbox.get("allowed_paths"), _allowed_paths(config))
+    values["allowed_hosts"] = _first(sandbox.get("allowed_domains"), config.get("tools.http_request.allowed_hosts"))
     values["allow_process_spawn"] = bool(
         config.get("runtime.security.allow_process_spawn") or system.get("allow_process_execution")
     )
     values["allowed_env_vars"] = [*system.get("allowed_env_vars", ()), *sandbox.get("allowed_env_vars", ())]
     values["read_only_paths"] = _read_only(config)
     return values
+
+
+def _first(wide: Any, narrow: Any) -> Any:
+    """An empty list is an answer, too: nothing."""
+    return narrow if wide is None else wide
 
 
 def _base_profile(config: Config) -> str:
@@ -80,10 +95,8 @@ def _allowed_paths(config: Config) -> Any:
 
 def _read_only(config: Config) -> list[str]:
     """Whoever could write a configuration file would choose the permissions of the next run."""
-    from llmspell_core.policy.settings import CONFIGURATION_FILES
-
     given = config.get("tools.file_operations.read_only_paths") or []
-    return [*CONFIGURATION_FILES, str(config.home), *map(str, config.files), *given]
+    return [*configuration_places(config.environ), str(config.home), *map(str, config.files), *given]
 
 
 def script_limits(config: Config, engine: str, timeout: float | None = None) -> tuple[float | None, int | None]:
@@ -125,7 +138,9 @@ def provider_settings(config: Config, name: str, environ: Mapping[str, str] | No
     if isinstance(settings.default_model, list):
         settings.default_model = ", ".join(settings.default_model)
     settings.timeout_seconds = float(table.get("timeout_seconds") or settings.timeout_seconds)
-    settings.max_retries = int(table.get("max_retries", settings.max_retries))
+    if table.get("max_retries") is not None:
+        settings.max_retries = int(table["max_retries"])
+    settings.from_caller = config.origin(f"providers.{name}.base_url") == "script"
     return settings
 
 

@@ -70,6 +70,14 @@ class Registry:
         """The catalog's record of an installed component."""
         return self._find(kind, name)
 
+    def canonical(self, kind: str, name: str) -> str:
+        """The name of the component that an alias or another spelling stands for; nothing is imported."""
+        found = self._registered_name(kind, name)
+        if found is not None:
+            return found
+        component = self._find(kind, name)
+        return component.name if component is not None else name.lower().replace("_", "-")
+
     def load(self, kind: str, name: str) -> Any:
         """What the entry point names: a class, or an object.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import errno
 import logging
 import os
@@ -35,7 +36,7 @@ CHUNK = 1024 * 1024
 MAX_DEPTH = 10
 OPEN_FLAGS = {
     "rb": os.O_RDONLY,
-    "wb": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+    "wb": os.O_WRONLY | os.O_CREAT,  # emptied when it is known what it is
     "ab": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
 }
 
@@ -103,6 +104,13 @@ class Files:
     def __init__(self, policy: Policy, context: ExecutionContext | None = None) -> None:
         self._policy = policy
         self._context = context
+        self._paths = policy.paths
+
+    def only(self, folder: AnyPath) -> Files:
+        """Files of which those in `folder` are allowed, and nothing else; what is denied or sensitive stays so."""
+        files = copy.copy(self)
+        files._paths = self._paths.only(folder)  # noqa: SLF001 - its own class
+        return files
 
     async def read_bytes(self, path: AnyPath) -> bytes:
         return await self._run("read", path, self._read)
@@ -187,19 +195,13 @@ class Files:
             return work(path)
 
     def _resolve(self, path: AnyPath, mode: PathMode) -> Path:
-        real = real_path(self._policy.paths, path)
-        self._policy.paths.check(real, mode, path)
+        real = real_path(self._paths, path)
+        self._paths.check(real, mode, path)
         return real
 
     def _open(self, path: AnyPath, mode: str) -> BinaryIO:
-        with open_place(self._policy.paths, path, "read" if mode == "rb" else "write") as place:
-            fd = place.open(OPEN_FLAGS[mode])
-        try:
-            _require_file(os.fstat(fd), path)
-            return cast("BinaryIO", os.fdopen(fd, mode))
-        except BaseException:
-            os.close(fd)
-            raise
+        with open_place(self._paths, path, "read" if mode == "rb" else "write") as place:
+            return _file(place, mode, path)
 
     def _read(self, path: AnyPath) -> bytes:
         with self._open(path, "rb") as file:
@@ -210,23 +212,23 @@ class Files:
 
     def _write(self, path: AnyPath, data: bytes, atomic: bool | None) -> FileEntry:
         self._check_size(len(data), path)
-        with open_place(self._policy.paths, path, "write") as place:
+        with open_place(self._paths, path, "write") as place:
             if atomic if atomic is not None else self._policy.settings.atomic_writes:
                 _replace(place, path, lambda file: file.write(data))
             else:
-                with _file(place, OPEN_FLAGS["wb"], path) as file:
+                with _file(place, "wb", path) as file:
                     file.write(data)
             return _entry(place)
 
     def _append(self, path: AnyPath, data: bytes) -> FileEntry:
-        with open_place(self._policy.paths, path, "write") as place, _file(place, OPEN_FLAGS["ab"], path) as file:
+        with open_place(self._paths, path, "write") as place, _file(place, "ab", path) as file:
             self._check_size(os.fstat(file.fileno()).st_size + len(data), path)
             file.write(data)
             file.flush()
             return _entry(place)
 
     def _delete(self, path: AnyPath) -> None:
-        with open_place(self._policy.paths, path, "write", follow=False) as place:
+        with open_place(self._paths, path, "write", follow=False) as place:
             status = _required(place)
             if stat.S_ISDIR(status.st_mode):
                 raise ValidationError(f"'{os.fspath(path)}' is a directory; only files can be deleted", field="path")
@@ -236,7 +238,7 @@ class Files:
         real = self._resolve(path, "write")
         missing = [p for p in (real, *real.parents) if not p.exists()] if parents else [real]
         for directory in reversed(missing):
-            with open_place(self._policy.paths, directory, "write") as place:
+            with open_place(self._paths, directory, "write") as place:
                 place.mkdir()
         if real not in missing and not exist_ok:
             raise FileExistsError(errno.EEXIST, "exists already")
@@ -256,7 +258,7 @@ class Files:
         return found
 
     def _walk(self, path: AnyPath, depth: int) -> Iterator[FileEntry]:
-        with open_directory(self._policy.paths, path) as place:
+        with open_directory(self._paths, path) as place:
             entries = _entries(place, self._policy.settings.max_dir_entries + 1)
         for entry in entries:
             yield entry
@@ -265,7 +267,7 @@ class Files:
 
     def _may_enter(self, path: str) -> bool:
         try:
-            self._policy.paths.check(Path(path), "read", path)
+            self._paths.check(Path(path), "read", path)
         except SecurityError:
             return False
         return True
@@ -274,7 +276,7 @@ class Files:
         with self._open(source, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             self._check_size(size, source)
-            with explained(target, "write"), open_place(self._policy.paths, target, "write") as place:
+            with explained(target, "write"), open_place(self._paths, target, "write") as place:
                 _replace(place, target, lambda copy: self._pour(file, copy, source))
                 return _entry(place)
 
@@ -286,7 +288,7 @@ class Files:
             target.write(chunk)
 
     def _move(self, source: AnyPath, target: AnyPath) -> None:
-        rules = self._policy.paths
+        rules = self._paths
         with open_place(rules, source, "write", follow=False) as old:
             status = _required(old)
             with explained(target, "write"), open_place(rules, target, "write", follow=False) as new:
@@ -303,14 +305,14 @@ class Files:
         self._delete(source)
 
     def _stat(self, path: AnyPath) -> FileEntry:
-        with open_place(self._policy.paths, path, "read") as place:
+        with open_place(self._paths, path, "read") as place:
             return FileEntry.of(place.path, _required(place))
 
     def _exists(self, path: AnyPath) -> bool:
         real = self._resolve(path, "read")
         if not real.parent.is_dir():
             return False
-        with open_place(self._policy.paths, path, "read") as place:
+        with open_place(self._paths, path, "read") as place:
             return place.status() is not None
 
     def _check_size(self, size: int, path: AnyPath) -> None:
@@ -333,14 +335,29 @@ def _encoded(text: str, encoding: str) -> bytes:
         raise ValidationError(f"this is not text: {reason}", field="input", hint="Write it as bytes.") from None
 
 
-def _file(place: Place, flags: int, path: AnyPath) -> BinaryIO:
-    fd = place.open(flags)
+def _file(place: Place, mode: str, path: AnyPath) -> BinaryIO:
+    fd = place.open(OPEN_FLAGS[mode])
     try:
-        _require_file(os.fstat(fd), path)
-        return os.fdopen(fd, "wb")
+        status = os.fstat(fd)
+        _require_file(status, path)
+        if mode != "rb":
+            _require_one_name(status, path)
+        if mode == "wb":
+            os.ftruncate(fd, 0)
+        return cast("BinaryIO", os.fdopen(fd, mode))
     except BaseException:
         os.close(fd)
         raise
+
+
+def _require_one_name(status: os.stat_result, path: AnyPath) -> None:
+    """Refuse to change a file in place that has other names: nobody can say whether they may be changed."""
+    if status.st_nlink > 1:
+        raise SecurityError(
+            f"'{os.fspath(path)}' has another name (a hard link), so it may not be changed in place",
+            violation_type="path_denied",
+            hint="Write it as a whole: that makes a new file of this name.",
+        )
 
 
 def _replace(place: Place, path: AnyPath, write: Callable[[BinaryIO], object]) -> None:

@@ -3,70 +3,101 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from llmspell_core.errors import NetworkError, SecurityError, ValidationError
+from llmspell_core.errors import ConfigurationError, NetworkError, SecurityError, ValidationError
+from llmspell_core.policy.address import (
+    LINK_LOCAL,
+    LOOPBACK,
+    Address,
+    Network,
+    address_of,
+    inside,
+    is_public,
+    judged,
+    literal,
+    meanings,
+    network_of,
+    plain_host,
+)
 from llmspell_core.policy.settings import PolicySettings
 
-__all__ = ["HostRules", "Resolver"]
+__all__ = ["HostRules", "Resolver", "check_entries"]
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Host name and port -> addresses as text. Raises OSError when there are none."""
 
-LINK_LOCAL: tuple[Network, ...] = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
-NAT64 = IPv6Network("64:ff9b::/96")
-# Whatever else the ranges outside are called, no public server is there; Python's own idea differs between versions.
-PUBLIC_IPV6 = IPv6Network("2000::/3")
-SPECIAL_IPV4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
-OLD_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}", re.IGNORECASE)
 HOST = re.compile(r"[\w.-]+|\[?[0-9a-f.]*:[0-9a-f:.]*(?:%[\w.-]+)?\]?", re.IGNORECASE)
+LISTED = re.compile(r"\*|(?:\*\.)?[\w-]+(?:\.[\w-]+)*")
 LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "metadata.google.internal")
+KNOWN_FOR = 60.0  # seconds that the addresses of a blocked name are not asked for again
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of a host list: a name pattern or a network, perhaps with a port."""
+    """One entry of a host list: a name pattern in all its spellings or a network, perhaps with a port."""
 
     text: str
-    name: str
+    names: tuple[str, ...]
     network: Network | None
     port: int | None
 
     @classmethod
-    def parse(cls, text: str) -> _Entry:
+    def parse(cls, text: str, setting: str) -> _Entry:
+        """Raises: ConfigurationError; an entry that nothing can match would be a hole in a list of what is blocked."""
         bare, port = text.strip().lower(), None
         if match := re.fullmatch(r"(\[.+\]|[^:]+):(\d+)", bare):
             bare, port = match[1], int(match[2])
         bare = bare.strip("[]").rstrip(".")
-        with suppress(UnicodeError):
-            bare = bare if bare.isascii() else bare.encode("idna").decode()
-        network = None
-        with suppress(ValueError):
-            network = ipaddress.ip_network(bare, strict=False)
-        return cls(text, bare, network, port)
+        network = network_of(bare)
+        names = () if network is not None else _spellings(bare)
+        if (network is None and not any(map(LISTED.fullmatch, names))) or (port is not None and not 0 < port < 65536):
+            raise ConfigurationError(
+                f"'{text}' in {setting} is no host",
+                setting=setting,
+                hint="Write a name, *.example.com, an address or a network such as 10.0.0.0/8, each with :port if needed.",
+            )
+        return cls(text, names, network, port)
 
     def matches(self, host: str, port: int) -> bool:
+        address = literal(host) if self.network is not None else None
+        return self.covers(address, port) if address is not None else self._names(host, port)
+
+    def covers(self, address: Address, port: int) -> bool:
+        return self.port in {None, port} and self.network is not None and inside(address, (self.network,))
+
+    def _names(self, host: str, port: int) -> bool:
         if self.port not in {None, port}:
             return False
-        if self.network is not None:
-            address = literal(host)
-            return address is not None and address.version == self.network.version and address in self.network
-        if self.name.startswith("*."):
-            return host.endswith(self.name[1:])
-        return self.name in {"*", host}
+        return any(name in {"*", host} or (name.startswith("*.") and host.endswith(name[1:])) for name in self.names)
 
     @property
-    def is_explicit(self) -> bool:
-        """Whether it names an address, or the one name that cannot be pointed elsewhere."""
-        return self.network is not None or self.name == "localhost"
+    def is_everything(self) -> bool:
+        return "*" in self.names
+
+    @property
+    def is_one_name(self) -> bool:
+        return self.network is None and not self.names[0].startswith("*")
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """The names that DNS is asked for: the two standards of names that are not ASCII differ."""
+    if name.isascii():
+        return (name,)
+    star, bare = ("*.", name[2:]) if name.startswith("*.") else ("", name)
+    found = []
+    with suppress(UnicodeError):
+        found.append(star + bare.encode("idna").decode())
+    with suppress(ImportError, UnicodeError):
+        import idna
+
+        found.append(star + idna.encode(bare, uts46=True).decode())
+    return tuple(dict.fromkeys(found))
 
 
 class HostRules:
@@ -75,9 +106,11 @@ class HostRules:
     def __init__(self, settings: PolicySettings, resolver: Resolver | None = None) -> None:
         self._settings = settings
         self._resolver = resolver or look_up
-        self._allowed = tuple(map(_Entry.parse, settings.allowed_hosts))
-        self._blocked = tuple(map(_Entry.parse, settings.blocked_hosts))
-        self._private = tuple(map(_Entry.parse, settings.allow_private_networks))
+        self._allowed = _entries(settings.allowed_hosts, "allowed_hosts")
+        self._blocked = _entries(settings.blocked_hosts, "blocked_hosts")
+        self._private = _entries(settings.allow_private_networks, "allow_private_networks")
+        self._blocked_addresses: dict[str, set[Address]] = {}
+        self._asked_at = -KNOWN_FOR
 
     def check_url(self, scheme: str, host: str, port: int) -> None:
         """Decide what can be decided without a look-up.
@@ -100,11 +133,7 @@ class HostRules:
             )
         host = plain_host(host)
         if entry := _first(self._blocked, host, port):
-            raise _denial(
-                "host_denied",
-                f"host '{host}' is blocked by '{entry.text}'",
-                "Remove it from tools.http_request.blocked_hosts.",
-            )
+            raise _blocked(f"host '{host}' is blocked by '{entry.text}'")
         allowed = [entry for entry in self._allowed if entry.matches(host, port)]
         if not allowed:
             raise _denial(
@@ -128,8 +157,10 @@ class HostRules:
         host = plain_host(host)
         known = literal(host)
         found = [str(known)] if known else await self._look_up(host, port)
-        for text in found:
-            self._check_address(host, port, ipaddress.ip_address(text.partition("%")[0]))
+        addresses = [address_of(text) for text in found]
+        for address in addresses:
+            self._check_address(host, port, address)
+        await self._check_blocked_names(host, port, addresses)
         return found
 
     async def _look_up(self, host: str, port: int) -> list[str]:
@@ -148,67 +179,66 @@ class HostRules:
             raise _private_denial(host, "it is a name of this machine or its network")
 
     def _check_address(self, host: str, port: int, address: Address) -> None:
-        if all(_is_public(part) for part in _meanings(address)):
+        for part in meanings(address):
+            if entry := next((entry for entry in self._blocked if _means(entry, part, port)), None):
+                raise _blocked(f"host '{host}' has the address {part}, which is blocked by '{entry.text}'")
+        if literal(host) is None and self._may_be_private(host, port):
             return
-        if self._may_be_private(host, port) or any(self._permits(entry, address, port) for entry in self._private):
+        if not all(is_public(part) or self._permits(part, port) for part in judged(address)):
+            raise _private_denial(host, f"{address} is not a public address")
+
+    async def _check_blocked_names(self, host: str, port: int, addresses: list[Address]) -> None:
+        """Refuse the address of a blocked name, under another name or none."""
+        names = [entry for entry in self._blocked if entry.is_one_name and entry.port in {None, port}]
+        if not names:
             return
-        if any(entry.network and entry.matches(str(address), port) for entry in self._allowed):
+        await self._ask_for_blocked(port)
+        for entry in names:
+            known = set().union(*(self._blocked_addresses.get(name, ()) for name in entry.names))
+            if shared := known.intersection(part for address in addresses for part in meanings(address)):
+                raise _blocked(
+                    f"host '{host}' has the address {min(map(str, shared))} of '{entry.text}', which is blocked"
+                )
+
+    async def _ask_for_blocked(self, port: int) -> None:
+        """Those that a name had before count, too: a name with many addresses tells a few at a time."""
+        if time.monotonic() - self._asked_at < KNOWN_FOR:
             return
-        raise _private_denial(host, f"{address} is not a public address")
+        names = [name for entry in self._blocked if entry.is_one_name for name in entry.names]
+        answers = await asyncio.gather(*(self._resolver(name, port) for name in names), return_exceptions=True)
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, list):
+                parts = (part for text in answer for part in meanings(address_of(text)))
+                self._blocked_addresses.setdefault(name, set()).update(parts)
+        self._asked_at = time.monotonic()
 
     def _may_be_private(self, host: str, port: int) -> bool:
-        explicit = (entry for entry in self._allowed if entry.is_explicit)
-        named = (entry for entry in self._private if entry.name != "*")
-        if _first((*explicit, *named), host, port):
+        """Whether the name itself was named; the one that nobody can point elsewhere also among the allowed hosts."""
+        named = [entry for entry in self._private if not entry.is_everything]
+        if _first((*named, *(entry for entry in self._allowed if "localhost" in entry.names)), host, port):
             return True
-        return host in LOCAL_NAMES[:3] and any(entry.name == "*" for entry in self._private)
+        return host in LOCAL_NAMES[:3] and any(entry.is_everything for entry in self._private)
 
-    def _permits(self, entry: _Entry, address: Address, port: int) -> bool:
-        if entry.name == "*":
-            return not any(_inside(part, LINK_LOCAL) for part in _meanings(address))
-        return entry.network is not None and any(entry.matches(str(part), port) for part in _meanings(address))
-
-
-def plain_host(host: str) -> str:
-    """Lower case, without brackets and final dot; addresses in their usual form."""
-    host = host.strip("[]").rstrip(".").lower()
-    address = literal(host)
-    return str(address) if address else host
+    def _permits(self, part: Address, port: int) -> bool:
+        """Whether an address that is not public was named, or lies in a network that was."""
+        if any(entry.covers(part, port) for entry in (*self._allowed, *self._private)):
+            return True
+        return any(entry.is_everything for entry in self._private) and not inside(part, LINK_LOCAL)
 
 
-def literal(host: str) -> Address | None:
-    """The address that `host` spells, in any form a resolver would accept (`127.1`, `0x7f000001`, `2130706433`)."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host.partition("%")[0])
-    if OLD_IPV4.fullmatch(host):
-        with suppress(OSError):
-            return IPv4Address(socket.inet_aton(host))
-    return None
+def check_entries(texts: Iterable[str], setting: str) -> None:
+    """Raises: ConfigurationError, for what no host can match in the list `tools.http_request.<setting>`."""
+    _entries(texts, setting)
 
 
-def _is_public(address: Address) -> bool:
-    if isinstance(address, IPv6Address):
-        return address in PUBLIC_IPV6 and address.is_global
-    return address.is_global and not address.is_multicast and not _inside(address, SPECIAL_IPV4)
+def _entries(texts: Iterable[str], setting: str) -> tuple[_Entry, ...]:
+    return tuple(_Entry.parse(text, f"tools.http_request.{setting}") for text in texts)
 
 
-def _meanings(address: Address) -> list[Address]:
-    """The address itself, or the IPv4 address that it carries (mapped, 6to4, Teredo, NAT64)."""
-    if isinstance(address, IPv4Address):
-        return [address]
-    if address.ipv4_mapped:
-        return [address.ipv4_mapped]
-    if address.teredo:
-        return [address, *address.teredo]
-    if address.sixtofour:
-        return [address.sixtofour]
-    if address in NAT64:
-        return [IPv4Address(int(address) & 0xFFFFFFFF)]
-    return [address]
-
-
-def _inside(address: Address, networks: Iterable[Network]) -> bool:
-    return any(address.version == network.version and address in network for network in networks)
+def _means(entry: _Entry, address: Address, port: int) -> bool:
+    if "localhost" in entry.names:
+        return entry.port in {None, port} and inside(address, LOOPBACK)
+    return entry.covers(address, port)
 
 
 def _first(entries: Iterable[_Entry], host: str, port: int) -> _Entry | None:
@@ -224,6 +254,10 @@ async def look_up(host: str, port: int) -> list[str]:
 
 def _denial(violation: str, message: str, hint: str) -> SecurityError:
     return SecurityError(message, violation_type=violation, hint=hint)
+
+
+def _blocked(message: str) -> SecurityError:
+    return _denial("host_denied", message, "Remove it from tools.http_request.blocked_hosts.")
 
 
 def _private_denial(host: str, reason: str) -> SecurityError:

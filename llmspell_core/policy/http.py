@@ -11,11 +11,12 @@ import asyncio
 import builtins
 import json
 import logging
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from llmspell_core.errors import (
@@ -28,6 +29,9 @@ from llmspell_core.errors import (
     TimeoutError,
     ValidationError,
 )
+from llmspell_core.policy.decoding import ACCEPTED, Decoder, decoder
+from llmspell_core.policy.sent_headers import check_headers
+from llmspell_core.purse import MOST_PARSED, json_weight
 
 if TYPE_CHECKING:
     import httpx2
@@ -39,6 +43,7 @@ __all__ = ["Http", "HttpResponse", "HttpStream"]
 
 log = logging.getLogger("llmspell.policy")
 
+DIGITS = re.compile(r"[0-9]{1,18}")
 MAX_HOSTS = 1000  # whose requests are counted; more would only fill the memory
 # What may follow a redirect to another origin. Everything else may be a key, whatever its name is.
 PUBLIC_HEADERS = frozenset(
@@ -64,13 +69,17 @@ class RequestOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A whole answer. `headers` finds names in any case; `url` is where the last redirect led."""
+    """A whole answer. `headers` finds names in any case; `url` is where the last redirect led.
+
+    `cookies` are the values of `Set-Cookie`, one by one: joined, they could not be told apart.
+    """
 
     status_code: int
     headers: Mapping[str, str]
     content: bytes
     url: str
     encoding: str = "utf-8"
+    cookies: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -84,7 +93,9 @@ class HttpResponse:
         return 200 <= self.status_code < 300
 
     def json(self) -> Any:
-        """Raises: ValidationError when the body is not JSON."""
+        """Raises: ValidationError when the body is not JSON, or has more values than memory should be spent on."""
+        if json_weight(self.content) > MOST_PARSED:
+            raise ValidationError(f"the answer of {self.url} has too many values", field="body")
         try:
             return json.loads(self.content, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
@@ -105,21 +116,27 @@ class HttpStream:
         """The body, decompressed. Raises: ResourceLimitError when there is more than `max_bytes`."""
         used = 0
         with _explained(self.url):
-            async for chunk in self._response.aiter_bytes():
-                used += len(chunk)
-                if used > self._max_bytes:
-                    raise self._too_big(used)
-                yield chunk
+            decoding: Decoder | None = None  # of no interest where there is no body, as for HEAD
+            async for chunk in self._response.aiter_raw():
+                decoding = decoding or decoder(self.headers.get("content-encoding", ""), self.url)
+                for piece in decoding.feed(chunk):
+                    used += len(piece)
+                    if used > self._max_bytes:
+                        raise self._too_big(used)
+                    yield piece
+            if decoding is not None:
+                decoding.end()
 
     async def read(self) -> HttpResponse:
         """The rest, as a whole."""
-        declared = int(self.headers.get("content-length", "0") or 0) if self._response.request.method != "HEAD" else 0
+        length = self.headers.get("content-length", "")
+        declared = int(length) if DIGITS.fullmatch(length) and self._response.request.method != "HEAD" else 0
         if declared > self._max_bytes:
             raise self._too_big(declared)
         content = b"".join([chunk async for chunk in self.chunks()])
-        return HttpResponse(
-            self.status_code, self.headers, content, self.url, self._response.charset_encoding or "utf-8"
-        )
+        cookies = self._response.headers.get_list("set-cookie")
+        encoding = self._response.charset_encoding or "utf-8"
+        return HttpResponse(self.status_code, self.headers, content, self.url, encoding, cookies)
 
     def _too_big(self, used: int) -> ResourceLimitError:
         return ResourceLimitError(
@@ -202,6 +219,7 @@ class Http:
             log.info("%s %s", request.method, _shown(request.url))
             with _explained(_shown(request.url)):
                 response = await client.send(request, stream=True)
+                await _refuse_two_lengths(response)
             following = response.next_request if options.get("follow_redirects", True) else None
             if following is None:
                 return response
@@ -217,18 +235,22 @@ def _request(
 ) -> httpx2.Request:
     import httpx2
 
-    headers = options.get("headers")
-    if any(name.lower() == "host" for name in headers or ()):
-        raise ValidationError("the header Host follows from the URL", field="headers", hint="Leave it out.")
+    headers = dict(options.get("headers") or {})
     try:
+        address = httpx2.URL(url)
+        check_headers(headers, user_in_url=bool(address.userinfo))
+        if not any(name.lower() == "accept-encoding" for name in headers):
+            headers["Accept-Encoding"] = ACCEPTED
         request = client.build_request(
             method,
-            url,
+            address,
             headers=headers,
             params=options.get("params"),
             json=options.get("json"),
             content=options.get("content"),
         )
+    except LLMSpellError:
+        raise
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise ValidationError(
             f"this cannot be requested: {error}", field="url", hint="Write http://host/... or https://host/..."
@@ -239,6 +261,16 @@ def _request(
             "the body of the request is too big", resource="request size", limit=max_size, used=size
         )
     return request
+
+
+async def _refuse_two_lengths(response: httpx2.Response) -> None:
+    """Where two headers say how long an answer is, somebody on the way may have read it differently."""
+    if "content-length" in response.headers and "transfer-encoding" in response.headers:
+        await response.aclose()
+        raise NetworkError(
+            f"{_shown(response.url)} sent both Content-Length and Transfer-Encoding",
+            hint="The server, or a proxy before it, is broken, or somebody tampers with its answers.",
+        )
 
 
 class HttpPool:
@@ -337,9 +369,14 @@ def _explained(url: str) -> Iterator[None]:
         raise
     except (httpx2.TimeoutException, httpcore2.TimeoutException) as error:
         raise NetworkError(f"{url} did not answer in time", hint="Check whether the server is up.") from error
-    except httpcore2.LocalProtocolError as error:
-        raise ValidationError(f"this cannot be sent to {url}: {error}", field="headers") from None
-    except (httpx2.DecodingError, httpx2.RemoteProtocolError, httpcore2.RemoteProtocolError) as error:
+    except (httpx2.LocalProtocolError, httpcore2.LocalProtocolError):
+        # Its text may show the value of a header.
+        raise ValidationError(
+            f"this cannot be sent to {url}", field="headers", hint="Check the names and values of the headers."
+        ) from None
+    except (httpx2.RemoteProtocolError, httpcore2.RemoteProtocolError) as error:
+        if "without sending complete" in str(error) or "incomplete" in str(error):
+            raise NetworkError(f"{url} broke its answer off: {error}", hint="Ask again.") from error
         raise NetworkError(
             f"{url} sent an answer that is not HTTP: {error}", hint="Check the port and http/https."
         ) from error

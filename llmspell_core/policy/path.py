@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
-import unicodedata
+import tempfile
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from llmspell_core.errors import SecurityError, ValidationError
-from llmspell_core.policy.settings import CONFIGURATION_NAMES, PolicySettings
+from llmspell_core.policy.read_only import ReadOnly, ancestors, folded
+from llmspell_core.policy.settings import PolicySettings
 
 __all__ = ["PathMode", "PathRules"]
 
@@ -35,20 +37,56 @@ class _Rule:
 
 
 def _comparable(path: Path) -> Path:
-    """Where `A` and `a` are one file, a rule for one of them is a rule for both."""
-    return Path(unicodedata.normalize("NFC", str(path).casefold())) if FOLDS_CASE else path
+    """Where `A` and `a` are one file, leave for one of them is leave for both."""
+    return Path(folded(path)) if FOLDS_CASE else path
+
+
+class _Bans:
+    """Configured paths that are forbidden, in every spelling. They are many, and asked about for every file."""
+
+    def __init__(self, rules: tuple[_Rule, ...]) -> None:
+        self._all = next((rule for rule in rules if rule.place is None), None)
+        self._places = {folded(rule.place): rule for rule in reversed(rules) if rule.place is not None}
+
+    def rule(self, real: Path) -> _Rule | None:
+        if self._all is not None:
+            return self._all
+        return next((self._places[text] for text in ancestors(folded(real)) if text in self._places), None)
+
+    def below(self, real: Path) -> _Rule | None:
+        """One whose place is below the folder `real`."""
+        start = folded(real).rstrip(os.sep) + os.sep
+        return next((rule for text, rule in self._places.items() if text.startswith(start)), None)
 
 
 class PathRules:
-    """The path part of a policy. Links in the configured paths are followed once, when it is made."""
+    """The path part of a policy. Links in the configured paths are followed once, before the first file is touched."""
 
     def __init__(self, settings: PolicySettings) -> None:
         self._settings = settings
         self._base = settings.base
         self._allowed = self._rules(settings.allowed_paths)
-        self._denied = self._rules(settings.denied_paths)
-        self._sensitive = self._rules(settings.sensitive_paths)
-        self._read_only = self._rules(settings.read_only_paths)
+
+    @cached_property
+    def _denied(self) -> _Bans:
+        return _Bans(self._rules(self._settings.denied_paths))
+
+    @cached_property
+    def _sensitive(self) -> _Bans:
+        return _Bans(self._rules(self._settings.sensitive_paths))
+
+    @cached_property
+    def _read_only(self) -> ReadOnly:
+        """Made for the first change: most runs write nothing."""
+        places = ((text, self.absolute(text)) for text in self._settings.read_only_paths)
+        named = [rule.place for rule in self._allowed if rule.place is not None]
+        return ReadOnly(places, self._base, [*named, Path(os.path.realpath(tempfile.gettempdir()))])
+
+    def only(self, folder: str | os.PathLike[str]) -> PathRules:
+        """The same rules, except that `folder` is what is allowed, and nothing else."""
+        rules = copy.copy(self)
+        rules._allowed = self._rules((os.fspath(folder),))  # noqa: SLF001 - its own class
+        return rules
 
     def _rules(self, texts: tuple[str, ...]) -> tuple[_Rule, ...]:
         return tuple(
@@ -82,35 +120,33 @@ class PathRules:
         if not self._settings.allow_file_access:
             reason = f"the security profile '{self._settings.profile}' denies file access"
             raise _denial(asked, real, reason, "Set runtime.security.allow_file_access = true.")
-        if rule := _covering(self._denied, real):
+        if rule := self._denied.rule(real):
             reason = f"'{rule.text}' is in denied_paths"
             raise _denial(asked, real, reason, f'Remove "{rule.text}" from security.sandbox.denied_paths.')
         if rule := self._sensitive_rule(real):
             raise _denial(asked, real, f"'{rule.text}' is a sensitive place", _allow(real))
-        if not _covering(self._allowed, real):
+        if not any(rule.covers(real) for rule in self._allowed):
             allowed = ", ".join(rule.text for rule in self._allowed) or "nothing"
             raise _denial(asked, real, f"it is not below an allowed path ({allowed})", _allow(real))
         if mode == "write":
             self._check_change(real, asked)
 
     def _sensitive_rule(self, real: Path) -> _Rule | None:
-        rule = _covering(self._sensitive, real)
+        rule = self._sensitive.rule(real)
         if rule is None or any(rule.covers(a.place) for a in self._allowed if a.place and a.covers(real)):
             return None
         return rule
 
     def check_tree(self, real: Path, asked: str | os.PathLike[str]) -> None:
         """Refuse to move a directory that holds, or would become, a place that is denied or read-only."""
-        for rule in (*self._denied, *self._sensitive, *self._read_only):
-            if rule.place is not None and _comparable(real) in _comparable(rule.place).parents:
-                raise _denial(asked, real, f"'{rule.text}' is below it", OUTSIDE)
+        if rule := self._denied.below(real) or self._sensitive.below(real):
+            raise _denial(asked, real, f"'{rule.text}' is below it", OUTSIDE)
+        if reason := self._read_only.tree_reason(real):
+            raise _denial(asked, real, f"it may not be moved: {reason}", OUTSIDE)
 
     def _check_change(self, real: Path, asked: str | os.PathLike[str]) -> None:
-        if any(fnmatchcase(real.name.lower(), name) for name in CONFIGURATION_NAMES):
-            reason = "a file of that name holds llmspell's own settings and is read-only here"
-            raise _denial(asked, real, reason, OUTSIDE)
-        if rule := _covering(self._read_only, real):
-            raise _denial(asked, real, f"'{rule.text}' holds llmspell's own settings and is read-only here", OUTSIDE)
+        if reason := self._read_only.reason(real):
+            raise _denial(asked, real, f"{reason} and is read-only here", OUTSIDE)
         extension, settings = real.suffix.lstrip(".").lower(), self._settings
         if extension in settings.blocked_extensions:
             hint = f'Remove "{extension}" from tools.file_operations.blocked_extensions.'
@@ -129,7 +165,3 @@ def _denial(asked: str | os.PathLike[str], real: Path, reason: str, hint: str) -
     if str(real) != os.fspath(asked):
         shown += f" (really '{real}')"
     return SecurityError(f"access to {shown} is denied: {reason}", violation_type="path_denied", hint=hint)
-
-
-def _covering(rules: tuple[_Rule, ...], path: Path) -> _Rule | None:
-    return next((rule for rule in rules if rule.covers(path)), None)

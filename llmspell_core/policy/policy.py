@@ -90,7 +90,8 @@ class Policy:
 
     def check_tool(self, tool: LevelledTool) -> None:
         """Raises: SecurityError when tools are switched off, or its level is above what the policy grants."""
-        needed = self.settings.tool_levels.get(tool.name, str(tool.security_level))
+        given = self.settings.tool_levels.get(tool.name, str(tool.security_level))
+        needed = max(given, self.settings.minimum_levels.get(tool.name, LEVELS[0]), key=LEVELS.index)
         granted = self.settings.max_tool_level
         if not self.settings.allow_tools:
             denial = SecurityError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -9,41 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from llmspell_core.errors import ConfigurationError
+from llmspell_core.places import configuration_places
 
 __all__ = ["PROFILES", "PolicySettings"]
 
 MIB = 1024 * 1024
 
-# Places where a file means power over the machine or holds somebody's keys.
+# Places where a file means power over the machine, or holds somebody's keys or history.
 SENSITIVE_PATHS = (
-    "/boot",
-    "/dev",
-    "/etc",
-    "/private/etc",
-    "/proc",
-    "/run",
-    "/sys",
-    "/var/run",
-    "~/.aws",
-    "~/.config/gcloud",
-    "~/.gnupg",
-    "~/.kube",
-    "~/.netrc",
-    "~/.ssh",
-)
+    "/boot", "/dev", "/etc", "/private/etc", "/proc", "/run", "/sys", "/var/run",
+    "~/.aws", "~/.azure", "~/.bash_history", "~/.config/gcloud", "~/.config/gh", "~/.config/git/credentials", "~/.config/llmspell",
+    "~/.config/llmspell.toml", "~/.docker", "~/.git-credentials", "~/.gnupg", "~/.kube", "~/.llmspell", "~/.llmspell.toml",
+    "~/.local/share/keyrings", "~/.my.cnf", "~/.netrc", "~/.npmrc", "~/.password-store", "~/.pgpass", "~/.pypirc",
+    "~/.python_history", "~/.ssh", "~/.zsh_history", "~/Library/Keychains",
+)  # fmt: skip
 
-# A script that could write these would choose its own permissions for the next run.
-CONFIGURATION_FILES = (
-    "llmspell.toml",
-    ".llmspell.toml",
-    "config/llmspell.toml",
-    ".config/llmspell.toml",
-    "~/.llmspell",
-    "~/.llmspell.toml",
-    "~/.config/llmspell.toml",
-)
-
-# The same in every other folder: somebody may work there tomorrow. The last one is for LLMSPELL_ENV.
+# A script that could write a configuration would choose its own permissions for the next run.
+# In every folder, because somebody may work there tomorrow. The last ones are for LLMSPELL_ENV.
 CONFIGURATION_NAMES = ("llmspell.toml", ".llmspell.toml", "llmspell.*.toml", ".llmspell.*.toml")
 
 MERGED = {"tool_levels"}  # given entries are added to those of the profile
@@ -52,6 +35,10 @@ BLOCKED_PORTS = (22, 23, 25, 110, 135, 139, 445, 1433, 3306, 3389, 5432, 5900, 6
 
 def _usual_directories() -> tuple[str, ...]:
     return (".", tempfile.gettempdir())
+
+
+def _configuration() -> tuple[str, ...]:
+    return tuple(configuration_places(os.environ))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +50,7 @@ class PolicySettings:
         allow_tools, allow_file_access, allow_network_access, allow_process_spawn: the main switches.
         max_tool_level: safe, restricted or privileged; tools above it do not run.
         tool_levels: tool name -> the level it counts as here, instead of its own.
+        minimum_levels: tool name -> the level it counts as at least, whatever else is said of it.
         working_directory: what relative paths start from; None is the process's.
         allowed_paths: directories and files a tool may touch, with everything below them; `*` is any. By default the
             working directory and the temporary directory.
@@ -92,12 +80,13 @@ class PolicySettings:
     allow_process_spawn: bool = False
     max_tool_level: str = "restricted"
     tool_levels: Mapping[str, str] = field(default_factory=dict)
+    minimum_levels: Mapping[str, str] = field(default_factory=dict)
 
     working_directory: str | None = None
     allowed_paths: tuple[str, ...] = field(default_factory=_usual_directories)
     denied_paths: tuple[str, ...] = ()
     sensitive_paths: tuple[str, ...] = SENSITIVE_PATHS
-    read_only_paths: tuple[str, ...] = CONFIGURATION_FILES
+    read_only_paths: tuple[str, ...] = field(default_factory=_configuration)
     allowed_extensions: tuple[str, ...] = ()
     blocked_extensions: tuple[str, ...] = ("exe", "dll", "so", "dylib")
     max_file_size: int = 50_000_000

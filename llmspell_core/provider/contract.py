@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from llmspell_core.errors import ConfigurationError
 from llmspell_core.messages import AgentChunk, Message, Record, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from llmspell_core.provider.wire import Wire
 
 __all__ = [
     "INVALID_JSON",
@@ -19,6 +22,7 @@ __all__ = [
     "LocalModel",
     "LocalProvider",
     "ModelSpec",
+    "Network",
     "Provider",
     "ProviderCapabilities",
     "ProviderFactory",
@@ -129,7 +133,10 @@ class ProviderSettings:
     Attributes:
         name: the table's name, e.g. `openai`, `my-vllm`.
         provider_type: the entry point that serves it.
-        api_key: already resolved; None when there is none. Never log it.
+        api_key: already resolved; None when there is none. White space around it is dropped. Never log it.
+        proxy: where requests go through: an address, or `environment` for what the proxy variables say. None: directly.
+        from_caller: whether a script or an agent named `base_url`, not the operator. Then the policy judges every address
+            of it, and nothing that the operator keeps for this provider (keys, headers, variables, files) goes there.
         timeout_seconds: for one model call.
         options: keys the core does not know, for the plugin.
     """
@@ -146,6 +153,28 @@ class ProviderSettings:
     max_retries: int = 2
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     options: dict[str, Any] = field(default_factory=dict)
+    proxy: str | None = field(default=None, repr=False)
+    from_caller: bool = False
+
+    def __post_init__(self) -> None:
+        """`$(cat file)` and editors leave a line break at the end of a key; nobody means it."""
+        self.api_key = (self.api_key or "").strip() or None
+
+
+class Network(Protocol):
+    """What the policy says about the servers that providers speak to; the runtime hands it to each of them.
+
+    Every method raises: SecurityError for what may not be reached, NetworkError for a name that nobody knows.
+    """
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Where to connect for a server that a plugin knows of itself: private ones only where the policy names them."""
+
+    async def callers_addresses(self, scheme: str, host: str, port: int) -> list[str]:
+        """The same for a server that a script or an agent named: judged as the requests of tools are."""
+
+    async def fetch(self, url: str) -> tuple[bytes, str | None]:
+        """The content at `url` and its MIME type, as `ctx.http` gets it."""
 
 
 ProviderFactory = Callable[[ProviderSettings], "Provider"]
@@ -158,6 +187,7 @@ class Provider(ABC):
     Class attributes:
         requires_key: whether it is useless without an API key.
         key_variable: the vendor's own environment variable, e.g. `OPENAI_API_KEY`.
+        default_url: where requests go when no `base_url` is set; a preset's `base_url` wins.
         presets: other provider types that this plugin serves: name -> default settings (`base_url`, `key_variable`,
             `requires_key`).
         retried: whether a call that fails for a moment is made again (`max_retries`) without a table `retry`.
@@ -166,6 +196,7 @@ class Provider(ABC):
 
     requires_key: ClassVar[bool] = True
     key_variable: ClassVar[str | None] = None
+    default_url: ClassVar[str | None] = None
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     retried: ClassVar[bool] = True
     partners: ClassVar[tuple[str, ...]] = ()
@@ -175,6 +206,22 @@ class Provider(ABC):
         """`make_provider` gives a provider that builds on another one its partner; the registry passes it."""
         self.settings = settings
         self.make_provider = make_provider
+        self.network: Network | None = None
+
+    def wire(self, base_url: str, *, sends: Collection[str] = ()) -> Wire:
+        """The HTTP client for the vendor's package: `self.wire(url).client()`.
+
+        It reaches the server at `base_url` and no other one, whatever a redirect or a variable of the package says, sends
+        the configured key and headers and nothing else that might be a secret, and uses no proxy that is not configured.
+
+        Args:
+            sends: names of further headers that belong to the protocol, e.g. its version. Not those of keys.
+
+        Raises: AuthenticationError, ConfigurationError for a key or header that cannot be sent, or a bad address.
+        """
+        from llmspell_core.provider.wire import Wire
+
+        return Wire(self.settings, base_url, self.network, sends)
 
     @classmethod
     def preload(cls) -> None:

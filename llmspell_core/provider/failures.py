@@ -6,6 +6,7 @@ exceptions by inheriting `ServerFailures` and calling its methods, so that one f
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from llmspell_core.errors import (
     ProviderError,
     QuotaExceededError,
     RateLimitError,
+    SecurityError,
     TimeoutError,
     ValidationError,
 )
@@ -41,6 +43,7 @@ NO_CREDIT = re.compile(
 )
 NO_MODEL = re.compile(r"model", re.IGNORECASE)
 SHOWN = 400
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 class ServerFailures:
@@ -59,7 +62,7 @@ class ServerFailures:
         self.name = settings.name
         self.settings = settings
         self.key_variable = key_variable
-        self.base_url = base_url
+        self.base_url = _shown(base_url)
         self.address_hint = address_hint
 
     def translate(self, error: Exception, model: str, timeout: float) -> LLMSpellError | None:
@@ -74,7 +77,7 @@ class ServerFailures:
         except LLMSpellError:
             raise
         except Exception as error:
-            made = self.translate(error, model, timeout)
+            made = _own_cause(error) or self.translate(error, model, timeout)
             if made is None:
                 raise
             raise made from None
@@ -104,7 +107,16 @@ class ServerFailures:
     def unreachable(self, why: str) -> NetworkError:
         return NetworkError(
             f"{self.name} cannot be reached at {self.base_url}: {self.clean(why)}",
-            hint=f"Check that the server runs and that base_url in [providers.{self.name}] is right.",
+            hint=f"Check that the server runs and that base_url in [providers.{self.name}] is right.{self.unused_proxy()}",
+        )
+
+    def unused_proxy(self) -> str:
+        """What somebody behind a proxy has to know."""
+        named = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+        if not named or self.settings.proxy or self.settings.from_caller:
+            return ""
+        return (
+            f' {named[0]} is set, but not used: set proxy = "environment" in [providers.{self.name}] if it should be.'
         )
 
     def broken_off(self) -> NetworkError:
@@ -163,6 +175,8 @@ class ServerFailures:
         """
         details = {"provider": self.name, "model": model, "status": status}
         wait = retry_after(headers or {})
+        if 300 <= status < 400:
+            return self.sent_on(_header(headers or {}, "location"))
         if status in {401, 403}:
             return self._refused_key(status, message, details)
         if status == 429:
@@ -208,6 +222,15 @@ class ServerFailures:
             provider=self.name,
             model=model,
             status=status,
+        )
+
+    def sent_on(self, location: str) -> SecurityError:
+        """For a redirect that nobody followed."""
+        where = _shown(location) if location else "another address"
+        return SecurityError(
+            f"provider '{self.name}': a request for {self.base_url} was sent on to {where}, which nobody configured",
+            violation_type="host_denied",
+            hint=f"If the server has moved there, set base_url in [providers.{self.name}] to that address.",
         )
 
     def _refused_key(self, status: int, message: str, details: dict[str, Any]) -> LLMSpellError:
@@ -271,6 +294,26 @@ class ServerFailures:
                 text = text.replace(secret, "***")
         text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
         return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((str(value) for key, value in headers.items() if key.lower() == name), "")
+
+
+def _own_cause(error: BaseException | None) -> LLMSpellError | None:
+    """What the wire refused; packages wrap whatever their HTTP client raises."""
+    for _ in range(8):
+        if error is None or isinstance(error, LLMSpellError):
+            return error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
+
+
+def _shown(url: str) -> str:
+    """The address without user, password and query, which may hold keys."""
+    head, slashes, rest = url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{head}://{host.rpartition('@')[2]}{slash}{path}" if slashes else url
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

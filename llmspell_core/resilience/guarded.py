@@ -20,6 +20,7 @@ from llmspell_core.provider import (
     ProviderCapabilities,
     ProviderSettings,
 )
+from llmspell_core.provider.key import check_key
 from llmspell_core.resilience.breaker import Breaker
 from llmspell_core.resilience.limits import Limits
 from llmspell_core.resilience.prices import PriceList
@@ -59,6 +60,7 @@ class GuardedProvider(Provider):
         return self.inner.capabilities
 
     async def complete(self, request: CompletionRequest) -> Completion:
+        check_key(self.settings)
         with self._counted(request) as row:
             answer = await self._complete(request)
             self._prices.charge(answer.usage, answer.model, request.model)
@@ -66,6 +68,7 @@ class GuardedProvider(Provider):
         return answer
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
+        check_key(self.settings)
         with self._counted(request) as row:
             async with aclosing(self._attempts(request)) as chunks:
                 async for chunk in chunks:

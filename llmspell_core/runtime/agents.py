@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmspell_core.agent import Agent, AgentBuilder, AgentConfig, CompositeAgent, LLMAgent
     from llmspell_core.agent.approval import Approver
     from llmspell_core.agent.place import Ledger
-    from llmspell_core.agent.run_record import Records
+    from llmspell_core.agent.run_record import Records, RunRecord
     from llmspell_core.component import BaseAgent
     from llmspell_core.context import ExecutionContext
     from llmspell_core.provider import Provider
@@ -36,7 +36,8 @@ class Agents(Tools):
     def __init__(self) -> None:
         self.agents: dict[str, Agent] = {}
         self.approver: Approver | None = None
-        """Asked about tool calls of agents that need consent, when an agent has nobody of its own to ask."""
+        """The operator: asked about tool calls that the configuration wants consent to, and about those that an agent
+        wants consent to and has nobody of its own to ask."""
         self._records: Records | None = None
         self._wrapped: dict[str, list[str]] = {}
 
@@ -158,8 +159,11 @@ class Agents(Tools):
         """Whether the configuration wants a person's consent before an agent calls this tool."""
         if self.config.get("tools.security.require_approval"):
             return True
-        asks = {name.replace("_", "-") for name in self.config.get("tools.approval.ask") or ()}
-        return "*" in asks or tool.replace("_", "-") in asks
+        asks = self.config.get("tools.approval.ask") or ()
+        if not asks:
+            return False
+        canonical = self.registry.canonical
+        return "*" in asks or canonical("tools", tool) in {canonical("tools", name) for name in asks}
 
     # -- run -----------------------------------------------------------------------------------------------------------
 
@@ -233,7 +237,12 @@ class Agents(Tools):
         return self._records
 
     async def resume_run(
-        self, record: str | os.PathLike[str], decisions: Any, context: ExecutionContext | None = None
+        self,
+        record: str | os.PathLike[str],
+        decisions: Any,
+        context: ExecutionContext | None = None,
+        *,
+        tell: Callable[[RunRecord], None] | None = None,
     ) -> AgentOutput:
         """Go on with a run that waits for consent; also one that another process began.
 
@@ -243,30 +252,31 @@ class Agents(Tools):
         Args:
             record: its id, or the path of a file that `save_record` wrote.
             decisions: True, False or what `Decision.of` reads, for all calls that wait; or a mapping of call ids to these.
+            tell: called with the decided record before anything is done; `unmade` has every call that will be made.
 
         Raises:
-            NotFoundError: no such run. ApprovalRequiredError: it waits again, or a decision is missing.
+            SecurityError: it was changed, or another user saved it. NotFoundError: no such run.
+            ApprovalRequiredError: it waits again, or a decision is missing.
         """
         from llmspell_core.agent.resuming import resume_run
 
         id_ = str(record) if not os.fspath(record).endswith(".json") else await self.load_record(record)
-        return await resume_run(self, id_, decisions, context or self.context())  # type: ignore[arg-type]
+        return await resume_run(self, id_, decisions, context or self.context(), tell)  # type: ignore[arg-type]
 
     async def save_record(self, record: str, path: str | os.PathLike[str]) -> None:
         """Write a waiting run into a file that another process can resume. Raises: NotFoundError, StorageError."""
-        from llmspell_core.agent.run_record import write_record
-
-        write_record(Path(path), (await self.records.load(record)).to_dict())
+        await self.records.export(record, Path(path))
 
     async def load_record(self, path: str | os.PathLike[str]) -> str:
         """Take in a waiting run from a file; returns its id.
 
         Raises:
-            StorageError, ValidationError: no such record. NotFoundError: somebody has decided about it already.
+            StorageError, ValidationError: no such record. SecurityError: it was changed, or another user saved it.
+            NotFoundError: somebody has decided about it already.
         """
-        from llmspell_core.agent.run_record import RunRecord, read_record
+        from llmspell_core.agent.run_record import read_record
 
-        record = RunRecord.from_dict(read_record(Path(path)))
+        record = self.records.read(read_record(Path(path)))
         await self.records.check_unused(record.id)
         await self.records.save(record)
         return record.id

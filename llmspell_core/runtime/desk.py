@@ -60,7 +60,7 @@ class Runtime(Agents):
         super().__init__()
         self._given_config = config
         self._registry = registry
-        self.cwd = Path(cwd) if cwd is not None else Path.cwd()
+        self.cwd = Path(cwd) if cwd is not None else _current_folder()
         self.started_at = time.time()
         self.shared_memory = SharedMemory()
         self.offer_model: Callable[[str, LocalProvider], Awaitable[bool]] | None = None
@@ -182,14 +182,18 @@ class Runtime(Agents):
     def _make_policy(self) -> Policy:
         from llmspell_core.config import policy_settings
         from llmspell_core.policy import Policy
+        from llmspell_core.policy.settings import SENSITIVE_PATHS
+        from llmspell_core.runtime.read_places import read_places, secret_places
 
         settings = policy_settings(self.config) | {"working_directory": str(self.cwd)}
+        settings["read_only_paths"] = [*settings["read_only_paths"], *read_places(self.config, self.cwd)]
+        settings["sensitive_paths"] = [*SENSITIVE_PATHS, *secret_places(self.config)]
         return Policy(settings, secrets=self.config.secrets())
 
     def _make_providers(self) -> Providers:
         from llmspell_core.runtime.providers import Providers
 
-        return Providers(self.config, self.registry)
+        return Providers(self.config, self.registry, self.policy)
 
     def use_config(self, config: Config) -> None:
         """Go on with another configuration. The policy, limits of running scripts and loaded plugins stay as they are."""
@@ -365,9 +369,18 @@ class Runtime(Agents):
         return provider
 
 
+def _current_folder() -> Path:
+    from llmspell_core.config.loading import current_folder
+
+    return current_folder()
+
+
 def _load_config(given: Config | Mapping[str, Any] | None, cwd: Path) -> Config:
     from llmspell_core.config import Config, load_config
 
     if isinstance(given, Config):
         return given
-    return load_config(overrides=dict(given or {}), cwd=cwd)
+    config = load_config(overrides=dict(given or {}), cwd=cwd)
+    for line in config.trust_notes():
+        log.warning("%s", line)
+    return config

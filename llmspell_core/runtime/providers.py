@@ -6,7 +6,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from llmspell_core.errors import ComponentError, NotFoundError, ValidationError
 from llmspell_core.provider import ModelSpec, Provider, ProviderSettings
@@ -14,6 +16,7 @@ from llmspell_core.provider import ModelSpec, Provider, ProviderSettings
 if TYPE_CHECKING:
     from llmspell_core.config import Config
     from llmspell_core.plugins.registry import Registry
+    from llmspell_core.policy import Policy
     from llmspell_core.resilience.totals import Totals
 
 __all__ = ["DEFAULT_MODEL", "Providers"]
@@ -28,9 +31,10 @@ FALLBACK = "fallback"
 class Providers:
     """Makes each provider when it is first needed and keeps it until the runtime ends."""
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(self, config: Config, registry: Registry, policy: Policy | None = None) -> None:
         self._config = config
         self._registry = registry
+        self._policy = policy
         self._made: dict[tuple[str, str | None, str | None], Provider] = {}
         self._preloaded: set[str] = set()
         self._totals: Totals | None = None
@@ -133,15 +137,40 @@ class Providers:
     def settings(self, name: str, *, base_url: str | None = None, api_key: str | None = None) -> ProviderSettings:
         """The table `providers.<name>` with environment and defaults; an unconfigured name is its own type.
 
-        A `base_url` of the caller's own never gets the configured key: a script could send it anywhere.
+        A `base_url` of the caller's own gets nothing of what is configured: a script could send it anywhere.
         """
         from llmspell_core.config import provider_settings
 
         settings = provider_settings(self._config, name)
-        if base_url and base_url != settings.base_url:
-            settings.base_url, settings.api_key = base_url, None
-        settings.api_key = api_key or settings.api_key
-        return settings
+        if settings.base_url and settings.from_caller:
+            settings.from_caller = not self._knows(settings.provider_type, settings.base_url)
+        own = settings.base_url or self._usual_url(settings.provider_type)
+        if base_url and _normal(base_url) != _normal(own or ""):
+            known = self._knows(settings.provider_type, base_url)
+            settings = _of_caller(settings, base_url, from_caller=not known)
+        return replace(settings, api_key=api_key) if api_key else settings
+
+    def knows_server(self, name: str, base_url: str) -> bool:
+        """Whether this very address is one that the operator wrote into a table, or where this provider goes unasked."""
+        table = self._config.section("providers").get(name)
+        kind = table.get("provider_type") if isinstance(table, dict) else None
+        return self._knows(str(kind or name), base_url)
+
+    def _knows(self, provider_type: str, base_url: str) -> bool:
+        written = (
+            str(table["base_url"])
+            for name, table in self._config.section("providers").items()
+            if isinstance(table, dict) and table.get("base_url")
+            if self._config.origin(f"providers.{name}.base_url") != "script"
+        )
+        return _normal(base_url) in {_normal(url) for url in (*written, self._usual_url(provider_type) or "")}
+
+    def _usual_url(self, provider_type: str) -> str | None:
+        """Where a provider of this type goes unasked."""
+        if not self._registry.has("providers", provider_type):
+            return None
+        cls: type[Provider] = self._registry.load("providers", provider_type)
+        return cls.presets.get(provider_type, {}).get("base_url") or cls.default_url
 
     @property
     def totals(self) -> Totals:
@@ -205,6 +234,10 @@ class Providers:
         if not isinstance(provider, Provider):
             raise ComponentError(f"'{settings.provider_type}' is not a provider but {type(provider).__name__}")
         provider.make_provider = self.make
+        if self._policy is not None:
+            from llmspell_core.policy.vendor import VendorNetwork
+
+            provider.network = VendorNetwork(self._policy)
         return provider
 
     async def close(self) -> None:
@@ -214,6 +247,32 @@ class Providers:
         for provider, result in zip(made, results, strict=True):
             if isinstance(result, BaseException):
                 log.warning("closing provider %s failed: %s", provider.settings.name, result)
+
+
+def _of_caller(settings: ProviderSettings, base_url: str, *, from_caller: bool) -> ProviderSettings:
+    """Without what belongs to the operator's own server."""
+    return replace(
+        settings,
+        base_url=base_url,
+        api_key=None,
+        api_key_env=None,
+        headers={},
+        proxy=None if from_caller else settings.proxy,
+        from_caller=from_caller,
+    )
+
+
+def _normal(url: str) -> str:
+    """One spelling of an address. What has a user, a query or is no address at all stays as it is."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme.lower())
+    except ValueError:
+        return url
+    if not parts.hostname or "@" in parts.netloc or "?" in url or "#" in url:
+        return url
+    host = "localhost" if parts.hostname in {"127.0.0.1", "::1"} else parts.hostname
+    return f"{parts.scheme.lower()}://{host}:{port}{parts.path.rstrip('/')}"
 
 
 def _chain(model: str | Sequence[str] | None) -> list[str]:

@@ -216,7 +216,7 @@ class Scripts:
         runtime = Runtime(config, registry=own.registry, cwd=own.cwd)
         runtime.tracer = own.tracer
         async with runtime as narrow:
-            narrow.offer_model = own.offer_model
+            narrow.offer_model, narrow.approver = own.offer_model, own.approver
             yield narrow.scripts, context and narrow.context(session_id=context.session_id, user_id=context.user_id)
 
     def _read(self, path: Path) -> bytes:

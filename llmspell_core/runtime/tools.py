@@ -11,6 +11,7 @@ from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
+    from llmspell_core.agent.consent import Agreed
     from llmspell_core.config import Config
     from llmspell_core.context import ExecutionContext
     from llmspell_core.metrics import Metrics
@@ -46,9 +47,17 @@ class Tools:
         return self.registry.names("tools")
 
     async def invoke_tool(
-        self, name: str, parameters: Mapping[str, Any] | None = None, context: ExecutionContext | None = None
+        self,
+        name: str,
+        parameters: Mapping[str, Any] | None = None,
+        context: ExecutionContext | None = None,
+        *,
+        agreed: Agreed | None = None,
     ) -> AgentOutput:
         """Run a tool.
+
+        Args:
+            agreed: what somebody agreed to, which must be this call.
 
         Raises:
             NotFoundError: no such tool.
@@ -59,7 +68,8 @@ class Tools:
         tool = self.tool_for(name)
         self.policy.check_tool(tool)
         limit = self._tool_timeout(tool.name, tool.default_timeout)
-        input = AgentInput(parameters={"parameters": {} if parameters is None else parameters})
+        given = {} if parameters is None else parameters
+        input = AgentInput(parameters={"parameters": given}) if agreed is None else agreed.input(tool, given)
         try:
             async with time_limit(limit):
                 return await tool.execute(input, context or self.context())
@@ -71,9 +81,11 @@ class Tools:
                 duration_ms=int((limit or 0) * 1000),
             ) from error
 
-    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput:
+    async def call_tool(
+        self, name: str, parameters: dict[str, Any], context: ExecutionContext, agreed: Agreed | None = None
+    ) -> AgentOutput:
         """A tool call that a model made."""
-        return await self.invoke_tool(name, parameters, context)
+        return await self.invoke_tool(name, parameters, context, agreed=agreed)
 
     def _tool_timeout(self, name: str, default: float | None = None) -> float | None:
         timeouts = self.config.get("tools.timeouts") or {}

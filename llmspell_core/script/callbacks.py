@@ -11,6 +11,8 @@ from llmspell_core.hooks.nesting import Link, Links, links, links_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Ask = Callable[[Callable[[int], tuple[bytes, str, str]]], tuple[int, asyncio.Future[Any]]]
+
 __all__ = ["Callbacks", "Patience"]
 
 MOST_NESTED = 16
@@ -42,22 +44,22 @@ class Callbacks:
     """The functions of one script that are under way.
 
     Args:
-        ask: sends the frame that it is given the number for; returns number and answer.
+        ask: sends the parts of a frame that it gets for a number; returns number and answer.
         send: sends a frame.
         give_up: ends the script, or what it is doing, because of a function that cannot be stopped.
     """
 
-    def __init__(self, ask: Any, send: Callable[[str], None], give_up: Callable[[Patience], None]) -> None:
-        self._ask: Callable[[Callable[[int], str]], tuple[int, asyncio.Future[Any]]] = ask
+    def __init__(self, ask: Ask, send: Callable[[bytes], object], give_up: Callable[[Patience], None]) -> None:
+        self._ask = ask
         self._send = send
         self._give_up = give_up
         self._open: dict[int, _Called] = {}
 
-    async def call(self, callback: int, args: str, patience: Patience | None) -> Any:
+    async def call(self, callback: int, args: bytes, patience: Patience | None) -> Any:
         """Call a function and wait for what it returns.
 
         Args:
-            args: a JSON list.
+            args: JSON text of a list.
 
         Raises:
             ScriptError: it failed, or its script has ended.
@@ -71,7 +73,7 @@ class Callbacks:
         made = _Called(around, self)
         parent = next((link.number for link in reversed(around) if isinstance(link, _Called) and link.owner is self), 0)
         told = 1 if patience else 0
-        number, answer = self._ask(lambda number: f'["invoke",{number},{callback},{parent},{told},{args}]')
+        number, answer = self._ask(lambda number: (args, f'["invoke",{number},{callback},{parent},{told},', "]"))
         made.number, self._open[number] = number, made
         try:
             return await (answer if patience is None else self._in_time(number, made, answer, patience))
@@ -103,7 +105,7 @@ class Callbacks:
 
     def _stop(self, number: int, answer: asyncio.Future[Any]) -> None:
         """A function that waits is told to end; one that computes does not hear it."""
-        self._send(f'["stop",{number}]')
+        self._send(b'["stop",%d]' % number)
         answer.add_done_callback(_seen)
 
     def _check(self, number: int, patience: Patience) -> None:

@@ -7,11 +7,16 @@ import logging
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import InternalError, LLMSpellError, ValidationError
+from llmspell_core.errors import InternalError, LLMSpellError, ResourceLimitError, ValidationError
+from llmspell_core.purse import OBJECT, weigh
+from llmspell_core.script.deadline import new_owner
 from llmspell_core.script.scope import HandleRef
 from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
 from llmspell_core.script.validate import bind, fit
 from llmspell_core.script.values import Encoder
+from llmspell_core.script.view import View
+from llmspell_core.script.wire import encoded
+from llmspell_core.watchdog import OverdueError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -24,8 +29,11 @@ __all__ = ["Calls"]
 
 log = logging.getLogger("llmspell.script")
 
-MOST_OPEN_BYTES = 256_000_000
-"""Of arguments of calls that wait for their answer: a script's memory limit does not cover what it has sent."""
+MOST_MESSAGE = 10_000
+"""Characters of an error's message; one that quotes what it was given may be of any length."""
+SMALL_FRAME = 256
+"""Bytes of a frame that is not worth weighing: what it says takes so many times as much, at most."""
+TIMES = 32
 
 
 class Calls:
@@ -33,6 +41,10 @@ class Calls:
 
     A plain handler is answered inside `call` itself, before control goes back to the event loop; a coroutine becomes a
     task, at most `limit` of them at one time.
+
+    Attributes:
+        owner: number of this session, under which its work is known (see `OWNERS`).
+        is_answering: whether the loop is in a plain handler now.
     """
 
     def __init__(self, api: ScriptApi, scope: ScriptScope, worker: WorkerProcess, limit: int) -> None:
@@ -48,37 +60,48 @@ class Calls:
         self._has_handles = False
         self._encoder = Encoder(self._special)
         self._posted = 0
-        self._open_bytes = 0
+        self.owner = new_owner()
+        self.is_answering = False
 
     def call(self, call_id: int, op: str, args: list[Any], line: int) -> None:
-        if type(call_id) is not int or type(line) is not int or type(args) is not list or call_id in self._tasks:
+        if type(call_id) is not int or type(line) is not int or type(args) is not list or type(op) is not str:
             raise TypeError("call")
+        if call_id < 0 or call_id in self._tasks:
+            raise ValueError(call_id)
         operation = self._operations.get(op) or self._first_use(call_id, op)
         if operation is None:
             return
         self._last = (operation.label, line)
-        self._scope.call_bytes = self._worker.frame_bytes
+        self._scope.call_bytes = weight = self._weight(args)
+        self.is_answering = True
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:
-                self._wait_for(call_id, operation, result, line)
+                self._wait_for(call_id, operation, result, line, weight)
                 return
             self._answer(call_id, operation, result)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes one clean error of the script
             self._refuse(call_id, error, operation.label)
+        finally:
+            self.is_answering = False
 
     def post(self, op: str, args: list[Any]) -> None:
         """A call that wants no answer; its errors are logged."""
+        if type(op) is not str or type(args) is not list:
+            raise TypeError("post")
         operation = self._operations.get(op) or self._api.find(op)
         if operation is None:
             raise KeyError(op)
+        self.is_answering = True
         try:
             result = operation.handler(self._scope, *self._bound(operation, args))
             if type(result) is CoroutineType:
                 self._posted -= 1
-                self._wait_for(self._posted, operation, result, 0)
+                self._wait_for(self._posted, operation, result, 0, self._weight(args))
         except LLMSpellError as error:
             log.warning("%s: %s", operation.label, error.message)
+        finally:
+            self.is_answering = False
 
     def cancel(self, call_id: int) -> None:
         task = self._tasks.get(call_id)
@@ -87,8 +110,11 @@ class Calls:
 
     def doing(self) -> str | None:
         """What the script was doing last, in words; None when it never asked for anything and computes."""
-        if self._labels:
-            label, line = next(reversed(self._labels.values()))
+        open_ = self._labels.copy()  # the watchdog's thread asks, too
+        if self.is_answering and self._last is not None:
+            open_[0] = self._last
+        if open_:
+            label, line = next(reversed(open_.values()))
             return f"it was waiting for {label}{_at(line)}"
         asleep = self._worker.is_asleep
         if self._last is not None:
@@ -99,6 +125,10 @@ class Calls:
     def forget(self) -> None:
         """A new run begins; what the one before did last is of no interest any more."""
         self._last = None
+
+    def owns(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task answers a call of this script. Safe in another thread."""
+        return task in self._tasks.copy().values()
 
     def stop(self) -> None:
         for task in self._tasks.values():
@@ -136,41 +166,74 @@ class Calls:
         target = self._scope.get(args[0] if args else None, operation.handle)
         return [target, *bind(operation.label, operation.params, args[1:], varargs=operation.varargs)]
 
-    def _wait_for(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], line: int) -> None:
+    def _weight(self, args: list[Any]) -> int:
+        """Bytes of memory that the arguments of the call take that came just now."""
         size = self._worker.frame_bytes
-        if len(self._tasks) >= self._limit or self._open_bytes + size > MOST_OPEN_BYTES:
+        return size * TIMES if size <= SMALL_FRAME else weigh(args)
+
+    def _wait_for(
+        self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], line: int, weight: int
+    ) -> None:
+        """Raises: ResourceLimitError when the calls that wait are too large together."""
+        if len(self._tasks) >= self._limit:
             work.close()
-            many = f"{self._limit} calls" if len(self._tasks) >= self._limit else f"{MOST_OPEN_BYTES:,} bytes of calls"
-            self._worker.kill(f"it has more than {many} open")
+            self._worker.kill(f"it has more than {self._limit} calls open")
             return
-        self._open_bytes += size
-        task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work))
+        try:
+            size = self._scope.purse.take(OBJECT + weight)
+        except ResourceLimitError:
+            work.close()
+            raise
+        task = asyncio.get_running_loop().create_task(self._finish(call_id, operation, work, weight))
         self._tasks[call_id] = task
         self._labels[call_id] = (operation.label, line)
-        task.add_done_callback(lambda _: self._finished(call_id, work, size))
+        task.add_done_callback(lambda task: self._finished(task, call_id, work, size))
 
-    def _finished(self, call_id: int, work: Coroutine[Any, Any, Any], size: int) -> None:
+    def _finished(self, task: asyncio.Task[None], call_id: int, work: Coroutine[Any, Any, Any], size: int) -> None:
+        if not task.cancelled():
+            task.exception()  # of an interrupt at an odd place; the run has ended by then
         work.close()  # of a task that was cancelled before it began, nobody else does
-        self._open_bytes -= size
+        self._scope.purse.give_back(size)
         self._tasks.pop(call_id, None)
         self._labels.pop(call_id, None)
 
-    async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any]) -> None:
+    async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], weight: int) -> None:
+        self._scope.call_bytes = weight
         try:
             result = await work
+            if self._worker.is_clogged:
+                await self._until_taken(result)
+            self._scope.call_bytes = weight
             self._labels.pop(call_id, None)
             self._answer(call_id, operation, result)
+        except OverdueError:
+            return  # the script has ended: nobody waits for an answer
         except Exception as error:  # noqa: BLE001 - see call
             self._labels.pop(call_id, None)
             self._refuse(call_id, error, operation.label)
+
+    async def _until_taken(self, result: Any) -> None:
+        """Keeps a result until the worker reads. Raises: ResourceLimitError when there are too many that wait."""
+        size = self._scope.purse.take(weigh(getattr(result, "value", result)))
+        try:
+            await self._worker.taken()
+        finally:
+            self._scope.purse.give_back(size)
 
     def _answer(self, call_id: int, operation: Operation, result: Any) -> None:
         if call_id < 0:
             return
         self._has_handles = False
-        text = self._encoder.text(self._returned(operation.returns, result))
-        handles = ',"h":1' if self._has_handles else ""
-        self._worker.send(f'["ret",{call_id},{{"ok":true,"value":{text}{handles}}}]')
+        more = ""
+        if type(result) is View:
+            more = f',"v":{self._encoder.text(result.wire())}'
+            result = result.value
+        data = encoded(self._encoder.text(self._returned(operation.returns, result)))
+        del result  # a large one need not wait here until it has been sent
+        if self._has_handles:
+            more += ',"h":1'
+        if not self._worker.send(data, f'["ret",{call_id},{{"ok":true,"value":', f"{more}}}]"):
+            self._refuse(call_id, _too_large(operation.label, len(data), self._worker.largest), operation.label)
 
     def _returned(self, returns: str, result: Any) -> Any:
         if result is None:
@@ -199,13 +262,25 @@ class Calls:
             log.warning("%s: %s", label, error.message)
             return
         env = {"ok": False, "error": self._plain_error(error)}
-        self._worker.send(f'["ret",{call_id},{self._encoder.text(env)}]')
+        self._worker.send(encoded(self._encoder.text(env)), f'["ret",{call_id},', "]")
 
     @staticmethod
     def _plain_error(error: LLMSpellError) -> dict[str, Any]:
         data = error.to_dict()
+        if len(error.message) > MOST_MESSAGE:
+            data["message"] = f"{error.message[:MOST_MESSAGE]}... ({len(error.message):,} characters in all)"
         data.setdefault("hint", None)
         return data
+
+
+def _too_large(label: str, size: int, most: int) -> ResourceLimitError:
+    return ResourceLimitError(
+        f"the result of {label} is too large for a script: it takes {size:,} bytes on its way, {most:,} is the most",
+        resource="result bytes",
+        limit=most,
+        used=size,
+        hint="Ask for a part of it, or have it written to a file.",
+    )
 
 
 def _at(line: int) -> str:

@@ -11,15 +11,25 @@ import select
 import sys
 import time
 
-from llmspell_core.script.wire import FrameReader, dump, dump_text, pack
+from llmspell_core.script.wire import MAX_FRAME, FrameReader, dump, dump_text, pack
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "TooLargeError"]
 
 QUIET = 0.002
 """Seconds after a flush in which further output is collected instead of sent at once."""
 
+LARGE = 1 << 20
+"""Characters of printed text in one frame, and bytes that are read at once of a frame that is large."""
+
 PIECE = 16384 if sys.platform == "linux" else 2048
 """Bytes that a socket takes without waiting once it says that it is writable."""
+
+
+class TooLargeError(Exception):
+    """A frame that the host would not take."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"takes {size:,} bytes on its way to the host; {most:,} is the most")
 
 
 class Channel:
@@ -30,11 +40,13 @@ class Channel:
 
     Attributes:
         unanswered: calls without an answer yet, and callbacks of the host's that were not answered yet.
+        most: bytes of the largest frame that the host takes.
     """
 
     def __init__(self, read_fd: int, write_fd: int, encoding: str) -> None:
         self.unanswered = 0
         self.encoding = encoding
+        self.most = MAX_FRAME
         self._read_fd, self._write_fd = read_fd, write_fd
         self._reader = FrameReader()
         self._output: list[tuple[str, str]] = []
@@ -52,8 +64,14 @@ class Channel:
         return dump(value) if self.encoding == "utf-8" else dump_text(value)
 
     def send(self, text: str, *, then_reads: bool = False) -> None:
-        """One frame, after everything printed before. `then_reads`: the next thing that happens is waiting for it."""
+        """One frame, after everything printed before. `then_reads`: the next thing that happens is waiting for it.
+
+        Raises: TooLargeError; nothing is sent then.
+        """
+        if len(text) > self.most // 4:
+            self._check_size(text)
         data = pack(_valid(text.encode(self.encoding)))
+        del text  # a large one need not be there twice while it is written
         with self._lock:
             if self._output:
                 self._flush()
@@ -61,6 +79,11 @@ class Channel:
                 self._write_through(data)
             else:
                 self._write_and_read(data)
+
+    def _check_size(self, text: str) -> None:
+        size = len(text) if self.encoding == "latin-1" or text.isascii() else len(text.encode(self.encoding, "replace"))
+        if size > self.most:
+            raise TooLargeError(size, self.most)
 
     def print(self, stream: str, text: str) -> None:
         """Quiet scripts are seen at once, noisy ones in batches; a hanging one loses nothing."""
@@ -78,7 +101,11 @@ class Channel:
     def _flush(self) -> None:
         batch, self._output = self._output, []
         for stream, text in _joined(batch):
-            self._write_and_read(self._out_frame(stream, text))
+            start = 0
+            while start < len(text):
+                end = self._piece_end(text, start, LARGE)
+                self._write_and_read(self._out_frame(stream, text[start:end]))
+                start = end
         self._flushed_at = time.monotonic()
 
     def _out_frame(self, stream: str, text: str) -> bytes:
@@ -121,31 +148,34 @@ class Channel:
         self._reader.feed(self._received())
 
     def read_whole(self, start: bytes) -> str | None:
-        """Reads once; the frame, if exactly one has come and it begins with `start`. Else it waits for `next`."""
+        """Reads once; what follows `start` in the frame, without its last byte, if exactly one has come that begins so.
+
+        Otherwise it waits for `next`.
+        """
         data = self._received()
         payload = self._reader.whole(data)
         if payload is not None and payload.startswith(start):
-            return self._text(payload)
+            return self.text(payload, len(start), -1)
         self._reader.feed(data)
         return None
 
-    def next(self) -> str | None:
+    def next(self) -> bytes | bytearray | None:
         """The next frame that was read."""
-        payload = self._reader.next()
-        return None if payload is None else self._text(payload)
+        return self._reader.next()
+
+    def text(self, payload: bytes | bytearray, start: int = 0, end: int | None = None) -> str:
+        """A part of a frame as text."""
+        try:
+            return str(memoryview(payload)[start:end], self.encoding)
+        except UnicodeDecodeError:  # half a surrogate pair; JSON can write it in ASCII
+            text = bytes(payload[start:end]).decode(self.encoding, "surrogatepass")
+            return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
 
     def _received(self) -> bytes:
-        data = os.read(self._read_fd, 65536)
+        data = os.read(self._read_fd, min(max(65536, self._reader.missing()), LARGE))
         if not data:
             os._exit(0)
         return data
-
-    def _text(self, payload: bytes) -> str:
-        try:
-            return payload.decode(self.encoding)
-        except UnicodeDecodeError:  # half a surrogate pair; JSON can write it in ASCII
-            text = payload.decode(self.encoding, "surrogatepass")
-            return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
 
     # -- helper threads -----------------------------------------------------------------------------------------------
 
@@ -178,16 +208,17 @@ class Channel:
         batch, self._output = _joined(self._output), []
         while batch and (writable is None or writable.poll(0)):
             stream, text = batch.pop(0)
-            end = self._piece_end(text)
+            end = self._piece_end(text, 0, PIECE // 8)  # fits even if every character is escaped
             self._write_through(self._out_frame(stream, text[:end]))
             if end < len(text):
                 batch.insert(0, (stream, text[end:]))
         self._output = batch + self._output
 
-    def _piece_end(self, text: str) -> int:
-        """Where a piece may end that fits even if every character is escaped: not within a character's bytes."""
-        end = min(len(text), PIECE // 8)
-        while self.encoding == "latin-1" and end < len(text) and "\x80" <= text[end] < "\xc0" and end > PIECE // 16:
+    def _piece_end(self, text: str, start: int, most: int) -> int:
+        """Where a piece of at most so many characters may end: not within a character's bytes."""
+        end = min(len(text), start + most)
+        least = start + most // 2
+        while self.encoding == "latin-1" and least < end < len(text) and "\x80" <= text[end] < "\xc0":
             end -= 1
         return end
 
@@ -215,7 +246,7 @@ def _joined(batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Neighbouring pieces of one stream become one piece."""
     joined: list[tuple[str, str]] = []
     for stream, text in batch:
-        if joined and joined[-1][0] == stream and len(joined[-1][1]) < 1 << 20:
+        if joined and joined[-1][0] == stream and len(joined[-1][1]) < LARGE:
             joined[-1] = (stream, joined[-1][1] + text)
         else:
             joined.append((stream, text))

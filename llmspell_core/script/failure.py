@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmspell_core.errors import ScriptError, error_from_dict
+from llmspell_core.errors import LLMSpellError, ScriptError, error_from_dict
+from llmspell_core.purse import weigh
 from llmspell_core.script.process import describe_status
 from llmspell_core.script.wire import OUT_OF_MEMORY
 
-__all__ = ["crashed", "failed", "not_returned", "too_late"]
+__all__ = ["crashed", "failed", "left_behind", "not_returned", "too_late"]
 
 _MAX_TEXT = 20_000
+_MAX_BYTES = 10 * _MAX_TEXT
+MOST_LINES = 1 << 31
 HINTS = {
     "memory": "Keep less at one time, look for a recursion without an end, or raise runtime.security.max_memory_bytes."
 }
@@ -30,7 +33,7 @@ UNFIT = {
 def failed(error: Any, language: str, *, source: str = "", name: str = "") -> ScriptError:
     """The error a worker reported; everything in it is checked, because the worker may be hostile."""
     data = error if isinstance(error, dict) else {}
-    line = data.get("line") if isinstance(data.get("line"), int) else None
+    line = data.get("line") if type(data.get("line")) is int and 0 <= data["line"] < MOST_LINES else None
     file = _text(data.get("file"))
     source_line = _text(data.get("source_line"))
     if source_line is None and line is not None and file == name:
@@ -46,8 +49,16 @@ def failed(error: Any, language: str, *, source: str = "", name: str = "") -> Sc
         phase=_text(data.get("phase")) or "runtime",
     )
     if isinstance(data.get("cause"), dict):
-        found.__cause__ = error_from_dict(data["cause"])
+        found.__cause__ = _cause(data["cause"])
     return found
+
+
+def _cause(data: dict[str, Any]) -> LLMSpellError | None:
+    """The host's own error that a worker gave back, as far as it still looks like one."""
+    try:
+        return error_from_dict({key: _text(value) or value for key, value in data.items() if weigh(value) < _MAX_BYTES})
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 def too_late(name: str, timeout: float, doing: str | None, language: str) -> ScriptError:
@@ -67,6 +78,17 @@ def not_returned(name: str, what: str, seconds: float, language: str) -> ScriptE
     return ScriptError(
         f"the {what} of '{name}' did not return within {seconds:g} s",
         hint="Look for a loop without an end in it. Everybody waits for a hook; hooks.timeout_ms is its time.",
+        language=language,
+        file=name,
+        phase="deadline",
+    )
+
+
+def left_behind(name: str, timeout: float, language: str) -> ScriptError:
+    """The script ended in time, but the host could not clean up after it in that time."""
+    return ScriptError(
+        f"what the script '{name}' left running did not end within {timeout:g} s",
+        hint="Give it more time (--timeout), or have the script wait for what it starts.",
         language=language,
         file=name,
         phase="deadline",

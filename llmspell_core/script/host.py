@@ -17,14 +17,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError, ScriptError
+from llmspell_core.purse import ENTRY
 from llmspell_core.script.callbacks import Callbacks, Patience
 from llmspell_core.script.calls import Calls
-from llmspell_core.script.failure import crashed, failed, not_returned, too_late
+from llmspell_core.script.deadline import LAST_RESORT, OWNERS, Deadline
+from llmspell_core.script.failure import crashed, failed, left_behind, not_returned, too_late
 from llmspell_core.script.process import WorkerProcess
 from llmspell_core.script.result import Limits, Output, ScriptResult
 from llmspell_core.script.scope import ScriptScope, gone
 from llmspell_core.script.spelling import meant
-from llmspell_core.script.wire import dump_text
+from llmspell_core.script.wire import dump_text, encoded
+from llmspell_core.time_limit import RunTime, run_time
+from llmspell_core.watchdog import OverdueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ScriptSession"]
 
 log = logging.getLogger("llmspell.script")
-
+MOST_WORDS = 2_000
+"""Characters of what a worker says that could not start."""
 GRACE = 3.0
 """Seconds in which an interrupted cell has to end before its session is ended."""
 
@@ -76,6 +81,8 @@ class ScriptSession:
         self._next_request = 0
         self._end: ScriptError | None = None
         self._closed = False
+        self._deadline: Deadline | None = None
+        self._time = RunTime()
 
     @classmethod
     async def open(
@@ -109,24 +116,41 @@ class ScriptSession:
             fields = {name: handle.fields for name, handle in api.handles.items()}
             language = engine.language
             return ScriptScope(
-                runtime, context, session, lambda kind: fields.get(kind, ()), language=language, profile=profile
+                runtime,
+                context,
+                session,
+                lambda kind: fields.get(kind, ()),
+                language=language,
+                profile=profile,
+                held_bytes=limits.held_bytes,
             )
 
         session = cls(engine, api, scope, worker, limits, output, interactive=interactive)
         worker.on_frame, worker.on_end = session._on_frame, session._on_end
-        await worker.connect(limits.frame_bytes)
+        await session._connect()
         fence = {"memory_bytes": limits.memory_bytes, "threads": True, "require_fence": require_fence}
         boot = {
             "manifest": api.manifest(engine.language),
             "language": engine.language,
             "profile": profile,
             "memory": limits.memory_bytes,
+            "frame": limits.frame_bytes,
             "interactive": interactive,
             "options": engine.options(),
             "fence": {**fence, **engine.fence_options()},
         }
-        worker.send(dump_text(["boot", boot]))
+        worker.send(encoded(dump_text(["boot", boot])))
         return session
+
+    async def _connect(self) -> None:
+        """What the worker asks for is done in its name: from the context of the connection everybody can tell."""
+        owners = OWNERS.set((*OWNERS.get(), self._calls.owner))
+        token = run_time.set(self._time)
+        try:
+            await self._worker.connect(self.limits.frame_bytes)
+        finally:
+            run_time.reset(token)
+            OWNERS.reset(owners)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -157,7 +181,7 @@ class ScriptSession:
         self._begin(name, directory)
         started = time.monotonic()
         request = {"source": text, "name": name, "args": script_args(name, args), "mode": mode}
-        self._worker.send(dump_text(["run", self._run_id, request]))
+        self._worker.send(encoded(dump_text(["run", self._run_id, request])))
         env = await self._finish(self.limits.timeout if timeout is None else timeout)
         return self._result(env, text, time.monotonic() - started)
 
@@ -186,7 +210,7 @@ class ScriptSession:
     async def complete(self, text: str) -> list[str]:
         """What `text` could become, from the declarations and the live globals; whole replacements of its last word."""
         self._check_alive()
-        found = await self._request(lambda request: dump_text(["complete", request, text]))
+        found = await self._request(lambda request: (encoded(dump_text(["complete", request, text])),))
         return [str(item) for item in found] if isinstance(found, list) else []
 
     async def invoke(self, callback: int, args: list[Any], patience: Patience | None = None) -> Any:
@@ -198,7 +222,12 @@ class ScriptSession:
         """
         if self._end is not None or self._closed:
             raise gone(self._name)
-        return await self._callbacks.call(callback, self._calls.text(args), patience)
+        data = encoded(self._calls.text(args))
+        size = self.scope.purse.take(ENTRY + len(data))
+        try:
+            return await self._callbacks.call(callback, data, patience)
+        finally:
+            self.scope.purse.give_back(size)
 
     def _give_up(self, patience: Patience) -> None:
         """A function of the script cannot be stopped, and what called it cannot wait."""
@@ -220,6 +249,8 @@ class ScriptSession:
         self._worker.kill()
         await self._worker.ended()
         await self._calls.close()
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     # -- frames from the worker -------------------------------------------------------------------------------------
 
@@ -237,7 +268,10 @@ class ScriptSession:
                 self._on_output(*frame[1:])
             else:
                 self._on_rare_frame(kind, frame)
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError):
+        except OverdueError:
+            self._worker.kill()
+        except Exception as error:  # noqa: BLE001 - whatever a broken worker says ends this script and nothing else
+            log.debug("a message of the script '%s' was not understood: %r", self._name, error)
             self._worker.kill(f"it sent a malformed {str(frame[0])[:20]!r} message")
 
     def _on_rare_frame(self, kind: str, frame: list[Any]) -> None:
@@ -254,7 +288,7 @@ class ScriptSession:
         elif kind == "ready":
             self.fence = dict(frame[1]["fence"])
         elif kind == "fatal":
-            message = str(frame[1]["message"])
+            message = str(frame[1]["message"])[:MOST_WORDS]
             what = "failed" if self.fence else "could not start"
             self._stop(ScriptError(f"the {self.engine.name} engine {what}: {message}", phase="crash"))
         else:
@@ -270,27 +304,29 @@ class ScriptSession:
     def _on_ret(self, request: int, env: dict[str, Any]) -> None:
         if not 0 < request <= self._next_request:
             raise ValueError(request)
+        error = None if _is_ok(env) else failed(env["error"], self.engine.language)
         waiting = self._requests.pop(request, None)
         self._callbacks.ended(request)
         if waiting is None or waiting.done():
             return  # nobody waits for it any more
-        if env["ok"] is True:
+        if error is None:
             waiting.set_result(env.get("value"))
         else:
-            waiting.set_exception(failed(env["error"], self.engine.language))
+            waiting.set_exception(error)
 
     def _on_done(self, run_id: int, env: dict[str, Any]) -> None:
         if run_id != self._run_id or not self._running or self._run is None:
             raise ValueError(run_id)
+        _is_ok(env)
         self._running = False
-        if not isinstance(env["ok"], bool):
-            raise TypeError(env)
         if not self._run.done():
             self._run.set_result(env)
 
     def _on_end(self, status: int) -> None:
         self._calls.stop()
-        if self._end is None:
+        if self._end is None and self._deadline is not None and self._deadline.missed:
+            self._end = self._late(self._deadline)
+        elif self._end is None:
             doing = None if self._closed else self._calls.doing()
             self._end = crashed(self._name, status, self._worker.problem, doing, self.engine.language)
         for waiting in (self._run, *self._requests.values()):
@@ -313,7 +349,9 @@ class ScriptSession:
     async def _finish(self, timeout: float | None) -> dict[str, Any]:
         """Waits for the run. Cancelling it ends the script (interrupts it, in an interactive session)."""
         assert self._run is not None
-        timer = asyncio.get_running_loop().call_later(timeout, self._expire, timeout) if timeout else None
+        timer = asyncio.get_running_loop().call_later(timeout, self._expire) if timeout else None
+        if timeout:
+            self._watch(timeout)
         try:
             return await self._run
         except asyncio.CancelledError:
@@ -322,9 +360,27 @@ class ScriptSession:
         finally:
             if timer is not None:
                 timer.cancel()
+            # What a script that was ended left in the loop still has to end: `close` calls the watch off.
+            if self._deadline is not None and (self._end is None or self.interactive):
+                self._deadline.cancel()
 
-    def _expire(self, timeout: float) -> None:
-        self._stop(too_late(self._name, timeout, self._calls.doing(), self.engine.language))
+    def _watch(self, timeout: float) -> None:
+        deadline = self._deadline = Deadline(timeout, self._worker, self._calls)
+        self._time.ends = deadline.when
+        last_resort = LAST_RESORT.get()
+        if last_resort is not None and not self.interactive and not OWNERS.get():
+            last_resort(deadline.when, lambda: self._late(deadline))
+
+    def _expire(self) -> None:
+        assert self._deadline is not None
+        self._stop(self._late(self._deadline))
+
+    def _late(self, deadline: Deadline) -> ScriptError:
+        """The error of a run that has no time left; safe in another thread."""
+        if self._run is not None and self._run.done() and self._end is None:
+            return left_behind(self._name, deadline.seconds, self.engine.language)
+        doing = deadline.doing if deadline.missed else self._calls.doing()
+        return too_late(self._name, deadline.seconds, doing, self.engine.language)
 
     def _stop(self, reason: ScriptError) -> None:
         self._end = self._end or reason
@@ -348,14 +404,18 @@ class ScriptSession:
             exited=isinstance(exit_code, int),
         )
 
-    async def _request(self, frame: Callable[[int], str]) -> Any:
+    async def _request(self, frame: Callable[[int], tuple[Any, ...]]) -> Any:
         return await self._ask(frame)[1]
 
-    def _ask(self, frame: Callable[[int], str]) -> tuple[int, asyncio.Future[Any]]:
+    def _ask(self, frame: Callable[[int], tuple[Any, ...]]) -> tuple[int, asyncio.Future[Any]]:
+        """Sends `frame(request)`, the arguments of `WorkerProcess.send`; the request's number, and its answer."""
         self._next_request += 1
         request = self._next_request
+        if not self._worker.send(*frame(request)):
+            raise ResourceLimitError(
+                "what a script's function is given is too large", resource="bytes", limit=self._worker.largest, used=0
+            )
         waiting = self._requests[request] = asyncio.get_running_loop().create_future()
-        self._worker.send(frame(request))
         return request, waiting
 
     def _source_text(self, source: str | bytes, name: str) -> str:
@@ -390,6 +450,14 @@ class ScriptSession:
             raise ComponentError("this script session is closed", hint="Open a new one.")
         if self._end is not None:
             raise self._end
+
+
+def _is_ok(env: dict[str, Any]) -> bool:
+    """Whether an env says that all went well. Raises: TypeError, KeyError for one that is not an env."""
+    ok = env["ok"]
+    if not isinstance(ok, bool) or not (ok or isinstance(env["error"], dict)):
+        raise TypeError("env")
+    return ok
 
 
 def script_args(name: str, args: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

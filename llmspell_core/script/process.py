@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any, cast
 
+from llmspell_core.pace import SLICE
 from llmspell_core.script.values import parse
-from llmspell_core.script.wire import FrameError, FrameReader, pack
+from llmspell_core.script.wire import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from llmspell_core.script.engine import ScriptEngine
 
 __all__ = ["WorkerPool", "WorkerProcess", "describe_status"]
+
+LARGE = 256 * 1024
+"""Bytes of a value that is not copied without need."""
 
 _FRAMES_AT_ONCE = 64
 """After so many frames the event loop gets its turn, however many more a worker has sent."""
@@ -36,6 +41,7 @@ class WorkerProcess(asyncio.Protocol):
         on_end: called once with the exit status (negative: ended by that signal) when the process is gone.
         gone: whether the connection has ended; what still arrives are last words.
         frame_bytes: size of the frame that `on_frame` is called with.
+        largest: bytes of the largest frame, either way.
         problem: what the worker did against the protocol, if that is why it was ended.
     """
 
@@ -45,6 +51,7 @@ class WorkerProcess(asyncio.Protocol):
         self.problem: str | None = None
         self.gone = False
         self.frame_bytes = 0
+        self.largest = MAX_FRAME
         self.on_frame: Callable[[list[Any]], None] = _ignore
         self.on_end: Callable[[int], None] = _ignore
         self._sock: socket.socket | None = sock
@@ -54,6 +61,7 @@ class WorkerProcess(asyncio.Protocol):
         self._ended: asyncio.Future[int] | None = None
         self._backlog = False
         self._clogged = False
+        self._waiting_to_write: list[asyncio.Future[None]] = []
 
     @classmethod
     def spawn(cls, engine: ScriptEngine) -> WorkerProcess:
@@ -82,7 +90,7 @@ class WorkerProcess(asyncio.Protocol):
         """Attaches to the running loop; `limit`: bytes of the largest frame."""
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self._reader = FrameReader(limit)
+        self._reader, self.largest = FrameReader(limit), limit
         sock, self._sock = self._sock, None
         try:
             await self._loop.create_connection(lambda: self, sock=sock)
@@ -93,15 +101,31 @@ class WorkerProcess(asyncio.Protocol):
             self._reap()
             raise
 
-    def send(self, text: str) -> None:
-        """One frame. After the end of the worker it goes nowhere."""
+    def send(self, data: bytes, before: str = "", after: str = "") -> bool:
+        """One frame of three parts, of which `data` may be large. After the end of the worker it goes nowhere.
+
+        Returns:
+            False when it is larger than `largest`; nothing is sent then.
+        """
         if self._transport is None or self._transport.is_closing():
-            return
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:
-            data = text.encode("utf-8", "surrogatepass")
-        self._transport.write(pack(data))
+            return True
+        if len(data) + len(before) + len(after) > self.largest:
+            return False
+        if len(data) < LARGE:
+            self._transport.write(pack(b"%b%b%b" % (before.encode(), data, after.encode())))
+        else:
+            self._send_large(data, before.encode(), after.encode())
+        return True
+
+    def _send_large(self, data: bytes, before: bytes, after: bytes) -> None:
+        """Not joined, and in pieces: the transport would copy what it cannot write at once, twice."""
+        assert self._transport is not None
+        size = len(before) + len(data) + len(after)
+        self._transport.write(size.to_bytes(HEADER, "big") + before)
+        view = memoryview(data)
+        for start in range(0, len(data), LARGE):
+            self._transport.write(view[start : start + LARGE])
+        self._transport.write(after)
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -121,6 +145,25 @@ class WorkerProcess(asyncio.Protocol):
                 return file.read().rpartition(b")")[2].split()[:1] == [b"S"]
         except OSError:
             return False
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether it does not take what was sent to it."""
+        return self._clogged
+
+    async def taken(self) -> None:
+        """Waits until it has taken what was sent to it, or has ended."""
+        while self._clogged:
+            assert self._loop is not None
+            waiter = self._loop.create_future()
+            self._waiting_to_write.append(waiter)
+            await waiter
+
+    def _wake(self) -> None:
+        waiting, self._waiting_to_write = self._waiting_to_write, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def ended(self) -> int:
         """Waits for the end; the exit status."""
@@ -153,9 +196,14 @@ class WorkerProcess(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._clogged = False
         self._update_reading()
+        self._wake()
+        if self._backlog and self._loop is not None:
+            self._loop.call_soon(self._serve)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
+        self._clogged = False
+        self._wake()
         self._serve_rest()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
@@ -164,10 +212,16 @@ class WorkerProcess(asyncio.Protocol):
     # -- frames -----------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        until = time.monotonic() + SLICE
         for _ in range(_FRAMES_AT_ONCE):
+            if self._clogged:  # what it asked for is not taken; it gets no more before it does
+                self._set_backlog(True)
+                return
             if not self._serve_one():
                 self._set_backlog(False)
                 return
+            if time.monotonic() > until:
+                break
         self._set_backlog(True)
         assert self._loop is not None
         self._loop.call_soon(self._serve)
@@ -187,7 +241,7 @@ class WorkerProcess(asyncio.Protocol):
         self._serve_payload(payload)
         return True
 
-    def _serve_payload(self, payload: bytes) -> None:
+    def _serve_payload(self, payload: bytes | bytearray) -> None:
         if self.problem is not None:
             return
         try:

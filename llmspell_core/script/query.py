@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import TimeoutError, ValidationError
 
 __all__ = ["query"]
 
@@ -26,14 +28,50 @@ _TOKEN = re.compile(
     r"|(?P<op>==|!=|<=|>=|[.\[\]()|<>:]))"
 )
 _MAX_RESULTS = 100_000
+_LONGEST = 10_000
+"""Characters of an expression."""
+_DEEPEST = 100
+_ENDS: ContextVar[float] = ContextVar("llmspell_query_ends")
+"""When the query that runs in this context has to be done, as time.monotonic() tells it."""
 
 
-def query(value: Any, expression: str) -> Any:
+def query(value: Any, expression: str, seconds: float = 10.0) -> Any:
     """What `expression` finds in `value`.
 
     Raises:
         ValidationError: the expression is not understood, or does not fit the value.
+        TimeoutError: it was not done in `seconds`.
     """
+    if len(expression) > _LONGEST:
+        raise ValidationError(
+            f"JSON.query: an expression may have {_LONGEST:,} characters, this one has {len(expression):,}",
+            field="expression",
+        )
+    token = _ENDS.set(time.monotonic() + seconds)
+    try:
+        return _found(value, expression)
+    except RecursionError:
+        raise ValidationError(f"JSON.query: '{expression[:80]}' has too many steps", field="expression") from None
+    except _SlowError:
+        raise TimeoutError(
+            f"JSON.query: '{expression[:80]}' was not done after {seconds:.3g} seconds",
+            duration_ms=round(seconds * 1000),
+            hint="Ask for something simpler, or of less data at a time.",
+        ) from None
+    finally:
+        _ENDS.reset(token)
+
+
+class _SlowError(Exception):
+    """No time is left."""
+
+
+def _tick() -> None:
+    if time.monotonic() > _ENDS.get():
+        raise _SlowError
+
+
+def _found(value: Any, expression: str) -> Any:
     parser = _Parser(expression)
     step = parser.pipeline()
     parser.expect_end()
@@ -41,7 +79,7 @@ def query(value: Any, expression: str) -> Any:
     for result in step(value):
         results.append(result)
         if len(results) > _MAX_RESULTS:
-            raise ValidationError(f"JSON.query: '{expression}' finds more than {_MAX_RESULTS} values")
+            raise ValidationError(f"JSON.query: '{expression[:80]}' finds more than {_MAX_RESULTS} values")
     if len(results) == 1 and not parser.many:
         return results[0]
     return results or ([] if parser.many else None)
@@ -53,6 +91,7 @@ class _Parser:
         self.many = False
         self.tokens = list(_tokens(text))
         self.position = 0
+        self.depth = 0
 
     def peek(self) -> tuple[str, Any]:
         return self.tokens[self.position] if self.position < len(self.tokens) else ("end", None)
@@ -78,10 +117,14 @@ class _Parser:
             raise self.error()
 
     def pipeline(self) -> Step:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise ValidationError(f"JSON.query: brackets are nested deeper than {_DEEPEST}", field="expression")
         step = self.comparison()
         while self.peek() == ("op", "|"):
             self.take()
             step = _chain(step, self.comparison())
+        self.depth -= 1
         return step
 
     def comparison(self) -> Step:
@@ -178,7 +221,12 @@ def _tokens(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _chain(first: Step, second: Step) -> Step:
-    return lambda value: (result for middle in first(value) for result in second(middle))
+    def run(value: Any) -> Iterator[Any]:
+        for middle in first(value):
+            _tick()
+            yield from second(middle)
+
+    return run
 
 
 def _one(results: Iterable[Any]) -> Any:
@@ -202,14 +250,18 @@ def _slice(start: Any, stop: Any) -> Step:
 
 
 def _elements(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _each(value: Any) -> Iterator[Any]:
+    for item in _elements(value):
+        _tick()
+        yield item
 
 
 def _with_argument(name: str, inner: Step) -> Step:
     if name == "map":
-        return lambda value: [[result for item in _elements(value) for result in inner(item)]]
+        return lambda value: [[result for item in _each(value) for result in inner(item)]]
     if name == "select":
         return lambda value: [value] if _one(inner(value)) not in (None, False) else []
     return lambda value: [_has(value, _one(inner(value)))]
@@ -240,21 +292,32 @@ def _keys(value: Any) -> list[Any]:
 
 
 def _unique(value: Any) -> list[Any]:
-    return sorted({json.dumps(item, sort_keys=True): item for item in value}.values(), key=_order)
+    return sorted({json.dumps(item, sort_keys=True): item for item in _each(value)}.values(), key=_order)
 
 
 def _order(value: Any) -> tuple[str, Any]:
+    _tick()
     return (_type(value), value if isinstance(value, (int, float, str)) else json.dumps(value, sort_keys=True))
 
 
 def _add(value: Any) -> Any:
-    items = list(_elements(value))
-    if not items:
-        return None
-    total = items[0]
-    for item in items[1:]:
-        total = {**total, **item} if isinstance(total, dict) else total + item
-    return total
+    """The sum of all elements, made in one pass: each is taken once."""
+    items = [item for item in _elements(value) if item is not None]  # null adds nothing
+    kinds = {type(item) for item in items}
+    if len(kinds) > 1 or not kinds <= {dict, list, str}:
+        return _sum(items)
+    if kinds == {str}:
+        return "".join(items)
+    if kinds == {list}:
+        return [inner for item in _each(items) for inner in item]
+    return {key: inner for item in _each(items) for key, inner in item.items()} or ({} if kinds else None)
+
+
+def _sum(items: list[Any]) -> Any:
+    """Of numbers; of anything else it says that it cannot be added. Raises: TypeError."""
+    if not all(isinstance(item, (int, float)) for item in items):
+        raise TypeError
+    return sum(items)
 
 
 def _comparison(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:

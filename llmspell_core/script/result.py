@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmspell_core.script.scope import MOST_HELD
 from llmspell_core.script.wire import MAX_FRAME
 
 __all__ = ["Limits", "Output", "ScriptResult"]
@@ -20,6 +21,7 @@ class Limits:
         output_bytes: how much printed text is kept in the result; printing goes on beyond it.
         frame_bytes: largest single message from the script's process.
         open_calls: host calls that may be unanswered at one time.
+        held_bytes: memory that the script may make the host hold: open calls, objects, queued events, results, ...
     """
 
     timeout: float | None = 300.0
@@ -27,6 +29,7 @@ class Limits:
     output_bytes: int = 1024 * 1024
     frame_bytes: int = MAX_FRAME
     open_calls: int = 10_000
+    held_bytes: int = MOST_HELD
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ class Output:
     size: int = 0
 
     def add(self, text: str) -> None:
-        if self.size >= self.limit:
+        if self.size >= self.limit or not text:
             return
         self.size += len(text)
         self.parts.append(text if self.size < self.limit else text[: self.limit - self.size] + "\n[output truncated]\n")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llmspell_core.errors import ResourceLimitError, ScriptError, ValidationError
+from llmspell_core.purse import OBJECT, Purse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from llmspell_core.script.callbacks import Patience
 
 MOST_OBJECTS = 100_000
-MOST_BYTES = 256_000_000
-"""Of the calls that made the objects, which may keep all of what they were given."""
+MOST_HELD = 256_000_000
 ONCE = "Make agents, hooks and timers once and use them again, instead of making new ones in a loop."
 
 __all__ = ["HandleRef", "ScriptScope", "Session", "gone"]
@@ -51,7 +51,8 @@ class ScriptScope:
         language, script_name, script_dir: of the script that runs; `script_dir` is None for source text.
         data: for globals that keep something per script; key it by the global's name.
         profile: "high", "medium" or "low".
-        call_bytes: how large the call is that is being answered.
+        call_bytes: of memory that the arguments take of the call that is being answered.
+        purse: what this script may make the host hold; whatever keeps something for it pays from here.
         stdin: answers the next piece of input (or an awaitable of it), None at the end; None: there is no input.
     """
 
@@ -64,6 +65,7 @@ class ScriptScope:
         *,
         language: str = "",
         profile: str = "medium",
+        held_bytes: int = MOST_HELD,
     ) -> None:
         self.runtime = runtime
         self._context = context
@@ -72,6 +74,7 @@ class ScriptScope:
         self.script_name = ""
         self.script_dir: str | None = None
         self.call_bytes = 0
+        self.purse = Purse("host", held_bytes)
         self.stdin: Callable[[], Any] | None = None
         self.process_id = 0
         self.data: dict[str, Any] = {}
@@ -79,14 +82,16 @@ class ScriptScope:
         self._fields_of = fields_of
         self._objects: dict[int, tuple[str, Any]] = {}
         self._ids: dict[tuple[str, int], int] = {}
-        self._closers: list[Callable[[], Any]] = []
-        self._kept_bytes = 0
+        self._closers: dict[int, Callable[[], Any]] = {}
+        self._next_closer = 0
 
     @property
     def context(self) -> ExecutionContext:
         if self._context is None:
             self._context = self.runtime.context()
         assert self._context is not None
+        if self._context.purse is None:
+            self._context.purse = self.purse
         return self._context
 
     # -- callbacks --------------------------------------------------------------------------------------------------
@@ -115,7 +120,7 @@ class ScriptScope:
         known = self._ids.get((kind, id(obj)))
         if known is None:
             self._check_room()
-            self._kept_bytes += self.call_bytes
+            self.purse.take(OBJECT + self.call_bytes)  # it may keep all of what it was given
             known = len(self._objects) + 1
             self._objects[known] = (kind, obj)
             self._ids[kind, id(obj)] = known
@@ -131,14 +136,13 @@ class ScriptScope:
                 used=max(len(self._objects), len(self._closers)),
                 hint=ONCE,
             )
-        if self._kept_bytes + self.call_bytes > MOST_BYTES:
-            raise ResourceLimitError(
-                "the objects that this script holds are too large together",
-                resource="bytes of objects",
-                limit=MOST_BYTES,
-                used=self._kept_bytes + self.call_bytes,
-                hint=ONCE,
-            )
+
+    def keep(self) -> None:
+        """The call that is being answered leaves what it was given in the host, until the script ends.
+
+        Called before a handler's first `await`. Raises: ResourceLimitError when there is no room for it.
+        """
+        self.purse.take(OBJECT + self.call_bytes)
 
     def put(self, kind: str, obj: Any) -> int:
         """Keeps `obj` for the script; returns its id."""
@@ -169,13 +173,25 @@ class ScriptScope:
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    def on_close(self, closer: Callable[[], Any]) -> None:
-        """Have `closer` called (and awaited, if it is a coroutine) when the script's session ends."""
+    def on_close(self, closer: Callable[[], Any]) -> Callable[[], None]:
+        """Have `closer` called (and awaited, if it is a coroutine) when the script's session ends.
+
+        Returns what forgets it again, for something that has ended before.
+        """
         self._check_room()
-        self._closers.append(closer)
+        self.purse.take(OBJECT)
+        self._next_closer += 1
+        number = self._next_closer
+        self._closers[number] = closer
+
+        def forget() -> None:
+            if self._closers.pop(number, None) is not None:
+                self.purse.give_back(OBJECT)
+
+        return forget
 
     async def close(self) -> None:
-        for closer in reversed(self._closers):
+        for closer in reversed(list(self._closers.values())):
             try:
                 result = closer()
                 if hasattr(result, "__await__"):
@@ -185,6 +201,8 @@ class ScriptScope:
         self._closers.clear()
         self._objects.clear()
         self._ids.clear()
+        if self._context is not None and self._context.purse is self.purse:
+            self._context.purse = None
 
 
 def _field(obj: Any, name: str) -> Any:

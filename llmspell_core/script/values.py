@@ -10,11 +10,13 @@ import datetime
 import enum
 import math
 import os
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ResourceLimitError, ScriptError
+from llmspell_core.purse import measure
 from llmspell_core.script.wire import encoder, load
 
 if TYPE_CHECKING:
@@ -25,7 +27,11 @@ __all__ = ["MAX_DEPTH", "Encoder", "parse"]
 MAX_DEPTH = 64
 MAX_CONTAINERS = 1_000_000
 MAX_VALUES = 5_000_000
+MAX_NESTING = 100
+"""Levels of a frame: a VM refuses values deeper than `MAX_DEPTH` itself."""
 _BIG = 1024 * 1024
+_TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+"""Texts in JSON: what stands in them counts for nothing."""
 
 
 class Encoder:
@@ -83,17 +89,22 @@ def _plain(value: Any) -> Any:
     raise ScriptError(f"a value of type {type(value).__name__} cannot be handed to a script", phase="runtime")
 
 
-def parse(payload: bytes) -> Any:
+def _has_too_much(payload: bytes | bytearray) -> bool:
+    return payload.count(b"{") + payload.count(b"[") > MAX_CONTAINERS or payload.count(b",") > MAX_VALUES
+
+
+def parse(payload: bytes | bytearray) -> Any:
     """The JSON value in a frame from an untrusted process.
 
     Raises:
         ValueError: not JSON, or more values than memory should be spent on.
     """
-    if len(payload) > _BIG:
-        containers = payload.count(b"{") + payload.count(b"[")
-        if containers > MAX_CONTAINERS or payload.count(b",") > MAX_VALUES:
-            raise ValueError("too many values in one frame")
+    if len(payload) > _BIG and _has_too_much(payload) and _has_too_much(_TEXTS.sub(b"", payload)):
+        raise ValueError("too many values in one frame")
     try:
-        return load(payload.decode())
+        value = load(payload.decode())
     except RecursionError as error:
         raise ValueError("values nested too deeply") from error
+    if payload.count(b"[") + payload.count(b"{") > MAX_NESTING and measure(value)[1] > MAX_NESTING:
+        raise ValueError(f"values nested deeper than {MAX_NESTING} levels")
+    return value

@@ -3,19 +3,96 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.messages import plain
+from llmspell_core.purse import MOST_PARSED, json_weight
 from llmspell_core.script.declare import camel
 
 if TYPE_CHECKING:
     from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
     from llmspell_core.script.scope import ScriptScope
 
-__all__ = ["chunk_view", "output_view", "spelled"]
+__all__ = ["View", "answer_view", "chunk_view", "output_view", "spelled", "tool_view"]
 
 ENVELOPE_KEYS = ("success", "result", "operation")
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
+
+
+Path = list[str | int]
+
+
+@dataclass(slots=True)
+class View:
+    """A table that says some things twice: it crosses once, and the VM completes it by reference.
+
+    Args:
+        value: what crosses.
+        json: the table's `text` is the JSON text of its envelope, which becomes `metadata.response`.
+        flat: the keys of `metadata.response` are keys of the table, too; of an `error` there the message, and the whole
+            as `error_details`.
+        same: pairs of a place in the table and another place, whose value stands there as well.
+    """
+
+    value: dict[str, Any]
+    json: bool = False
+    flat: bool = False
+    same: list[tuple[Path, Path]] = field(default_factory=list)
+
+    def wire(self) -> dict[str, Any]:
+        """What stands as `v` in an env."""
+        return {"json": self.json, "flat": self.flat, "same": self.same}
+
+
+TEXT_ALIASES = ("response", "content")
+LONG = 1000
+"""Characters of a text that is worth not to be sent more than once."""
+
+
+def tool_view(output: AgentOutput) -> View | dict[str, Any]:
+    """What a script gets of a tool; `output_view` has all of it in one place."""
+    envelope = output.metadata.extra.get("response")
+    if not isinstance(envelope, dict) or output.tool_calls or output.media:
+        return output_view(output)
+    extra = {key: value for key, value in output.metadata.extra.items() if key not in {"response", "output_style"}}
+    value: dict[str, Any] = {"text": output.text, "metadata": _metadata(output, extra)}
+    made = View(value, flat=True, same=[([alias], ["text"]) for alias in TEXT_ALIASES])
+    if output.metadata.extra.get("output_style") == "text":
+        kept, places = _without(envelope, output.text)
+        value["metadata"]["response"] = kept
+        for place in places:
+            made.same.append((["metadata", "response", *place], ["text"]))
+            if len(place) == 1:
+                made.same.append((place, ["text"]))
+    else:
+        made.json = True
+        made.same.append((["_raw_text"], ["text"]))
+    return made
+
+
+def answer_view(output: AgentOutput) -> View | dict[str, Any]:
+    """What a script gets of an agent."""
+    view = output_view(output)
+    if len(output.text) < LONG:
+        return view
+    same = [alias for alias in TEXT_ALIASES if view.get(alias) is output.text]
+    for alias in same:
+        del view[alias]
+    return View(view, same=[([alias], ["text"]) for alias in same])
+
+
+def _without(envelope: dict[str, Any], text: str) -> tuple[dict[str, Any], list[Path]]:
+    """The envelope without the values in it, or in its result, that are `text` itself; and where they were."""
+    places: list[Path] = [[key] for key, value in envelope.items() if value is text]
+    kept = {key: value for key, value in envelope.items() if value is not text}
+    result = kept.get("result")
+    if isinstance(result, dict):
+        inner = [key for key, value in result.items() if value is text]
+        if inner:
+            kept["result"] = {key: value for key, value in result.items() if value is not text}
+            places += [["result", key] for key in inner]
+    return kept, places
 
 
 def output_view(output: AgentOutput) -> dict[str, Any]:
@@ -44,7 +121,7 @@ def output_view(output: AgentOutput) -> dict[str, Any]:
 
 def _from_text(text: str) -> dict[str, Any]:
     stripped = text.lstrip()
-    if not stripped.startswith(("{", "[")):
+    if not stripped.startswith(("{", "[")) or json_weight(text) > MOST_PARSED:
         return {}
     try:
         value = json.loads(text)

@@ -23,7 +23,7 @@ class HostError(Exception):
         self.error = error
 
 
-class Stopped(HostError):
+class Stopped(HostError):  # noqa: N818 - it is not the function's fault
     """What a function of the script is told where it waits, after the host has given it up."""
 
     def __init__(self) -> None:

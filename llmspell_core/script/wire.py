@@ -13,6 +13,7 @@
     told             1: say "begun" when the function is called
     env              {"ok": true, "value": v}          {"ok": false, "error": {kind, type, message, hint, ...}}
                      "h": 1 beside "value" says that the value holds handles
+                     "v": {...} beside "value" says what the VM adds to it, see `llmspell_core.script.view.View`
     handle           {"$handle": "Agent", "id": 7, "fields": {...}}          function   {"$fn": 3}
 
 An interrupt is SIGINT. The JSON text is compact (no blanks between tokens); the worker relies on that when it
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "HEADER",
     "MAX_FRAME",
     "OUT_OF_MEMORY",
     "FrameError",
     "FrameReader",
     "dump",
     "dump_text",
+    "encoded",
     "encoder",
     "json_problem",
     "load",
@@ -43,10 +46,10 @@ __all__ = [
     "parse_json",
 ]
 
-MAX_FRAME = 64 * 1024 * 1024
-"""Bytes of the largest frame, in both directions."""
+MAX_FRAME = 128 * 1024 * 1024
+"""Bytes of the largest frame, in both directions: a 50 MB text fits, also as base64 or full of escapes."""
 
-_HEADER = 4
+HEADER = 4
 
 
 def encoder(*, ascii_only: bool, default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
@@ -127,9 +130,17 @@ class FrameError(Exception):
     """The byte stream is not what the protocol says."""
 
 
+def encoded(text: str) -> bytes:
+    """JSON text as bytes. Half a surrogate pair passes: what reads it knows what to do with it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
 def pack(payload: bytes) -> bytes:
     """One frame around `payload`."""
-    return len(payload).to_bytes(_HEADER, "big") + payload
+    return len(payload).to_bytes(HEADER, "big") + payload
 
 
 class FrameReader:
@@ -150,24 +161,34 @@ class FrameReader:
 
     def whole(self, data: bytes) -> bytes | None:
         """The payload, if `data` is exactly one frame and nothing else is waiting; `data` is not fed then."""
-        if not self._buffer and len(data) - _HEADER == int.from_bytes(data[:_HEADER], "big") <= self._limit:
-            return data[_HEADER:]
+        if not self._buffer and len(data) - HEADER == int.from_bytes(data[:HEADER], "big") <= self._limit:
+            return data[HEADER:]
         return None
 
-    def next(self) -> bytes | None:
+    def next(self) -> bytes | bytearray | None:
         """The next whole payload.
 
         Raises:
             FrameError: a frame announces more than the limit.
         """
         buffer = self._buffer
-        if len(buffer) < _HEADER:
+        if len(buffer) < HEADER:
             return None
-        end = _HEADER + int.from_bytes(buffer[:_HEADER], "big")
-        if end - _HEADER > self._limit:
-            raise FrameError(f"a frame of {end - _HEADER} bytes; the limit is {self._limit}")
+        end = HEADER + int.from_bytes(buffer[:HEADER], "big")
+        if end - HEADER > self._limit:
+            raise FrameError(f"a frame of {end - HEADER} bytes; the limit is {self._limit}")
         if len(buffer) < end:
             return None
-        payload = bytes(buffer[_HEADER:end])
+        if len(buffer) == end:  # nothing follows: a large payload is not copied
+            self._buffer = bytearray()
+            del buffer[:HEADER]
+            return buffer
+        payload = bytes(memoryview(buffer)[HEADER:end])
         del buffer[:end]
         return payload
+
+    def missing(self) -> int:
+        """Bytes of the frame at the front that have not come yet; 0 when that is not known."""
+        if len(self._buffer) < HEADER:
+            return 0
+        return max(0, HEADER + int.from_bytes(self._buffer[:HEADER], "big") - len(self._buffer))

@@ -29,9 +29,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.script import fence  # loaded before the host has said anything: it is thinking meanwhile
-from llmspell_core.script.channel import Channel
+from llmspell_core.script.channel import Channel, TooLargeError
 from llmspell_core.script.vm import LATER, VM, HostError, Interrupted, Stopped, VMError
-from llmspell_core.script.wire import OUT_OF_MEMORY, load
+from llmspell_core.script.wire import MAX_FRAME, OUT_OF_MEMORY, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Host:
         self._active: list[int] = []
         self._parents: dict[int, int] = {}
         self._stopped: set[int] = set()
-        self._deferred: deque[str] = deque()
+        self._deferred: deque[bytes | bytearray] = deque()
         self._vm: VM | None = None
         self._run_id = 0
         self._runs = 0
@@ -83,16 +83,20 @@ class Host:
     def ask(self, op: str, args: str, line: int) -> str | int:
         """Sends a call and reads once: the env's JSON text, if that is all that comes; else the call's id for `wait`.
 
+        Raises: HostError when the arguments are too large for one message.
+
         In the usual case the next thing to come is the answer, and the general machinery is not needed.
         """
         self._next_id += 1
         call_id, channel = self._next_id, self._channel
-        channel.send(f'["call",{call_id},"{op}",{args},{line}{self._tail()}', then_reads=True)
+        try:
+            channel.send(f'["call",{call_id},"{op}",{args},{line}{self._tail()}', then_reads=True)
+        except TooLargeError as error:
+            raise self._too_large(op, error) from None
         if not self.interactive and not self._deferred and channel.idle:
-            start = b'["ret",%d,' % call_id
-            text = channel.read_whole(start)
+            text = channel.read_whole(b'["ret",%d,' % call_id)
             if text is not None:
-                return text[len(start) : -1]
+                return text
         self._waiting[call_id] = None
         self._count(1)
         return call_id
@@ -102,7 +106,10 @@ class Host:
         self._next_id += 1
         call_id = self._next_id
         text = args if self._raw else self.dump(args)
-        self._channel.send(f'["call",{call_id},"{op}",{text},{line}{self._tail()}')
+        try:
+            self._channel.send(f'["call",{call_id},"{op}",{text},{line}{self._tail()}')
+        except TooLargeError as error:
+            raise self._too_large(op, error) from None
         self._waiting[call_id] = on_done
         if self.origin:
             self._origins[call_id] = self.origin
@@ -142,6 +149,15 @@ class Host:
         self.last_error = env["error"]
         raise HostError(env["error"])
 
+    def refusal(self, message: str, hint: str) -> HostError:
+        """The error of a call that never reaches the host, or whose answer finds no room."""
+        self.last_error = {"kind": "ResourceLimit", "type": "ResourceLimitError", "message": message, "hint": hint}
+        return HostError(self.last_error)
+
+    def _too_large(self, op: str, error: TooLargeError) -> HostError:
+        message = f"{op.replace('#', ':')}: what was given to it {error}"
+        return self.refusal(message, "Pass it in pieces, or the path of a file.")
+
     def is_done(self, call_id: int) -> bool:
         return call_id in self._done
 
@@ -155,7 +171,11 @@ class Host:
         self._done.pop(call_id, None)
 
     def post(self, op: str, args: Any) -> None:
-        self._channel.send(f'["post","{op}",{args if self._raw else self.dump(args)}{self._tail()}')
+        """A call without an answer. Raises: HostError when the arguments are too large for one message."""
+        try:
+            self._channel.send(f'["post","{op}",{args if self._raw else self.dump(args)}{self._tail()}')
+        except TooLargeError as error:
+            raise self._too_large(op, error) from None
 
     def write(self, stream: str, text: str) -> None:
         """Prints. Quiet scripts are seen at once, noisy ones in batches; a hanging one loses nothing."""
@@ -167,8 +187,12 @@ class Host:
     def answer(self, invocation: int, value: Any) -> None:
         """The result of an invocation for which `VM.invoke` returned LATER."""
         text = value if self._raw else self.dump(value)
-        self._channel.send(f'["ret",{invocation},{{"ok":true,"value":{text}}}]')
-        self._answered(invocation)
+        try:
+            self._channel.send(f'["ret",{invocation},{{"ok":true,"value":{text}}}]')
+        except TooLargeError as error:
+            self.fail(invocation, VMError("runtime", f"what a callback returned {error}").error)
+        else:
+            self._answered(invocation)
 
     def fail(self, invocation: int, error: dict[str, Any]) -> None:
         self._channel.send(f'["ret",{invocation},{self.dump({"ok": False, "error": error})}]')
@@ -198,10 +222,10 @@ class Host:
             self._serve(self._deferred.popleft())
             return True
         self.flush()
-        text = self._next_text(timeout)
-        if text is None:
+        frame = self._next_frame(timeout)
+        if frame is None:
             return False
-        self._serve(text)
+        self._serve(frame)
         return True
 
     def send(self, frame: list[Any]) -> None:
@@ -210,12 +234,12 @@ class Host:
 
     # -- frames -----------------------------------------------------------------------------------------------------
 
-    def _next_text(self, timeout: float | None) -> str | None:
-        while (text := self._channel.next()) is None:
+    def _next_frame(self, timeout: float | None) -> bytes | bytearray | None:
+        while (frame := self._channel.next()) is None:
             if (timeout is not None or self.interactive) and not self._readable(timeout):
                 return None
             self._channel.read()
-        return text
+        return frame
 
     def _readable(self, timeout: float | None) -> bool:
         """Waits for data. In an interactive session an interrupt raises here, where no byte can be lost."""
@@ -235,18 +259,18 @@ class Host:
         if self.interrupted and self._runs:
             raise Interrupted
 
-    def _serve(self, text: str) -> None:
-        kind = text[2 : text.index('"', 2)]
-        if kind == "ret":
-            self._serve_ret(text)
-        elif kind == "invoke":
-            self._serve_invoke(text)
-        elif kind == "run":
-            self._serve_run(text)
-        elif kind == "stop":
-            self._serve_stop(load(text)[1])
-        elif kind == "complete":
-            _, request, prefix = load(text)
+    def _serve(self, frame: bytes | bytearray) -> None:
+        kind = frame[2 : frame.index(b'"', 2)]
+        if kind == b"ret":
+            self._serve_ret(frame)
+        elif kind == b"invoke":
+            self._serve_invoke(frame)
+        elif kind == b"run":
+            self._serve_run(self._channel.text(frame))
+        elif kind == b"stop":
+            self._serve_stop(int(frame[8:-1]))
+        elif kind == b"complete":
+            _, request, prefix = load(self._channel.text(frame))
             self._channel.send(f'["ret",{request},{self.dump({"ok": True, "value": self.vm.complete(prefix)})}]')
 
     @property
@@ -254,14 +278,21 @@ class Host:
         assert self._vm is not None
         return self._vm
 
-    def _serve_ret(self, text: str) -> None:
-        comma = text.index(",", 7)
-        call_id = int(text[7:comma])
+    def _body(self, frame: bytes | bytearray, start: int) -> str:
+        """The rest of a frame, without its bracket. A large frame is given back before its text is looked at."""
+        body = self._channel.text(frame, start, -1)
+        if isinstance(frame, bytearray):
+            frame.clear()
+        return body
+
+    def _serve_ret(self, frame: bytes | bytearray) -> None:
+        comma = frame.index(b",", 7)
+        call_id = int(frame[7:comma])
         if call_id not in self._waiting:
             return  # cancelled meanwhile
         on_done = self._waiting.pop(call_id)
         self._count(-1)
-        body = text[comma + 1 : -1]
+        body = self._body(frame, comma + 1)
         env = body if self._raw else load(body)
         if on_done is None:
             self._done[call_id] = env
@@ -272,23 +303,22 @@ class Host:
         finally:
             self.served, self.origin = self.origin, before
 
-    def _serve_invoke(self, text: str) -> None:
-        first = text.index(",", 10)
-        second = text.index(",", first + 1)
-        third = text.index(",", second + 1)
-        fourth = text.index(",", third + 1)
-        invocation, callback, parent = int(text[10:first]), int(text[first + 1 : second]), int(text[second + 1 : third])
+    def _serve_invoke(self, frame: bytes | bytearray) -> None:
+        first = frame.index(b",", 10)
+        second = frame.index(b",", first + 1)
+        third = frame.index(b",", second + 1)
+        invocation, parent = int(frame[10:first]), int(frame[second + 1 : third])
         if len(self._active) >= MAX_NESTED and not self._is_awaited(parent):
-            self._deferred.append(text)
+            self._deferred.append(frame)
             return
         self._channel.unanswered += 1
         self._parents[invocation] = parent
         if len(self._active) >= MAX_DEPTH:
             self.fail(invocation, _too_many().error)
             return
-        if text[third + 1] == "1":
+        if frame[third + 1 : third + 2] == b"1":
             self._channel.send(f'["begun",{invocation}]')
-        self._invoke(invocation, callback, text[fourth + 1 : -1])
+        self._invoke(invocation, int(frame[first + 1 : second]), self._body(frame, third + 3))
 
     def _is_awaited(self, parent: int) -> bool:
         """Whether an active callback waits for what this one has started, and so on."""
@@ -317,9 +347,9 @@ class Host:
 
     def _serve_stop(self, invocation: int) -> None:
         """One that waits hears it where it waits; one whose answer comes later is forgotten at once."""
-        for text in self._deferred:
-            if text.startswith(f'["invoke",{invocation},'):
-                self._deferred.remove(text)
+        for frame in self._deferred:
+            if frame.startswith(b'["invoke",%d,' % invocation):
+                self._deferred.remove(frame)
                 self._channel.unanswered += 1
                 self.fail(invocation, Stopped().error)
                 return
@@ -345,7 +375,12 @@ class Host:
         finally:
             self._runs -= 1
             self.interrupted = False
-        self._channel.send(f'["done",{run_id},{env}]')
+        try:
+            self._channel.send(f'["done",{run_id},{env}]')
+        except TooLargeError as error:
+            failure = VMError("runtime", f"the script's result {error}").error
+            failure["hint"] = "Write it to a file and return its path."
+            self._channel.send(f'["done",{run_id},{self.dump({"ok": False, "error": failure})}]')
 
     def _with_cause(self, env: dict[str, Any]) -> dict[str, Any]:
         """Adds the host's error when the script's own message comes from it: it knows the hint."""
@@ -416,14 +451,14 @@ def main(read_fd: int, write_fd: int, vm_path: str) -> None:
 
 
 def _boot(host: Host, vm_class: type[Any]) -> None:
-    text = host._next_text(None)  # noqa: SLF001 - same module
-    boot = load(text or "")[1]
+    frame = host._next_frame(None)  # noqa: SLF001 - same module
+    boot = load(host._channel.text(frame or b""))[1]  # noqa: SLF001
     host.interactive = bool(boot.get("interactive"))
+    host._channel.most = int(boot.get("frame") or MAX_FRAME)  # noqa: SLF001
     prepare = getattr(vm_class, "prepare", None)
     if prepare is not None:
         prepare(boot)  # last chance to import something, e.g. a variant of the library
-    report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})})
-    report["missing_watch"] = host.watch()
+    report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})}, host.watch)
     if host.interactive:
         signal.signal(signal.SIGINT, host.on_sigint)
     vm = vm_class(boot, host)

@@ -6,6 +6,7 @@
 `run_script`       runs script text through the installed engine; returns the `ScriptResult`
 `invoke_tool`      runs a tool; returns what a script would see
 `invoke_cli`       runs the real command line in a process of its own
+`trusted_settings` writes a `llmspell.toml` in the working directory, and trusts it
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
     "run_script",
     "runtime",
     "runtime_config",
+    "trusted_settings",
 ]
 
 VENDOR = ("_API_KEY", "_API_TOKEN")
@@ -67,6 +69,20 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (home / "models").symlink_to(shared, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+
+
+@pytest.fixture
+def trusted_settings(isolated: Path) -> Callable[[str], Path]:
+    """Writes `llmspell.toml` in the working directory and trusts it, as `llmspell trust` does."""
+    from llmspell_core.config.trust import Trust
+
+    def write(text: str) -> Path:
+        path = isolated / "llmspell.toml"
+        path.write_text(text, encoding="utf-8")
+        Trust().add(isolated)
+        return path
+
+    return write
 
 
 KEPT = ("LLMSPELL_CACHE_DIR", "LLMSPELL_TEST_MODEL")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentInput, AgentOutput
+from llmspell_core.purse import MOST_PARSED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.record import workflow_input
 
@@ -75,6 +76,8 @@ def _envelope(output: AgentOutput) -> dict[str, Any] | None:
     found = output.metadata.extra.get("response")
     if isinstance(found, dict):
         return found
+    if json_weight(output.text) > MOST_PARSED:
+        return None
     try:
         parsed = json.loads(output.text)
     except ValueError:
@@ -123,8 +126,8 @@ def default_prompt(frame: Frame) -> str:
     else:
         fields = {k: v for k, v in run.fields.items() if v != run.input.text}
         parts = [part for part in (run.input.text, _lines(fields)) if part]
-    context = frame.function_context()["steps"]
-    parts += [f"{name}:\n{text_of(output)}" for name, output in context.items()]
+    context, room = frame.function_context()["steps"], Room()
+    parts += [f"{name}:\n{text_of(room.take(output))}" for name, output in context.items()]
     return "\n\n".join(parts)
 
 

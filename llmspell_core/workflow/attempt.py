@@ -19,6 +19,7 @@ from llmspell_core.errors import (
     WorkflowError,
 )
 from llmspell_core.messages import plain
+from llmspell_core.purse import Room
 from llmspell_core.time_limit import time_limit
 from llmspell_core.workflow.action import Answer, act, as_workflow_error, call
 from llmspell_core.workflow.analysis import error_type
@@ -243,11 +244,18 @@ class StepRunner:
 
     async def _hooked(self, step: Step, frame: Frame, index: int, breaker: Breaker | None, retry: int) -> Answer:
         """One attempt between its hooks: they may change the input, replace the step, or change its output."""
-        given = substitute(step.input, frame)
+        room = Room()
+        given = substitute(step.input, frame, room)
+        with self._run.lending(room.used):
+            return await self._between_hooks(step, given, frame, (index, retry), breaker)
+
+    async def _between_hooks(
+        self, step: Step, given: Any, frame: Frame, place: tuple[int, int], breaker: Breaker | None
+    ) -> Answer:
         hooks, run = self._run.desk.hooks, self._run
         if not hooks.any_active("BeforeWorkflowStage", "AfterWorkflowStage", "workflow_step_boundary"):
             return await self._guarded(step, given, frame, breaker)
-        data = {**run.about(), **self._about(step, index, retry), "input": plain(given)}
+        data = {**run.about(), **self._about(step, *place), "input": plain(given)}
         before = hooks.context("BeforeWorkflowStage", run.workflow, run.context, data)
         outcome = await hooks.run(before)
         await run.phase("workflow_step_boundary", {"step_name": step.name, "at": "start"})

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from llmspell_core.errors import WorkflowError
+from llmspell_core.purse import MOST_EXPANDED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.expression import dig
 
@@ -48,18 +49,20 @@ class Source(Protocol):
     def shared_or(self, key: str, default: Any) -> Any: ...
 
 
-def substitute(value: Any, source: Source) -> Any:
+def substitute(value: Any, source: Source, room: Room | None = None) -> Any:
     """`value` with its placeholders replaced.
 
     Raises:
         WorkflowError: a `{{step...}}` form names a step that does not exist or has no output.
+        ResourceLimitError: they become larger than there is `room`.
     """
+    room = room or Room()
     if isinstance(value, str):
-        return _substitute_text(value, source) if "{{" in value or "$" in value else value
+        return _substitute_text(value, source, room) if "{{" in value or "$" in value else value
     if isinstance(value, Mapping):
-        return {key: substitute(item, source) for key, item in value.items()}
+        return {key: substitute(item, source, room) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [substitute(item, source) for item in value]
+        return [substitute(item, source, room) for item in value]
     return value
 
 
@@ -79,15 +82,15 @@ def steps_named(value: Any) -> Iterator[tuple[str, list[str]]]:
             yield from steps_named(item)
 
 
-def _substitute_text(text: str, source: Source) -> Any:
+def _substitute_text(text: str, source: Source, room: Room) -> Any:
     whole = PLACEHOLDER.fullmatch(text.strip())
     if whole is not None:
         value = _resolve(whole, source)
-        return text if value is MISSING else value
+        return text if value is MISSING else room.take(value)
 
     def written(match: re.Match[str]) -> str:
         value = _resolve(match, source)
-        return match[0] if value is MISSING else text_of(value)
+        return match[0] if value is MISSING else text_of(room.take(value))
 
     return PLACEHOLDER.sub(written, text)
 
@@ -130,7 +133,7 @@ def _dig(value: Any, path: list[str]) -> Any:
 
 def _parsed(value: Any) -> Any:
     """A model often answers in JSON: its fields can be named."""
-    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")) or json_weight(value) > MOST_EXPANDED:
         return value
     try:
         return json.loads(value)

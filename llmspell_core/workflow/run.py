@@ -10,13 +10,15 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, PluginError, WorkflowError
 from llmspell_core.executor import Done, Executor, Job
 from llmspell_core.messages import AgentInput, new_id, plain
+from llmspell_core.pace import Pace
+from llmspell_core.purse import OBJECT, weigh
 from llmspell_core.workflow.attempt import StepRunner
 from llmspell_core.workflow.condition import Condition
 from llmspell_core.workflow.frame import Frame
@@ -90,6 +92,10 @@ class WorkflowRun:
         self.undo: list[tuple[Step, Frame]] = [] if undo is None else undo
         """What would undo the steps that succeeded, in their order."""
         self.deadline: asyncio.Timeout | None = None
+        self.pace = Pace()
+        """For types that do a lot between two steps."""
+        self._purse = context.purse
+        self._held = 0
         self._runner = StepRunner(self)
         self._index = 0
 
@@ -182,7 +188,12 @@ class WorkflowRun:
             yield Job(index, table, fields, frame.variables, self.shared, outputs, config, portable=step.portable)
 
     async def record(self, step: Step, result: StepResult, frame: Frame) -> None:
-        """Make a result known to later steps, and to the state."""
+        """Make a result known to later steps, and to the state.
+
+        Raises: ResourceLimitError when all that the script of this run holds is too large.
+        """
+        if self._purse is not None:
+            self._held += self._purse.take(OBJECT + max(weigh(result.output), weigh(result.details)))
         frame.results[step.name] = self.results[step.name] = result
         self.history.append(result)
         if result.success and step.compensate is not None:
@@ -190,6 +201,25 @@ class WorkflowRun:
         if result.success and step.kind == "agent":
             self.agent_outputs[result.target] = result.output
         await self.kept.save(step, result, frame)
+        await self.pace.breathe()  # after it: steps that are begun together see the same results
+
+    @contextmanager
+    def lending(self, size: int) -> Iterator[None]:
+        """Inside, so many bytes are held for a step. Raises: ResourceLimitError."""
+        if self._purse is None or not size:
+            yield
+            return
+        self._purse.take(size)
+        try:
+            yield
+        finally:
+            self._purse.give_back(size)
+
+    def forget(self) -> None:
+        """Nobody can ask for its results any more."""
+        if self._purse is not None:
+            self._purse.give_back(self._held)
+        self._held = 0
 
     async def holds(
         self, condition: Condition, frame: Frame | None = None, *, name: str = "", limit: float = 1.0

@@ -32,6 +32,7 @@ __all__ = ["Workflow"]
 log = logging.getLogger("llmspell.workflow")
 MAX_DEPTH = 10
 CHAIN = "workflow_chain"
+MOST_NAMED = 20
 LAST_WORDS = 0.5
 """Seconds in which a cancelled run may write down how far it came."""
 
@@ -133,6 +134,8 @@ class Workflow(BaseAgent):
 
     def reset(self) -> None:
         """Forget executions and shared data."""
+        if self.last is not None:
+            self.last.forget()
         self.last = self.last_result = None
         self.shared.clear()
         self.totals = Totals()
@@ -218,7 +221,8 @@ class Workflow(BaseAgent):
         done = [name for name, step in run.results.items() if step.success]
         run.emit("workflow.cancelled", {"completed_steps": done, "duration_ms": run.elapsed_ms})
         if len(run.context.get(CHAIN)) == 1:
-            log.warning("%s Done: %s", result.summary, ", ".join(done) or "nothing")
+            more = f", and {len(done) - MOST_NAMED:,} more" if len(done) > MOST_NAMED else ""
+            log.warning("%s Done: %s%s", result.summary, ", ".join(done[:MOST_NAMED]) or "nothing", more)
         await self._last_words(run, "cancelled")
 
     async def _last_words(self, run: WorkflowRun, status: WorkflowStatus, **more: Any) -> None:
@@ -271,6 +275,8 @@ class Workflow(BaseAgent):
         self, run: WorkflowRun, status: WorkflowStatus, outcome: Outcome, error: LLMSpellError | None = None
     ) -> WorkflowResult:
         result = result_of(run, status, outcome, error)
+        if self.last is not None and self.last is not run:
+            self.last.forget()
         self.last, self.last_result = run, result
         self.totals.add(result)
         return result

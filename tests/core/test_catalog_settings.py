@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmspell_core.cli.plugin_settings import places, plugin_settings
+from llmspell_core.cli.plugin_settings import plugin_settings
 from llmspell_core.cli.shell import Shell
-from llmspell_core.config.discovery import candidates
+from llmspell_core.config.trust import Trust
 
 
 def read_settings() -> dict[str, Any]:
@@ -18,15 +17,13 @@ def read_settings() -> dict[str, Any]:
     return plugin_settings(shell.options, lambda: shell.config(check=False))
 
 
-def test_the_same_files_are_looked_for_as_by_the_configuration(isolated: Path) -> None:
-    assert {Path(path).absolute() for path in places()} == set(candidates(os.environ, Path.cwd()))
-
-
 @pytest.mark.parametrize("name", ["llmspell.toml", ".config/llmspell.toml"])
-def test_a_file_in_the_folder_is_read(isolated: Path, name: str) -> None:
+def test_a_file_in_the_folder_is_read_when_it_is_trusted(isolated: Path, name: str) -> None:
     path = isolated / name
     path.parent.mkdir(exist_ok=True)
     path.write_text('[plugins]\nblock = ["rude-tools"]\nprefer = ["mine"]\n')
+    assert read_settings() == {"block": [], "prefer": []}
+    Trust().add(isolated)
     found = read_settings()
     assert (found["block"], found["prefer"]) == (["rude-tools"], ["mine"])
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llmspell_core.errors import LLMSpellError, ResourceLimitError, ValidationError
-from llmspell_core.metrics import MAX_SERIES, WINDOW, Metrics
+from llmspell_core.metrics import MAX_HISTOGRAMS, MAX_SERIES, WINDOW, Metrics
 from llmspell_core.testing import say
 
 
@@ -51,6 +51,16 @@ def test_the_number_of_series_is_bounded() -> None:
     metrics.increment("a", 1, {"id": 0})
     with pytest.raises(ResourceLimitError, match="10,000"):
         metrics.increment("a", 1, {"id": "one more"})
+
+
+def test_histograms_keep_values_and_there_are_fewer_of_them() -> None:
+    metrics = Metrics()
+    for number in range(MAX_HISTOGRAMS):
+        metrics.histogram("a", 1, {"id": number})
+    metrics.histogram("a", 2, {"id": 0})
+    metrics.gauge("b", 1)
+    with pytest.raises(ResourceLimitError, match="2,000 histograms"):
+        metrics.histogram("a", 1, {"id": "one more"})
 
 
 async def test_the_parts_of_a_runtime_count(make_runtime: Any) -> None:

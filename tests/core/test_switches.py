@@ -60,7 +60,7 @@ async def test_state_has_a_size_and_a_full_one_keeps_what_it_has() -> None:
 
 async def test_many_tiny_entries_fill_the_state_too() -> None:
     state = MemoryState(10_000)
-    for number in range(80):
+    for number in range(50):
         await state.set(str(number), None)
     with pytest.raises(ResourceLimitError):
         await asyncio.gather(*(state.set(f"more {number}", None) for number in range(100)))

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from llmspell_core.config.checks import inner_type
-from llmspell_core.config.settings import Settings
+from llmspell_core.config.settings import OPAQUE, Settings, declared_rules, inner_type, rule_of
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "llmspell_core"
@@ -114,3 +113,31 @@ def test_defaults_and_profiles_set_declared_settings_only(path: Path) -> None:
     given = [keys for keys in leaves(tables) if keys[0] not in {"profile", "metadata"}]
     examples = {("tools", "calculator", "precision"), ("prompts", "greeting")}
     assert [".".join(keys) for keys in given if not is_declared(keys) and keys not in examples] == []
+
+
+@pytest.mark.parametrize("path", sorted(declared()), ids=".".join)
+def test_a_declared_setting_says_who_may_set_it(path: tuple[str, ...]) -> None:
+    assert rule_of(path) is not None, "annotate it with a rule of llmspell_core.config.authority"
+
+
+def test_every_declared_setting_is_among_those_with_rules() -> None:
+    known = {keys for keys, _ in declared_rules()}
+    assert {path for path in declared() if "*" not in path} <= known
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tools.some-tool.program", "nobody.knows", "engines.other.program", "runtime.new", "tools", "tools.timeouts.x"],
+)
+def test_what_is_not_declared_is_the_operators(path: str) -> None:
+    rule = rule_of(tuple(path.split(".")))
+    assert rule is None or rule.meet is None
+
+
+def test_tables_of_plugins_are_the_operators() -> None:
+    assert {name for name, rule in OPAQUE.items() if rule.meet is not None} == {
+        "app",
+        "applications",
+        "metadata",
+        "parameters",
+    }

@@ -158,11 +158,11 @@ def closed_port() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-def test_a_server_that_cannot_be_reached_is_named(refused: Refused, isolated: Path, closed_port: int) -> None:
+def test_a_server_that_cannot_be_reached_is_named(
+    refused: Refused, trusted_settings: Callable[[str], Path], closed_port: int
+) -> None:
     address = f"http://127.0.0.1:{closed_port}/v1"
-    (isolated / "llmspell.toml").write_text(
-        f'[providers.openai]\nbase_url = "{address}"\napi_key = "sk-hidden-away"\nmax_retries = 0\n'
-    )
+    trusted_settings(f'[providers.openai]\nbase_url = "{address}"\napi_key = "sk-hidden-away"\nmax_retries = 0\n')
     said = refused("exec", AGENT)
     assert f"127.0.0.1:{closed_port}" in said
     assert "sk-hidden-away" not in said
@@ -171,14 +171,14 @@ def test_a_server_that_cannot_be_reached_is_named(refused: Refused, isolated: Pa
     assert f"127.0.0.1:{closed_port}" in said
 
 
-def test_a_key_that_is_refused_is_not_shown(refused: Refused, isolated: Path, httpserver: object) -> None:
+def test_a_key_that_is_refused_is_not_shown(
+    refused: Refused, trusted_settings: Callable[[str], Path], httpserver: object
+) -> None:
     httpserver.expect_request("/v1/chat/completions").respond_with_json(  # type: ignore[attr-defined]
         {"error": {"message": "Incorrect API key provided: sk-hidden-away", "code": "invalid_api_key"}}, status=401
     )
     address = httpserver.url_for("/v1")  # type: ignore[attr-defined]
-    (isolated / "llmspell.toml").write_text(
-        f'[providers.openai]\nbase_url = "{address}"\napi_key = "sk-hidden-away"\nmax_retries = 0\n'
-    )
+    trusted_settings(f'[providers.openai]\nbase_url = "{address}"\napi_key = "sk-hidden-away"\nmax_retries = 0\n')
     said = refused("exec", AGENT)
     assert "key" in said
     assert "sk-hidden-away" not in said

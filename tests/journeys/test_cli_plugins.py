@@ -100,7 +100,7 @@ def test_check_names_what_is_wrong_and_fails(site: Path, invoke_cli: Cli) -> Non
 
 
 def test_two_plugins_with_one_name_clash_until_the_configuration_prefers_one(
-    site: Path, invoke_cli: Cli, isolated: Path
+    site: Path, invoke_cli: Cli, trusted_settings: Callable[[str], Path]
 ) -> None:
     lay(site, "my-tools", TOOL.format(name="calculator"), "calculator")
     found = [row for row in rows(invoke_cli, "--kind", "tools") if row["name"] == "calculator"]
@@ -111,19 +111,21 @@ def test_two_plugins_with_one_name_clash_until_the_configuration_prefers_one(
     assert "llmspell-tools-utility and my-tools both offer 'calculator'" in done.stderr
     assert "prefer" in done.stderr
     assert "uuid-generator" in invoke_cli("tool", "list").assert_success().stdout
-    (isolated / "llmspell.toml").write_text('[plugins]\nprefer = ["my-tools"]\n')
+    trusted_settings('[plugins]\nprefer = ["my-tools"]\n')
     assert "calculator says hello" in invoke_cli("tool", "invoke", "calculator").assert_success().stdout
     assert "Says a word." in invoke_cli("tool", "info", "calculator").assert_success().stdout
 
 
-def test_a_blocked_plugin_is_listed_as_such_and_not_used(site: Path, invoke_cli: Cli, isolated: Path) -> None:
+def test_a_blocked_plugin_is_listed_as_such_and_not_used(
+    site: Path, invoke_cli: Cli, trusted_settings: Callable[[str], Path]
+) -> None:
     lay(site, "dying-tools", BROKEN["dying"][0], "dying")
     blocked = {"LLMSPELL_PLUGINS_BLOCK": "dying-tools"}
     out = invoke_cli("plugin", "list", env=blocked).assert_success().stdout
     line = next(line for line in out.splitlines() if "dying-tools" in line)
     assert "blocked" in line.split()
     assert "not found" in invoke_cli("tool", "invoke", "dying", env=blocked).stderr
-    (isolated / "llmspell.toml").write_text('[plugins]\nblock = ["dying-tools"]\n')
+    trusted_settings('[plugins]\nblock = ["dying-tools"]\n')
     assert "not found" in invoke_cli("tool", "invoke", "dying").stderr
 
 
@@ -185,11 +187,13 @@ def test_the_command_of_the_guide_is_one_like_our_own(site: Path, invoke_cli: Cl
     assert invoke_cli("double", "20+").exit_code == 1
 
 
-def test_the_observer_of_the_guide_is_told_when_its_table_is_there(site: Path, invoke_cli: Cli) -> None:
+def test_the_observer_of_the_guide_is_told_when_its_table_is_there(
+    site: Path, invoke_cli: Cli, trusted_settings: Callable[[str], Path]
+) -> None:
     lay(site, "llmspell-observer-slow", page("observer"), "slow", "observers", "Slow")
     script = "print(Tool.execute('calculator', {expression = '1+1'}).success)"
     assert "slow:" not in invoke_cli("exec", script).assert_success().stdout
-    (Path.cwd() / "llmspell.toml").write_text("[slow]\nlimit_ms = 0.001\n", encoding="utf-8")
+    trusted_settings("[slow]\nlimit_ms = 0.001\n")
     assert "slow: tool calculator" in invoke_cli("exec", script).assert_success().stdout
     assert invoke_cli("config", "set", "slow.limit_ms", "5").assert_success().stderr == ""
     assert "fast: nothing reads this setting" in invoke_cli("config", "set", "fast.limit_ms", "5").stderr

@@ -69,7 +69,9 @@ def test_a_closed_stdin_is_empty_for_scripts_and_an_error_for_who_reads_it(isola
 
 
 def test_nothing_else_gets_the_number_of_a_closed_stream(isolated: Path) -> None:
-    (isolated / "x.lua").write_text('Tool.execute("file-operations", {operation = "write", path = "f", input = "text"})')
+    (isolated / "x.lua").write_text(
+        'Tool.execute("file-operations", {operation = "write", path = "f", input = "text"})'
+    )
     assert in_shell("llmspell run x.lua <&- >&- 2>&-")[0] == 0
     assert (isolated / "f").read_text() == "text"
 

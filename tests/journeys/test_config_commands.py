@@ -45,10 +45,10 @@ def llmspell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return run
 
 
-def test_show_says_where_each_value_comes_from(llmspell: Llmspell, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("llmspell.toml").write_text(
-        '[providers.openai]\napi_key = "sk-secret"\n[runtime]\nscript_timeout_seconds = 9\n'
-    )
+def test_show_says_where_each_value_comes_from(
+    trusted_settings: Callable[[str], Path], llmspell: Llmspell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted_settings('[providers.openai]\napi_key = "sk-secret"\n[runtime]\nscript_timeout_seconds = 9\n')
     monkeypatch.setenv("LLMSPELL_HOOKS__ENABLED", "false")
     shown = llmspell("config", "show")
     lines = {line.split(" = ")[0]: line for line in shown.out.splitlines()}
@@ -67,15 +67,17 @@ def test_a_profile_that_would_loosen_the_configured_one_is_refused_aloud(llmspel
     assert llmspell("--security-profile", "high", "exec", "print(1)").err == ""
 
 
-def test_a_setting_without_effect_is_never_shown_as_if_it_had_one(llmspell: Llmspell) -> None:
-    Path("llmspell.toml").write_text("[rag]\nenabled = true\n[hooks]\nenabled = true\n", encoding="utf-8")
+def test_a_setting_without_effect_is_never_shown_as_if_it_had_one(
+    trusted_settings: Callable[[str], Path], llmspell: Llmspell
+) -> None:
+    trusted_settings("[rag]\nenabled = true\n[hooks]\nenabled = true\n")
     rows = {row.split(" = ")[0]: row for row in llmspell("config", "show").out.splitlines()}
     assert rows["rag.enabled"].endswith("llmspell.toml:2; no effect")
     assert not rows["hooks.enabled"].endswith("no effect")
     assert not [key for key in rows if key.startswith("rag.") and key != "rag.enabled"]
     assert llmspell("config", "show", "--output", "json").data["without_effect"] == ["rag.enabled"]
     assert "Warning: sessions: no effect" in llmspell("config", "set", "sessions.enabled", "true").err
-    Path("llmspell.toml").write_text("[rag]\nenabled = true\n", encoding="utf-8")
+    trusted_settings("[rag]\nenabled = true\n")
     assert "rag: no effect, because this version has no retrieval" in llmspell("config", "check").out
     assert "1 setting without effect; see: llmspell config check" in llmspell("exec", "print(1)").err
 

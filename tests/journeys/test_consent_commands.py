@@ -74,11 +74,9 @@ def _result(found: Any) -> Any:
 
 
 @pytest.fixture
-async def folder(isolated: Path) -> AsyncIterator[Path]:
+async def folder(isolated: Path, trusted_settings: Callable[[str], Path]) -> AsyncIterator[Path]:
     async with FakeServer(answer) as server:
-        (isolated / "llmspell.toml").write_text(
-            f'[providers.openai]\nbase_url = "{server.url}/v1"\napi_key = "sk-x"\nmax_retries = 0\n'
-        )
+        trusted_settings(f'[providers.openai]\nbase_url = "{server.url}/v1"\napi_key = "sk-x"\nmax_retries = 0\n')
         for name, text in SCRIPTS.items():
             (isolated / name).write_text(text)
         yield isolated
@@ -110,7 +108,7 @@ async def llmspell(*arguments: str) -> tuple[int, str, str]:
     return child.returncode, out.decode(), err.decode()
 
 
-QUESTION = 'Agent expert wants to call calculator with {"expression": "6 * 7"}. Allow it? [y/N]:'
+QUESTION = 'Agent expert wants to call calculator with {"expression": "6 * 7"}, by default {"operation": "evaluate"}. Allow it? [y/N]:'
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +102,15 @@ async def test_in_the_configuration_of_an_agent(tables: dict[str, Any]) -> None:
         check(runtime, watcher)
 
 
-async def test_as_the_default_of_a_provider_in_a_file(tables: dict[str, Any], tmp_path: Path) -> None:
+async def test_as_the_default_of_a_provider_in_a_file(
+    tables: dict[str, Any], trusted_settings: Callable[[str], Path]
+) -> None:
     lines = ["[providers]", 'default_provider = "first"']
     for name, table in tables.items():
         lines += [f"[providers.{name}]", *(f"{k} = {v!r}" for k, v in table.items())]
         lines += ['default_model = ["m1", "second/m2"]'] if name == "first" else []
-    (tmp_path / "llmspell.toml").write_text("\n".join(lines), "utf-8")
-    async with Runtime(cwd=tmp_path) as runtime:
+    path = trusted_settings("\n".join(lines))
+    async with Runtime(cwd=path.parent) as runtime:
         runtime.observe(watcher := Watcher())
         agent = runtime.agent_builder().name("a").build()
         assert (await runtime.run_agent(agent, "Hi.")).text == "From the second."

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,11 @@ MOST = 2.0
 
 @pytest.mark.parametrize("options", [(), ("--trace",)])
 async def test_ctrl_c_ends_a_streaming_tool_calling_workflow_and_reports_what_was_done(
-    isolated: Path, options: tuple[str, ...], record_property: Any
+    isolated: Path, trusted_settings: Callable[[str], Path], options: tuple[str, ...], record_property: Any
 ) -> None:
     (isolated / "work.lua").write_text(SCRIPT)
     async with FakeServer(answer) as server:
-        (isolated / "llmspell.toml").write_text(
+        trusted_settings(
             f'[providers.openai]\nbase_url = "{server.url}/v1"\napi_key = "sk-interrupted-1234"\nmax_retries = 0\n'
         )
         child = await asyncio.create_subprocess_exec(

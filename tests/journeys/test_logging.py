@@ -26,11 +26,8 @@ NOISY = f"""Debug.warn("careful {KEY}", "my.module") Debug.info("fine") Debug.de
 
 
 @pytest.fixture
-def settings(isolated: Path) -> Callable[[str], None]:
-    def write(text: str) -> None:
-        (isolated / "llmspell.toml").write_text(text, encoding="utf-8")
-
-    return write
+def settings(trusted_settings: Callable[[str], Path]) -> Callable[[str], Path]:
+    return trusted_settings
 
 
 def test_without_settings_the_terminal_gets_warnings(invoke_cli: Cli) -> None:
@@ -39,7 +36,7 @@ def test_without_settings_the_terminal_gets_warnings(invoke_cli: Cli) -> None:
 
 
 def test_the_level_of_the_terminal_is_a_setting_that_the_command_line_replaces(
-    invoke_cli: Cli, settings: Callable[[str], None]
+    invoke_cli: Cli, settings: Callable[[str], Path]
 ) -> None:
     settings('[logging]\nconsole_level = "error"\n')
     assert invoke_cli("exec", NOISY).assert_success().stderr == ""
@@ -50,7 +47,7 @@ def test_the_level_of_the_terminal_is_a_setting_that_the_command_line_replaces(
 
 
 def test_the_file_has_a_level_of_its_own_and_no_secret(
-    invoke_cli: Cli, isolated: Path, settings: Callable[[str], None]
+    invoke_cli: Cli, isolated: Path, settings: Callable[[str], Path]
 ) -> None:
     settings('[logging]\nlog_file = "logs/a.log"\nlog_level = "info"\nconsole_level = "error"\n')
     done = invoke_cli("exec", NOISY, env={"OPENAI_API_KEY": KEY}).assert_success()
@@ -64,7 +61,7 @@ def test_the_file_has_a_level_of_its_own_and_no_secret(
 
 
 def test_json_lines_in_the_file_and_on_the_terminal(
-    invoke_cli: Cli, isolated: Path, settings: Callable[[str], None]
+    invoke_cli: Cli, isolated: Path, settings: Callable[[str], Path]
 ) -> None:
     settings('[logging]\nlog_file = "a.log"\njson_format = true\n')
     done = invoke_cli("exec", NOISY, env={"OPENAI_API_KEY": KEY}).assert_success()
@@ -82,7 +79,7 @@ def test_a_script_cannot_forge_a_line_or_reach_the_terminal(invoke_cli: Cli) -> 
 
 
 def test_a_file_that_cannot_be_written_is_one_error(
-    invoke_cli: Cli, isolated: Path, settings: Callable[[str], None]
+    invoke_cli: Cli, isolated: Path, settings: Callable[[str], Path]
 ) -> None:
     (isolated / "folder").mkdir()
     settings('[logging]\nlog_file = "folder"\n')
@@ -92,7 +89,7 @@ def test_a_file_that_cannot_be_written_is_one_error(
     assert "Hint: Name another file in logging.log_file" in done.stderr
 
 
-def test_a_full_disk_does_not_stop_the_program(invoke_cli: Cli, settings: Callable[[str], None]) -> None:
+def test_a_full_disk_does_not_stop_the_program(invoke_cli: Cli, settings: Callable[[str], Path]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     settings('[logging]\nlog_file = "/dev/full"\n')
@@ -215,7 +212,7 @@ def test_debug_begins_as_the_configuration_says(run_script: Run, language: str, 
 
 @pytest.mark.parametrize("level", ["warn", "trace"])
 def test_no_error_repeats_a_key_wherever_it_is_configured(
-    invoke_cli: Cli, settings: Callable[[str], None], level: str
+    invoke_cli: Cli, settings: Callable[[str], Path], level: str
 ) -> None:
     settings(
         f'[providers.lab]\nprovider_type = "openai"\napi_key = "{KEY}"\n[providers.lab.headers]\nX-Team = "team-1234"\n'

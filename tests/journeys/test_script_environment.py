@@ -89,10 +89,10 @@ def test_a_script_cannot_ask_for_less(invoke_cli: Cli, profile: str) -> None:
     assert invoke_cli("--security-profile", profile, "exec", "-", input=code).assert_success().stdout == "nil\n"
 
 
-def test_settings_that_were_loosened_are_tightened_by_the_script(invoke_cli: Cli, isolated: Path) -> None:
-    (isolated / "llmspell.toml").write_text(
-        '[tools.permissions]\nfile-operations = "safe"\n[runtime.security]\nprofile = "low"'
-    )
+def test_settings_that_were_loosened_are_tightened_by_the_script(
+    invoke_cli: Cli, isolated: Path, trusted_settings: Callable[[str], Path]
+) -> None:
+    trusted_settings('[tools.permissions]\nfile-operations = "safe"\n[runtime.security]\nprofile = "low"')
     (isolated / "note.txt").write_text("private")
     code = "-- llmspell: security=high\nprint(pcall(Tool.execute, 'file-operations', {operation = 'read', path = 'note.txt'}))"
     done = invoke_cli("exec", "-", input=code).assert_success()
@@ -123,12 +123,12 @@ def test_a_script_may_be_an_es_module(invoke_cli: Cli, isolated: Path) -> None:
     assert "b.mjs:2" in done.stderr
 
 
-def test_lua_comes_in_the_variant_that_is_configured(invoke_cli: Cli, isolated: Path) -> None:
+def test_lua_comes_in_the_variant_that_is_configured(invoke_cli: Cli, trusted_settings: Callable[[str], Path]) -> None:
     code = "print(_VERSION, type(jit), math.type and 'integers' or 'doubles')"
     for variant, shown in {"lua54": "Lua 5.4\tnil\tintegers\n", "luajit": "Lua 5.1\tnil\tdoubles\n"}.items():
-        (isolated / "llmspell.toml").write_text(f'[engines.lua]\nvariant = "{variant}"')
+        trusted_settings(f'[engines.lua]\nvariant = "{variant}"')
         assert invoke_cli("exec", code).assert_success().stdout == shown
-    (isolated / "llmspell.toml").write_text('[engines.lua]\nvariant = "lua1"')
+    trusted_settings('[engines.lua]\nvariant = "lua1"')
     assert "luajit" in invoke_cli("exec", code).stderr
 
 

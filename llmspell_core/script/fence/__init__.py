@@ -10,6 +10,7 @@ tracebacks show no source lines. So a worker imports first whatever it may ever 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -20,35 +21,49 @@ from llmspell_core.script.fence import kernel, landlock, seccomp
 
 __all__ = ["apply", "probe"]
 
-# Room on top of the script's memory for the worker's own copies of what crosses the socket.
-BASE_BYTES = 32 * 1024 * 1024
+BASE_BYTES = 768 * 1024 * 1024
+"""Address space on top of the script's memory: for the worker's own copies of what crosses the socket.
+
+The VM's own limit is what holds a script. This one is behind it, and so far away that Python never runs out of memory while
+the VM waits for what it hands over: six times the largest frame.
+"""
 OPEN_FILES = 32
 PARTS = ("rlimits", "no_new_privs", "dumpable", "parent_death", "capabilities", "landlock", "seccomp")
 
 
-def apply(settings: dict[str, Any]) -> dict[str, Any]:
+def apply(settings: dict[str, Any], helpers: Callable[[], list[str]] | None = None) -> dict[str, Any]:
     """Close the fence around this process; returns what is in force.
 
     Args:
+        helpers: starts all threads that this process will ever have and returns what could not be started. Landlock
+            comes before them, because it holds for one thread and those that it starts, and the filter behind them,
+            because it holds for all and refuses any further one; so do the limits, which count from what is in use.
         settings: all optional. `memory_bytes`: for the script, on top of what is in use now. `jit`: allow executable
             memory. `threads`: False to refuse new threads too. `require_fence`: a part that cannot be had is an error.
 
     Returns:
-        One entry per part of `PARTS`: its value, or `"unavailable: <reason>"`; `missing` names the latter.
+        One entry per part of `PARTS`: its value, or `"unavailable: <reason>"`; `missing` names the latter, and
+        `missing_watch` what `helpers` could not start.
 
     Raises:
         SecurityError: with `require_fence`, when a part is missing.
     """
     refuse = _refusal() if settings.get("require_fence") else None
+    import resource  # noqa: F401 - no file can be read any more when it is used
+
+    measure = _statm()
     time.localtime()  # the C library reads the time zone file on first use
     jit, threads = bool(settings.get("jit")), bool(settings.get("threads", True))
     report: dict[str, Any] = {"platform": sys.platform, "missing": []}
-    _part(report, "rlimits", lambda: _limit(settings.get("memory_bytes"), threads=threads))
     _part(report, "no_new_privs", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1) == 0)
     _part(report, "dumpable", lambda: kernel.prctl(kernel.PR_SET_DUMPABLE, 0) != 0)
     _part(report, "parent_death", _die_with_parent)
     _part(report, "capabilities", kernel.drop_capabilities)
     _part(report, "landlock", landlock.restrict)
+    kernel.share_heap()
+    report["missing_watch"] = helpers() if helpers is not None else []
+    threads = threads and helpers is None
+    _part(report, "rlimits", lambda: _limit(settings.get("memory_bytes"), measure, threads=threads))
     _part(report, "seccomp", lambda: seccomp.install(jit=jit, threads=threads))
     if refuse and report["missing"]:
         raise refuse(report)
@@ -113,14 +128,14 @@ def _die_with_parent() -> str:
     return "SIGKILL"
 
 
-def _limit(memory_bytes: int | None, *, threads: bool) -> dict[str, int]:
+def _limit(memory_bytes: int | None, measure: int | None, *, threads: bool) -> dict[str, int]:
     import resource
 
     wanted = {"CORE": 0, "FSIZE": 0, "NOFILE": OPEN_FILES}
     if not threads or sys.platform != "linux":  # Linux counts threads as processes
         wanted["NPROC"] = 0
     if memory_bytes:
-        wanted["AS"] = memory_bytes + BASE_BYTES + _address_space(resource.getpagesize())
+        wanted["AS"] = memory_bytes + BASE_BYTES + _address_space(measure, resource.getpagesize())
     for name, value in wanted.items():
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
@@ -130,10 +145,19 @@ def _limit(memory_bytes: int | None, *, threads: bool) -> dict[str, int]:
     return wanted
 
 
-def _address_space(page: int) -> int:
-    """Bytes of address space in use now; a generous guess where the system does not say."""
+def _statm() -> int | None:
+    """A descriptor that tells the address space in use whenever it is read; opened while files still can be."""
     try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - pathlib is not loaded in a worker
-            return int(file.read().split()[0]) * page
+        return os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:
+        return None
+
+
+def _address_space(measure: int | None, page: int) -> int:
+    """Bytes of address space in use now; a generous guess where the system does not say."""
+    if measure is None:
         return 512 * 1024 * 1024
+    try:
+        return int(os.read(measure, 100).split()[0]) * page
+    finally:
+        os.close(measure)

@@ -9,15 +9,11 @@ from urllib.parse import urlsplit
 from llmspell_core.errors import NetworkError, NotFoundError, PluginError, SecurityError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from llmspell_core.script.scope import ScriptScope
 
 __all__ = ["check_server"]
 
 PORTS = {"http": 80, "https": 443}
-# Ollama listens there on every machine that has it.
-USUAL = ("http://localhost:11434", "http://127.0.0.1:11434")
 
 
 async def check_server(scope: ScriptScope, provider: str, given: dict[str, Any]) -> None:
@@ -35,24 +31,28 @@ async def check_server(scope: ScriptScope, provider: str, given: dict[str, Any])
             violation_type="network_denied",
             hint="Write the provider's table, with its base_url and key, in the configuration file.",
         )
-    if not url or _origin(str(url)) in set(map(_origin, _known(scope, provider))):
+    if not url or _is_known(scope, provider, str(url)):
         return
     scheme, host, port = _origin(str(url))
     rules = scope.runtime.policy.hosts
-    rules.check_url(scheme, host, port)
-    with suppress(NetworkError):  # a name that nobody knows leads nowhere; the request will say so
-        await rules.addresses(host, port)
+    try:
+        rules.check_url(scheme, host, port)
+        with suppress(NetworkError):  # a name that nobody knows leads nowhere; the request will say so
+            await rules.addresses(host, port)
+    except SecurityError as error:
+        error.hint = (
+            "A server of your own is named in the configuration file: [providers.mine] with provider_type and base_url; "
+            "its models are mine/<model>."
+        )
+        raise
 
 
-def _known(scope: ScriptScope, provider: str) -> Iterator[str]:
-    """Addresses that are configured, and those that plugins use of themselves."""
-    yield from USUAL
-    for table in scope.runtime.config.section("providers").values():
-        if isinstance(table, dict) and table.get("base_url"):
-            yield str(table["base_url"])
+def _is_known(scope: ScriptScope, provider: str, url: str) -> bool:
+    """Whether the operator configured this very address, path included, or the provider goes there of itself."""
     with suppress(PluginError, NotFoundError):
-        presets = scope.runtime.registry.load("providers", provider).presets
-        yield from (str(preset["base_url"]) for preset in presets.values() if preset.get("base_url"))
+        known: bool = scope.runtime.providers.knows_server(provider, url)
+        return known
+    return False
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from llmspell_core.config.changing import check_changes, check_provider
 from llmspell_core.errors import NotFoundError, SecurityError, ValidationError
+from llmspell_core.purse import Purse
 from llmspell_core.script.declare import Function, Global, Param
 from llmspell_core.script.globals.address import check_server
-from llmspell_core.script.weight import Purse
 
 if TYPE_CHECKING:
     from llmspell_core.config import Config
@@ -82,7 +82,7 @@ def get_permissions(scope: ScriptScope) -> dict[str, bool]:
 
 def _purse(scope: ScriptScope) -> Purse:
     """The configuration is everybody's; no script may fill it."""
-    purse: Purse = scope.data.setdefault("Config.purse", Purse("configuration", CHANGES_BYTES))
+    purse: Purse = scope.data.setdefault("Config.purse", Purse("configuration", CHANGES_BYTES, scope.purse))
     return purse
 
 

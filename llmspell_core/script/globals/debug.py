@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import json
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.errors import ResourceLimitError, ValidationError
+from llmspell_core.purse import ENTRY, OBJECT, Purse, weigh
 from llmspell_core.script.declare import Function, Global, Handle, Param
-from llmspell_core.script.weight import Purse, weight
+from llmspell_core.script.pattern import LONGEST, glob, regex
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -24,12 +24,14 @@ LEVELS = ("off", "error", "warn", "info", "debug", "trace")
 _PYTHON_LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 _KEPT = 1000
 _LONGEST = 10_000
-"""Characters of a message, or of its data, that are logged and captured."""
-TIMER = "x" * 400  # what a timer takes besides its name
-_LONGEST_MODULE = 200
-_REPEATS = 3
-"""How many * and + a regex filter may have: it is searched in the host, and some searches never end."""
+"""Characters of a message, and bytes of its data, that are logged and captured."""
+_LONGEST_MODULE = LONGEST
+"""Characters of a module's name; what is beyond them is cut off."""
+_MOST_RULES = 100
+_VERDICTS = 1000
+"""Modules of which is remembered whether they may log."""
 _TIMER_BYTES = 16_000_000
+_CAPTURE_BYTES = 16_000_000
 log = logging.getLogger("llmspell.script")
 
 
@@ -40,35 +42,33 @@ class Rule:
     pattern: str
     kind: str
     enabled: bool
+    matches: Callable[[str], bool]
 
-    def matches(self, module: str) -> bool:
-        return _MATCHERS[self.kind](self.pattern, module)
-
-
-def _matches_pattern(pattern: str, module: str) -> bool:
-    try:
-        return re.search(pattern, module[:_LONGEST_MODULE]) is not None
-    except re.error:
-        return False
-
-
-def _is_quick(pattern: str) -> bool:
-    """Whether no group is repeated and little else is; such a search takes no longer than others."""
-    if re.search(r"\)\s*[*+{?]", pattern) or "\\1" in pattern:
-        return False
-    return len(re.findall(r"[*+{]", pattern)) <= _REPEATS and len(pattern) <= _LONGEST_MODULE
+    @classmethod
+    def make(cls, pattern: str, kind: str, enabled: bool) -> Rule:
+        """Raises: ValidationError when it is too long, or no pattern of that kind."""
+        if len(pattern) > _LONGEST_MODULE:
+            raise ValidationError(
+                f"a module filter may have {_LONGEST_MODULE} characters, this one has {len(pattern):,}", field="pattern"
+            )
+        return cls(pattern, kind, enabled, _MATCHERS[kind](pattern))
 
 
-_MATCHERS: dict[str, Callable[[str, str], bool]] = {
-    "exact": lambda pattern, module: module == pattern,
-    "wildcard": lambda pattern, module: fnmatch.fnmatchcase(module, pattern),
-    "regex": _matches_pattern,
-    "hierarchical": lambda pattern, module: module == pattern or module.startswith((f"{pattern}.", f"{pattern}::")),
+def _below(pattern: str) -> Callable[[str], bool]:
+    inner = (f"{pattern}.", f"{pattern}::")
+    return lambda module: module == pattern or module.startswith(inner)
+
+
+_MATCHERS: dict[str, Callable[[str], Callable[[str], bool]]] = {
+    "exact": lambda pattern: pattern.__eq__,
+    "wildcard": glob,
+    "regex": regex,
+    "hierarchical": _below,
 }
 
 
 def _rule(pattern: str, enabled: bool) -> Rule:
-    return Rule(pattern, "wildcard" if any(c in pattern for c in "*?[") else "hierarchical", enabled)
+    return Rule.make(pattern, "wildcard" if any(c in pattern for c in "*?[") else "hierarchical", enabled)
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Timer:
 class Desk:
     """What `Debug` keeps for one script; it begins as the table `[debug]` says."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], purse: Purse) -> None:
         level = str(settings.get("level") or "info")
         self.level = "warn" if level == "warning" else level
         self.enabled = bool(settings.get("enabled", True))
@@ -98,25 +98,62 @@ class Desk:
         modules = settings.get("module_filters") or {}
         self.rules = [_rule(pattern, True) for pattern in modules.get("enabled") or ()]
         self.rules += [_rule(pattern, False) for pattern in modules.get("disabled") or ()]
-        self.captured: deque[dict[str, Any]] = deque(maxlen=_KEPT)
-        self.purse = Purse("timers and filters", _TIMER_BYTES)
+        self.captured: deque[tuple[int, dict[str, Any]]] = deque()
+        self.purse = Purse("timers", _TIMER_BYTES, purse)
+        self._captures = Purse("log", _CAPTURE_BYTES, purse)
         self.timers: dict[str, Timer] = {}
+        self._verdicts: dict[str, bool] = {}
+
+    def add(self, rule: Rule) -> None:
+        """Raises: ResourceLimitError."""
+        if len(self.rules) >= _MOST_RULES:
+            raise ResourceLimitError(
+                f"there are {_MOST_RULES} module filters already",
+                resource="module filters",
+                limit=_MOST_RULES,
+                used=len(self.rules),
+                hint="Remove those that are not needed any more, or use a wildcard.",
+            )
+        self.set_rules([*self.rules, rule])
+
+    def set_rules(self, rules: list[Rule]) -> None:
+        self.rules = rules
+        self._verdicts.clear()
 
     def lets_through(self, level: str, module: str | None) -> bool:
         if not self.enabled or LEVELS.index(level) > LEVELS.index(self.level):
             return False
         if module is None:
             return self.default_enabled
-        for rule in reversed(self.rules):
-            if rule.matches(module):
-                return rule.enabled
-        return self.default_enabled
+        if not self.rules:
+            return self.default_enabled
+        verdict = self._verdicts.get(module)
+        if verdict is None:
+            matching = (rule.enabled for rule in reversed(self.rules) if rule.matches(module))
+            verdict = next(matching, self.default_enabled)
+            if len(self._verdicts) >= _VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[module] = verdict
+        return verdict
+
+    def capture(self, entry: dict[str, Any]) -> None:
+        """Keeps an entry; the oldest go when there are too many of them, or too large ones."""
+        size = ENTRY + weigh(entry)
+        while self.captured and (len(self.captured) >= _KEPT or not self._captures.has_room(size)):
+            self._captures.give_back(self.captured.popleft()[0])
+        if self._captures.has_room(size):
+            self.captured.append((self._captures.take(size), entry))
+
+    def forget(self) -> None:
+        """Drops what was captured."""
+        self._captures.give_back(sum(size for size, _ in self.captured))
+        self.captured.clear()
 
 
 def _desk(scope: ScriptScope) -> Desk:
     desk: Desk | None = scope.data.get("Debug")
     if desk is None:
-        desk = scope.data["Debug"] = Desk(scope.runtime.config.section("debug"))
+        desk = scope.data["Debug"] = Desk(scope.runtime.config.section("debug"), scope.purse)
     return desk
 
 
@@ -125,13 +162,14 @@ def _desk(scope: ScriptScope) -> Desk:
 
 def log_message(scope: ScriptScope, level: str, message: Any, module: str | None, data: Any) -> None:
     desk, word = _desk(scope), level.lower()
-    if word not in _PYTHON_LEVELS or not desk.lets_through(word, module):
+    where = module[:_LONGEST_MODULE] if module else module
+    if word not in _PYTHON_LEVELS or not desk.lets_through(word, where):
         return
     now = datetime.datetime.now(datetime.UTC).isoformat()
-    kept = data if weight(data) < _LONGEST else "[too large to be kept]"
-    text, where = str(message)[:_LONGEST], module[:_LONGEST] if module else module
+    kept = data if weigh(data, _LONGEST) < _LONGEST else "[too large to be kept]"
+    text = str(message)[:_LONGEST]
     entry = {"timestamp": now, "level": word.upper(), "message": text, "module": where, "metadata": kept}
-    desk.captured.append({key: value for key, value in entry.items() if value is not None})
+    desk.capture({key: value for key, value in entry.items() if value is not None})
     log.log(_PYTHON_LEVELS[word], "%s%s", f"[{where}] " if where else "", text)
 
 
@@ -148,18 +186,17 @@ def _set_enabled(scope: ScriptScope, enabled: bool) -> None:
 
 def _set_default(scope: ScriptScope, enabled: bool) -> None:
     _desk(scope).default_enabled = enabled
+    _desk(scope).set_rules(_desk(scope).rules)
 
 
 def _add_filter(scope: ScriptScope, pattern: str, enabled: bool) -> None:
-    _desk(scope).purse.spend(pattern)
-    _desk(scope).rules.append(_rule(pattern, enabled))
+    _desk(scope).add(_rule(pattern, enabled))
 
 
 def _add_advanced(scope: ScriptScope, pattern: str, kind: str, enabled: bool) -> bool:
-    if kind not in _MATCHERS or (kind == "regex" and not _is_quick(pattern)):
+    if kind not in _MATCHERS:
         return False
-    _desk(scope).purse.spend(pattern)
-    _desk(scope).rules.append(Rule(pattern, kind, enabled))
+    _desk(scope).add(Rule.make(pattern, kind, enabled))
     return True
 
 
@@ -167,7 +204,7 @@ def _remove_filter(scope: ScriptScope, pattern: str) -> bool:
     desk = _desk(scope)
     kept = [rule for rule in desk.rules if rule.pattern != pattern]
     removed = len(kept) < len(desk.rules)
-    desk.rules = kept
+    desk.set_rules(kept)
     return removed
 
 
@@ -178,7 +215,7 @@ def _filter_summary(scope: ScriptScope) -> dict[str, Any]:
 
 
 def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
-    entries = list(_desk(scope).captured)
+    entries = [entry for _, entry in _desk(scope).captured]
     return entries[-limit:] if limit else entries
 
 
@@ -187,7 +224,7 @@ def _captured(scope: ScriptScope, limit: int | None) -> list[dict[str, Any]]:
 
 def _timer(scope: ScriptScope, name: str) -> Timer:
     timers = _desk(scope).timers
-    _desk(scope).purse.spend(name, TIMER)
+    _desk(scope).purse.take(OBJECT + weigh(name))
     timer = Timer(f"timer_{len(timers) + 1}", name, memory=_resident(scope))
     timers[timer.id] = timer
     return timer
@@ -346,7 +383,7 @@ GLOBAL = Global(
         Function("addModuleFilter", _add_filter, (_PATTERN, _ENABLED), returns="nil", doc="Lets a module log, or not."),
         Function("removeModuleFilter", _remove_filter, (_PATTERN,), returns="boolean", doc="Whether there was one."),
         Function(
-            "clearModuleFilters", lambda scope: _desk(scope).rules.clear(), returns="nil", doc="Drops all filters."
+            "clearModuleFilters", lambda scope: _desk(scope).set_rules([]), returns="nil", doc="Drops all filters."
         ),
         Function(
             "setDefaultFilterEnabled", _set_default, (_ENABLED,), returns="nil", doc="For modules without a filter."
@@ -356,13 +393,11 @@ GLOBAL = Global(
             _add_advanced,
             (_PATTERN, _KIND, _ENABLED),
             returns="boolean",
-            doc="False for an unknown kind, and for a regex that could take forever.",
+            doc="False for an unknown kind. A regex without look-around and back-references.",
         ),
         Function("getFilterSummary", _filter_summary, returns="object", doc="The filters in force."),
         Function("getCapturedEntries", _captured, (_LIMIT,), returns="array", doc="What was logged, newest last."),
-        Function(
-            "clearCaptured", lambda scope: _desk(scope).captured.clear(), returns="nil", doc="Forgets what was logged."
-        ),
+        Function("clearCaptured", lambda scope: _desk(scope).forget(), returns="nil", doc="Forgets what was logged."),
         Function("timer", _timer, (_NAME,), returns="DebugTimer", doc="Starts a stopwatch."),
         Function(
             "recordEvent", _record, (Param("timer_id", "string"), Param("name", "string"), _DATA), returns="boolean"

@@ -1,7 +1,8 @@
 """What the engines themselves ask for on behalf of a script: modules, files, environment names. Not visible to scripts.
 
-`require`, `dofile`, `io.open`, `os.getenv` and `os.execute` of a script end up here. Modules are read only from the folder of the
-script; everything else goes through the policy, as for a tool.
+`require`, `import`, `dofile`, `io.open`, `os.getenv` and `os.execute` of a script end up here, and all of them go through the
+policy, as for a tool. The folder of the script, and those of `module_paths`, need not be allowed for modules, because the
+operator chose them; what is denied or sensitive in them is so for modules, too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from llmspell_core.errors import NotFoundError, ResourceLimitError, ScriptError,
 from llmspell_core.script.declare import Function, Global, Param
 
 if TYPE_CHECKING:
-    from llmspell_core.policy import Policy
+    from llmspell_core.policy import Files, Policy
     from llmspell_core.script.scope import ScriptScope
 
 __all__ = ["FILE", "SCRIPT"]
@@ -58,7 +59,7 @@ def _found(scope: ScriptScope, name: str, path: str, more: list[str]) -> dict[st
         for pattern in patterns:
             found = _inside(folder, pattern.format(path.removeprefix("./")))
             if found is not None:
-                return {"name": str(found), "source": _source(found)}
+                return {"name": str(found), "source": _source(scope, folder, found)}
     tried = ", ".join(pattern.format(path) for pattern in patterns)
     where = "the script's folder" if not more else "the script's folder or module_paths"
     raise NotFoundError(f"module '{name}' not found in {where} (tried {tried})", what="module", name=name)
@@ -78,12 +79,23 @@ def _inside(folder: str, name: str) -> Path | None:
     return path if path.is_relative_to(root) and path.is_file() else None
 
 
-def _source(path: Path) -> str:
-    size = path.stat().st_size
-    if size > MAX_SOURCE:
-        raise ResourceLimitError(f"{path.name} is too large", resource="source bytes", limit=MAX_SOURCE, used=size)
+def _files(scope: ScriptScope) -> Files:
+    if scope.runtime is not None:
+        return scope.context.files
+    from llmspell_core.policy import Files, Policy
+
+    return Files(Policy())  # an engine tested on its own
+
+
+def _source(scope: ScriptScope, folder: str, path: Path) -> str:
+    with _files(scope).only(folder).open(path) as file:
+        data = file.read(MAX_SOURCE + 1)
+    if len(data) > MAX_SOURCE:
+        raise ResourceLimitError(
+            f"{path.name} is too large", resource="source bytes", limit=MAX_SOURCE, used=path.stat().st_size
+        )
     try:
-        return path.read_text("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise ScriptError(f"{path.name} is not UTF-8 text", file=str(path), phase="syntax") from None
 
@@ -91,9 +103,10 @@ def _source(path: Path) -> str:
 async def _script_source(scope: ScriptScope, path: str) -> dict[str, str]:
     """{"name", "source"} of a file named by the script: in its own folder, or where the policy allows reading."""
     _check_profile(scope)
-    own = _inside(scope.script_dir, path) if scope.script_dir is not None else None
-    if own is not None:
-        return {"name": path, "source": _source(own)}
+    folder = scope.script_dir
+    own = _inside(folder, path) if folder is not None else None
+    if folder is not None and own is not None:
+        return {"name": path, "source": _source(scope, folder, own)}
     return {"name": path, "source": await scope.context.files.read_text(path)}
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import NotFoundError, ResourceLimitError, ValidationError
-from llmspell_core.events import Event, EventBus, Subscription
+from llmspell_core.events import Event, EventBus, Inbox, Subscription
+from llmspell_core.purse import ENTRY, weigh
 from llmspell_core.script.declare import Function, Global, Param
 from llmspell_core.script.view import spelled
-from llmspell_core.script.weight import weight
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llmspell_core.script.scope import ScriptScope
 
 MOST_SUBSCRIPTIONS = 1_000
@@ -44,7 +46,7 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
         correlation_id=given.get("correlation_id") or given.get("correlationId"),
         ttl=None if ttl is None else float(ttl),
         source="script",
-        size=weight(data),
+        size=ENTRY + weigh(data),
     )
     hooks = scope.runtime.hooks
     await hooks.fire("BeforeEventEmit", event_type, {"event_type": event_type, "data": data}, type="event")
@@ -78,7 +80,7 @@ def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> s
     if isinstance(options, dict) and "$fn" in options:
         function = options
     if function is None:
-        subscription = bus.subscribe(pattern)
+        subscription = bus.subscribe(pattern, inbox=_inbox(scope))
         subscription.language = scope.language
         id_ = subscription.id
     else:
@@ -87,16 +89,25 @@ def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> s
         async def deliver(event: Event) -> None:
             await callback(event_view(scope, event))
 
-        id_ = bus.subscribe_with_handler(pattern, deliver)
+        id_ = bus.subscribe_with_handler(pattern, deliver, inbox=_inbox(scope))
         bus.get(id_).language = scope.language  # type: ignore[union-attr]  # it was made just now
-    scope.on_close(lambda: bus.unsubscribe(id_))
-    own.add(id_)
+    own[id_] = scope.on_close(lambda: bus.unsubscribe(id_))
     return id_
 
 
-def _own(scope: ScriptScope) -> set[str]:
-    """Ids of the subscriptions this script made: `list_subscriptions` shows those of others, which are not its to use."""
-    ids: set[str] = scope.data.setdefault("Event", set())
+def _inbox(scope: ScriptScope) -> Inbox:
+    inbox: Inbox | None = scope.data.get("Event.inbox")
+    if inbox is None:
+        inbox = scope.data["Event.inbox"] = Inbox(scope.purse)
+    return inbox
+
+
+def _own(scope: ScriptScope) -> dict[str, Callable[[], None]]:
+    """The subscriptions this script made, by id, with what makes the script's end forget them.
+
+    `list_subscriptions` shows those of others, which are not its to use.
+    """
+    ids: dict[str, Callable[[], None]] = scope.data.setdefault("Event", {})
     return ids
 
 
@@ -113,9 +124,10 @@ async def receive(scope: ScriptScope, id_: str, timeout_ms: float) -> dict[str, 
 
 
 def unsubscribe(scope: ScriptScope, id_: str) -> bool:
-    if id_ not in _own(scope):
+    forget = _own(scope).pop(id_, None)
+    if forget is None:
         return False
-    _own(scope).discard(id_)
+    forget()
     return bool(scope.runtime.events.unsubscribe(id_))
 
 

@@ -11,6 +11,8 @@ from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.view import spelled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llmspell_core.script.scope import ScriptScope
 
 
@@ -47,17 +49,17 @@ def register(scope: ScriptScope, point: str, function: int, priority: Any) -> Sc
 
     # The same function again at one point is a mistake; another script's first function is not.
     name = f"script:{scope.process_id}:{function}:{point}"
-    handle = scope.runtime.hooks.register(
-        point, call, priority, name=name, language=scope.language, keeps_time=True
-    )
-    scope.on_close(handle.unregister)
-    own.add(handle.id)
+    handle = scope.runtime.hooks.register(point, call, priority, name=name, language=scope.language, keeps_time=True)
+    own[handle.id] = scope.on_close(handle.unregister)
     return ScriptHook(handle)
 
 
-def _own(scope: ScriptScope) -> set[str]:
-    """Ids of the hooks this script registered: `list` shows those of the host and of others, which are not its to end."""
-    ids: set[str] = scope.data.setdefault("Hook", set())
+def _own(scope: ScriptScope) -> dict[str, Callable[[], None]]:
+    """The hooks this script registered, by id, with what makes the script's end forget them.
+
+    `list` shows those of the host and of others, which are not its to end.
+    """
+    ids: dict[str, Callable[[], None]] = scope.data.setdefault("Hook", {})
     return ids
 
 
@@ -92,7 +94,9 @@ def hook_point(_scope: ScriptScope, hook: ScriptHook) -> str:
 
 
 def end(scope: ScriptScope, hook: ScriptHook) -> bool:
-    _own(scope).discard(hook.handle.id)
+    forget = _own(scope).pop(hook.handle.id, None)
+    if forget is not None:
+        forget()
     return hook.handle.unregister()
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.errors import TimeoutError
 from llmspell_core.script.declare import Function, Global, Param
 from llmspell_core.script.query import query
+from llmspell_core.time_limit import within
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
+
+AT_ONCE = 0.01
+"""Seconds after which a query is begun again in a thread, where it does not keep others waiting."""
+MOST_SECONDS = 10.0
 
 LUA = """
 local G, vm = ...
@@ -54,7 +61,10 @@ G.array = (list) => list ?? [];
 
 
 def _query(_: ScriptScope, value: Any, expression: str) -> Any:
-    return query(value, expression)
+    try:
+        return query(value, expression, AT_ONCE)
+    except TimeoutError:
+        return asyncio.to_thread(query, value, expression, within(MOST_SECONDS))
 
 
 GLOBAL = Global(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.purse import Purse
 from llmspell_core.script.declare import Function, Global, Handle, Param
-from llmspell_core.script.weight import Purse
 
 if TYPE_CHECKING:
     from llmspell_core.metrics import Metrics
@@ -59,7 +59,7 @@ def stop(scope: ScriptScope, timer: Timer) -> float | None:
 def lap(scope: ScriptScope, timer: Timer, name: str) -> bool:
     if timer.duration is not None:
         return False
-    purse: Purse = scope.data.setdefault("Metrics", Purse("laps", LAP_BYTES))
+    purse: Purse = scope.data.setdefault("Metrics", Purse("laps", LAP_BYTES, scope.purse))
     purse.spend(name)
     timer.laps.append((name, timer.elapsed()))
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.errors import SecurityError
 from llmspell_core.script.declare import Function, Global, Param
 
 if TYPE_CHECKING:
@@ -17,9 +18,20 @@ VALUE = Param("value", "any", required=False, doc="Any plain value.")
 ID = Param("id", "string")
 
 
+RESERVED = ("approval:", "approval_used:")
+"""Runs that wait for a person's consent: no script reads or writes them."""
+
+
 def full_key(scope: str, key: str) -> str:
-    """A leading colon of a key does not count: `:x` and `x` are one key."""
-    return f"{scope}:{key.lstrip(':')}"
+    """A leading colon of a key does not count: `:x` and `x` are one key. Raises: SecurityError for what is not a script's."""
+    made = f"{scope}:{key.lstrip(':')}"
+    if made.startswith(RESERVED):
+        raise SecurityError(
+            f"'{made}' is not a script's: runs that wait for consent are kept there",
+            violation_type="state_denied",
+            hint="Use another scope, e.g. 'custom'.",
+        )
+    return made
 
 
 def any_key(key: str) -> str:
@@ -61,11 +73,13 @@ async def delete(scope: ScriptScope, where: str, key: str | None) -> bool:
     return bool(await scope.runtime.state.delete(any_key(where) if key is None else full_key(where, key)))
 
 
+async def _keys(scope: ScriptScope, prefix: str = "") -> list[str]:
+    return [key for key in await scope.runtime.state.keys(prefix) if not key.startswith(RESERVED)]
+
+
 async def list_keys(scope: ScriptScope, where: str | None) -> list[str]:
-    if where is None:
-        return list(await scope.runtime.state.keys())
-    prefix = f"{where}:"
-    return [key[len(prefix) :] for key in await scope.runtime.state.keys(prefix)]
+    prefix = "" if where is None else f"{where}:"
+    return [key[len(prefix) :] for key in await _keys(scope, prefix)]
 
 
 async def set_value(scope: ScriptScope, key: str, value: Any) -> None:
@@ -81,7 +95,7 @@ async def exists(scope: ScriptScope, key: str) -> bool:
 
 
 async def all_values(scope: ScriptScope) -> dict[str, Any]:
-    return {key: await scope.runtime.state.get(key) for key in await scope.runtime.state.keys()}
+    return {key: await scope.runtime.state.get(key) for key in await _keys(scope)}
 
 
 async def workflow_get(scope: ScriptScope, id_: str, step: str) -> Any:

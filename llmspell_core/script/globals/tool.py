@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import CancelledByHookError, LLMSpellError, NotFoundError, ValidationError
 from llmspell_core.script.declare import Function, Global, Handle, Param
-from llmspell_core.script.view import output_view
+from llmspell_core.script.view import View, tool_view
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -30,9 +30,9 @@ class ToolObject:
         self.schema = tool.schema.to_dict()
 
 
-async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) -> dict[str, Any]:
+async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) -> View | dict[str, Any]:
     try:
-        return output_view(await scope.runtime.invoke_tool(name, params or {}, scope.context))
+        return tool_view(await scope.runtime.invoke_tool(name, params or {}, scope.context))
     except (NotFoundError, CancelledByHookError):
         raise
     except LLMSpellError as error:
@@ -40,7 +40,7 @@ async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) 
         raise
 
 
-async def execute_object(scope: ScriptScope, made: ToolObject, params: dict[str, Any] | None) -> dict[str, Any]:
+async def execute_object(scope: ScriptScope, made: ToolObject, params: dict[str, Any] | None) -> View | dict[str, Any]:
     return await execute(scope, made.name, params)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("llmspell.script.workflow")
 BASIC = ("sequential", "conditional", "loop", "parallel")
+LARGE = 200_000
+"""Bytes of a call that describes a workflow, beyond which it is read in a thread: the loop has others to serve."""
 RANGE = {"start": 1, "end": 10, "step": 1}
 
 
@@ -39,10 +42,32 @@ def _settings(scope: ScriptScope) -> _Settings:
 
 def make(scope: ScriptScope, type_: str, config: Any) -> Workflow:
     """A registered workflow of this script, which goes when the script ends."""
+    scope.keep()
+    return _kept(scope, _made(scope, type_, config))
+
+
+def making(scope: ScriptScope, type_: str, config: Any) -> Workflow | Awaitable[Workflow]:
+    """The same; what takes a while to be read comes later."""
+    if scope.call_bytes <= LARGE:
+        return make(scope, type_, config)
+    scope.keep()
+    return _make_aside(scope, type_, config)
+
+
+async def _make_aside(scope: ScriptScope, type_: str, config: Any) -> Workflow:
+    return _kept(scope, await asyncio.to_thread(_made, scope, type_, config))
+
+
+def _made(scope: ScriptScope, type_: str, config: Any) -> Workflow:
     table = live(scope, config)
     if isinstance(table, dict) and "timeout_ms" not in table and "config" not in table:
         table["config"] = {"max_execution_time": None}  # the script has a time limit of its own
-    workflow: Workflow = scope.runtime.workflows.make(type_, table)
+    made: Workflow = scope.runtime.workflows.make(type_, table, register=False)
+    return made
+
+
+def _kept(scope: ScriptScope, workflow: Workflow) -> Workflow:
+    scope.runtime.workflows.add(workflow)
     settings = _settings(scope)
     settings.workflows.append(workflow)
     workflow.default_error_handler = settings.handler
@@ -66,28 +91,29 @@ def _trace(settings: _Settings, workflow: Workflow) -> None:
 
 
 def _maker(type_: str) -> Any:
-    def function(scope: ScriptScope, config: Any) -> Workflow:
-        return make(scope, type_, {} if config is None else config)
+    def function(scope: ScriptScope, config: Any) -> Workflow | Awaitable[Workflow]:
+        return making(scope, type_, {} if config is None else config)
 
     return function
 
 
-def create(scope: ScriptScope, config: dict[str, Any]) -> Workflow:
+def create(scope: ScriptScope, config: dict[str, Any]) -> Workflow | Awaitable[Workflow]:
     type_ = config.get("type") or config.get("workflow_type")
     if not isinstance(type_, str):
         raise ValidationError("Workflow type not specified", field="type", hint="Set type = 'sequential', for example.")
-    return make(scope, type_, {k: v for k, v in config.items() if k not in {"type", "workflow_type"}})
+    return making(scope, type_, {k: v for k, v in config.items() if k not in {"type", "workflow_type"}})
 
 
-def build(scope: ScriptScope, fields: dict[str, Any]) -> Workflow:
+def build(scope: ScriptScope, fields: dict[str, Any]) -> Workflow | Awaitable[Workflow]:
     given = dict(fields)
     if isinstance(given.get("range"), dict):
         given["range"] = {**RANGE, **given["range"]}
     return create(scope, given)
 
 
-def register(scope: ScriptScope, type_: str, config: dict[str, Any] | None) -> str:
-    return make(scope, type_, config or {}).id
+async def register(scope: ScriptScope, type_: str, config: dict[str, Any] | None) -> str:
+    made = making(scope, type_, config or {})
+    return (made if isinstance(made, Workflow) else await made).id
 
 
 # -- finding ------------------------------------------------------------------------------------------------------

@@ -191,6 +191,7 @@ def get_status(_scope: ScriptScope, workflow: Workflow) -> dict[str, str]:
 
 
 def add_step(scope: ScriptScope, workflow: Workflow, step: Mapping[str, Any]) -> None:
+    scope.keep()
     workflow.add_step(live(scope, step))
 
 

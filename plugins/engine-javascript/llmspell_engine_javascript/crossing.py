@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-__all__ = ["printable", "rich", "with_big_integers"]
+__all__ = ["LARGE", "holds_big_integer", "printable", "rich", "with_big_integers"]
+
+LARGE = 16 * 1024
+"""Characters of a JSON text that is looked at as a value, not as a text."""
 
 _HUGE = re.compile(r"(?<![\d.])\d{16}")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
 _SAFE = 2**53 - 1
+
+
+def holds_big_integer(value: Any) -> bool:
+    """Whether an integer beyond 2^53 is in plain data; much faster than searching a long text for digits."""
+    open_ = [value]
+    while open_:
+        item = open_.pop()
+        if type(item) is int and not -_SAFE <= item <= _SAFE:
+            return True
+        if type(item) is list:
+            open_.extend(item)
+        elif type(item) is dict:
+            open_.extend(item.values())
+    return False
 
 
 def rich(env: str) -> str:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import _quickjs
 
 from llmspell_core.script.vm import LATER, HostError, Interrupted, Stopped, VMError
-from llmspell_core.script.wire import json_problem
-from llmspell_engine_javascript.crossing import printable, rich, with_big_integers
+from llmspell_core.script.wire import json_problem, load
+from llmspell_engine_javascript.crossing import LARGE, holds_big_integer, printable, rich, with_big_integers
 from llmspell_engine_javascript.failure import Failures, out_of_memory
+from llmspell_engine_javascript.memory import Memory
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
 from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap, is_module
 from llmspell_engine_javascript.timers import Timers
@@ -56,7 +57,7 @@ def _new_context() -> tuple[Any, Any, Rejections]:
     context.set_max_stack_size(STACK_BYTES)
     code = "\n".join(map(_read, _PARTS))
     rejections = Rejections(context)
-    shell = context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge, ask){{"use strict";{code}\n}})')
+    shell = context.eval(f'{chr(10) * BOOTSTRAP_LINE}(function(bridge, ask, lower){{"use strict";{code}\n}})')
     return context, shell, rejections
 
 
@@ -129,7 +130,11 @@ class JavaScriptVM:
     def invoke(self, invocation: int, callback: int, args: str) -> Any:
         """Calls a script function; its answer goes out when it is there, see `_bridge_answer`."""
         self._invocations.add(invocation)
-        text, changed = with_big_integers(args)
+        try:
+            text, changed = self._weighed_arguments(args)
+        except HostError as error:
+            self._invocations.discard(invocation)
+            raise VMError("memory", str(error)) from None
         self._guarded("invoke", invocation, callback, text, changed or '"$' in text)
         if self._depth == 0 and not self._driving:
             self._drive_callbacks()
@@ -140,6 +145,14 @@ class JavaScriptVM:
         if invocation in self._invocations:
             self._invocations.discard(invocation)
             self._host.fail(invocation, Stopped().error)
+
+    def _weighed_arguments(self, args: str) -> tuple[str, bool]:
+        """The arguments as the VM reads them, and whether there is a big integer among them. Raises: HostError."""
+        if len(args) < LARGE:
+            return with_big_integers(args)
+        value = load(args)
+        self._memory.weigh("what a callback is given", value, args)
+        return with_big_integers(args) if holds_big_integer(value) else (args, False)
 
     def idle(self) -> float | None:
         """Between the cells of an interactive session: what was started goes on, and timers fire."""
@@ -187,13 +200,14 @@ class JavaScriptVM:
         if profile == "high":
             context.eval(_SHARED_MEMORY)
             memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
-        if memory:
-            context.set_memory_limit(int(memory))
+        self._memory = Memory(self._host, context, int(memory) if memory else None, profile)
         self._failures.knows_modules = load_modules(context, self._module)
         context.add_callable("$bridge", self._bridge)
         context.add_callable("$ask", self._ask)
-        enter: Callable[..., Any] = shell(context.eval("globalThis.$bridge"), context.eval("globalThis.$ask"))
-        context.eval("delete globalThis.$bridge; delete globalThis.$ask")
+        context.add_callable("$lower", self._memory.lower)
+        given = [context.eval(f"globalThis.{name}") for name in ("$bridge", "$ask", "$lower")]
+        enter: Callable[..., Any] = shell(*given)
+        context.eval("delete globalThis.$bridge; delete globalThis.$ask; delete globalThis.$lower")
         enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), profile)
         return context, enter
 
@@ -221,11 +235,13 @@ class JavaScriptVM:
 
     def _guarded(self, *arguments: Any) -> Any:
         self._depth += 1
+        self._memory.lift()
         try:
             return self._enter(*arguments)
         except _quickjs.JSException as error:
             raise self._broken(str(error)) from None
         finally:
+            self._memory.lower()
             self._depth -= 1
 
     def _broken(self, text: str) -> VMError:
@@ -315,6 +331,8 @@ class JavaScriptVM:
             if self._stopping and kind in _ASKING:
                 raise Interrupted
             return getattr(self, "_bridge_" + kind)(*arguments)
+        except HostError as error:
+            return json.dumps({"ok": False, "error": error.error})
         except Interrupted:
             return json.dumps(_refusal("Cancelled", "interrupted"))
         except Exception as error:  # noqa: BLE001 - see above
@@ -325,7 +343,7 @@ class JavaScriptVM:
 
         def on_done(env: str) -> None:
             calls.discard(call)
-            self._guarded("settle", call, rich(env))
+            self._guarded("settle", call, self._weighed(op, env))
 
         call = self._host.start(op, args, self._sources.line_of(site), on_done)
         calls.add(call)
@@ -337,13 +355,26 @@ class JavaScriptVM:
             if self._stopping:
                 raise Interrupted
             answer = self._host.ask(op, args, self._sources.line_of(site))
-            return rich(self._wait_in_place(answer) if isinstance(answer, int) else answer)
-        except Interrupted:
-            return json.dumps(_refusal("Cancelled", "interrupted"))
+            env = self._wait_in_place(answer) if isinstance(answer, int) else answer
+            self._memory.lift()  # until the answer is there as a value, see `callHost`
+            return self._weighed(op, env)
         except HostError as error:
             return json.dumps({"ok": False, "error": error.error})
+        except Interrupted:
+            return json.dumps(_refusal("Cancelled", "interrupted"))
         except Exception as error:  # noqa: BLE001 - see `_bridge`
             return json.dumps(_refusal("Internal", f"{type(error).__name__}: {error}"))
+
+    def _weighed(self, op: str, env: str) -> str:
+        """The env as the VM reads it, if there is room for what is in it; otherwise one that says so."""
+        if len(env) < LARGE:
+            return rich(env)
+        value = load(env)
+        try:
+            self._memory.weigh(f"the result of {op.replace('#', '.')}", value, env)
+        except HostError as error:
+            return json.dumps({"ok": False, "error": error.error})
+        return rich(env) if holds_big_integer(value) else env
 
     def _wait_in_place(self, call: int) -> str:
         """Serves the callbacks that arrive meanwhile, asynchronous ones included."""

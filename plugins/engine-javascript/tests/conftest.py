@@ -48,6 +48,16 @@ class Counter:
         return self.total
 
 
+def _text(size: int, piece: str) -> str:
+    """About so many bytes of `piece`."""
+    return piece * (size // len(piece.encode()) + 1)
+
+
+async def _text_later(_scope: Any, size: int, piece: str) -> str:
+    await asyncio.sleep(0)
+    return _text(size, piece)
+
+
 async def _later(_scope: Any, value: Any, delay: float) -> Any:
     await asyncio.sleep(delay)
     return value
@@ -107,6 +117,10 @@ BUILDER = Builder(
 )
 FUNCTIONS = (
     Function("echo", lambda _s, value: value, (ANY,)),
+    Function("text", lambda _s, size, piece: _text(size, piece), (Param("size", "integer"), Param("piece", "string"))),
+    Function("text_later", _text_later, (Param("size", "integer"), Param("piece", "string")), blocking=True),
+    Function("size", lambda _s, text: len(text.encode()), (Param("text", "string"),)),
+    Function("rows", lambda _s, n: [{"n": i, "name": f"row {i}"} for i in range(n)], (Param("n", "integer"),)),
     Function("type_of", lambda _s, value: type(value).__name__, (ANY,)),
     Function("later", _later, (ANY, Param("delay", "number", default=0.0)), blocking=True, async_variant=True),
     Function("numbers", _numbers, (Param("count", "integer"),), returns="stream", blocking=True),

@@ -34,6 +34,32 @@ function K.dispatch(id, args, count)
   return ok, value, trace -- always three: a function may return nothing
 end
 
+-- Views: what an answer says twice has crossed once, and is completed here by reference --------------------------------
+
+local function inside(value, path, count)
+  for i = 1, count do value = value[path[i]] end
+  return value
+end
+
+local function flatten(value, envelope)
+  for key, item in next, envelope do
+    if key ~= "metadata" and value[key] == nil then value[key] = item end
+  end
+  local problem = value.error
+  if type(problem) == "table" then value.error, value.error_details = problem.message, problem end
+end
+
+function K.complete_view(value, view, envelope)
+  if envelope ~= nil then value.metadata.response = envelope end
+  if view.flat then flatten(value, value.metadata.response) end
+  for _, same in ipairs(view.same) do
+    local to, from = same[1], same[2]
+    local target, name = inside(value, to, #to - 1), to[#to]
+    if target[name] == nil then target[name] = inside(value, from, #from) end
+  end
+  return value
+end
+
 -- Functions -----------------------------------------------------------------------------------------------------------
 
 local function here()

@@ -12,6 +12,70 @@ local real_setmetatable, getreal = setmetatable, getmetatable
 
 K.getinfo, K.traceback, K.unpack = getinfo, traceback, unpack
 
+-- The border --------------------------------------------------------------------------------------------------------
+-- When Lua has no memory left for something, it jumps out of whatever C code asked for it. Over Python's code it must never
+-- jump: that would end with a lock that nobody gives back. So the memory limit holds only while Lua code runs; it is lifted
+-- before Python is entered, and what Python hands over has been weighed by then (memory.py).
+
+local lift, lower, count = host.lift, host.lower, collectgarbage
+
+local function back(...)
+  lower()
+  return ...
+end
+
+local function out(...)
+  lift()
+  return ...
+end
+
+-- A text that Python could not even take is refused here; texts in tables are looked at there.
+local function fits(count, first, ...)
+  if count == 0 then return true end
+  if type(first) == "string" and #first > K.max_text then return false end
+  return fits(count - 1, ...)
+end
+
+local function too_large(...)
+  for i = 1, select("#", ...) do
+    local value = (select(i, ...))
+    if type(value) == "string" and #value > K.max_text then
+      return "a text of " .. #value .. " bytes cannot be handed over; " .. K.max_text .. " is the most"
+    end
+  end
+end
+
+-- LuaJIT keeps no limit: it may not enter Python with less room than Python needs.
+local function check_room()
+  if count("count") * 1024 > K.soft_limit then
+    count("collect")
+    if count("count") * 1024 > K.soft_limit then error("not enough memory", 3) end
+  end
+end
+
+local function crossing(raw)
+  return function(...)
+    if not fits(select("#", ...), ...) then return false, too_large(...) end
+    if K.soft_limit then check_room() end
+    lift()
+    return back(raw(...))
+  end
+end
+
+for _, functions in next, { host, K.vm } do
+  for name, raw in next, functions do
+    if raw ~= lift and raw ~= lower then functions[name] = crossing(raw) end
+  end
+end
+
+-- What Python calls: the limit holds inside.
+function K.entry(body)
+  return function(...)
+    lower()
+    return out(body(...))
+  end
+end
+
 local env = {}
 K.env = env
 for _, name in next, { "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen",
@@ -55,6 +119,13 @@ local function shown(value)
   return kind
 end
 K.shown = shown
+
+local write, PIECE = host.write, 1048576
+
+-- In pieces: Python need not hold a large text as a whole.
+function host.write(stream, text)
+  for i = 1, #text, PIECE do write(stream, #text <= PIECE and text or sub(text, i, i + PIECE - 1)) end
+end
 
 function env.print(...)
   local parts = { ... }
@@ -223,7 +294,7 @@ end
 
 K.arm = function() sethook() end
 if K.interactive then
-  local interval = 1000
+  local interval = 997 -- a prime: a loop in step with the collector would meet the hook in finalizers only, where it is off
   local function hook()
     if host.interrupted() then error("interrupted", 0) end
   end
@@ -266,7 +337,7 @@ if K.max_depth and ONLY_CALLS ~= "" then
   end
   local function overflow()
     -- The collector now takes so much memory for normal and would come too late the next time.
-    sethook(tidy, "", 1000)
+    sethook(tidy, "", 997)
     error("stack overflow", 2)
   end
   function meta.__gc()
@@ -279,21 +350,28 @@ end
 
 -- Errors ------------------------------------------------------------------------------------------------------------
 
+local MOST = 10000 -- bytes of a message; more of it helps nobody
+
+local function shortened(text)
+  if #text <= MOST then return text end
+  return sub(text, 1, MOST) .. "... (" .. #text .. " bytes in all)"
+end
+
 local function described(problem)
   if type(problem) == "string" then
     -- `error("")` says nothing, or nothing but where.
-    local empty = problem == "" or match(problem, "^[^\n]-:%d+: ?$")
-    return empty and problem .. "an error without a message" or problem
+    local empty = problem == "" or #problem < 1000 and match(problem, "^[^\n]-:%d+: ?$")
+    return empty and problem .. "an error without a message" or shortened(problem)
   end
   if type(problem) == "number" then return tostring(problem) end
   if type(problem) == "table" then
     local meta = getreal(problem)
     if type(meta) == "table" and rawget(meta, "__tostring") then
       local ok, text = pcall(tostring, problem)
-      if ok and type(text) == "string" and text ~= "" then return text end
+      if ok and type(text) == "string" and text ~= "" then return shortened(text) end
     end
     local message = rawget(problem, "message") or rawget(problem, "error")
-    if type(message) == "string" and message ~= "" then return message end
+    if type(message) == "string" and message ~= "" then return shortened(message) end
     return "an error object (a table without 'message')"
   end
   return "an error object (a " .. type(problem) .. " value)"

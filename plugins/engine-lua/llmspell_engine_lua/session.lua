@@ -93,3 +93,5 @@ function K.complete(text)
   sort(list)
   return list
 end
+
+for _, name in ipairs { "run", "dispatch", "settle", "complete" } do K[name] = K.entry(K[name]) end

@@ -162,12 +162,13 @@ class Values:
         except OverflowError:
             return self._build(value, handles=False, text=_same)
 
-    def decode(self, text: str) -> Any:
-        """The Lua value of JSON text. Raises: ValueError, RecursionError."""
-        if "\\u" not in text:
-            return self.into(parse_json(text))
+    def decode(self, text: str, weigh: Callable[[Any, int], None]) -> Any:
+        """The Lua value of JSON text; `weigh(data, size)` may refuse it. Raises: ValueError, RecursionError."""
+        escapes = "\\u" in text
         # Escapes name characters, not bytes: decode everything first, then make views of it.
-        return self._build(parse_json(text.encode("latin-1").decode("utf-8")), handles=False, text=bytes_view)
+        data = parse_json(text.encode("latin-1").decode("utf-8") if escapes else text)
+        weigh(data, len(text))
+        return self._build(data, handles=False, text=bytes_view) if escapes else self.into(data)
 
     def _build(self, value: Any, *, handles: bool, text: Callable[[str], str]) -> Any:
         if isinstance(value, str):

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import binascii
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmspell_core.script.vm import HostError, Interrupted, VMError
-from llmspell_core.script.wire import json_problem, load
+from llmspell_core.script.wire import MAX_FRAME, json_problem, load
+from llmspell_engine_lua.memory import Memory
 from llmspell_engine_lua.values import BadValue, NoData, Values, bytes_view, dump
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ BYTES_PER_CALL = 800
 
 _library: Any = None
 _sources: dict[str, str] = {}
+
+
+def _nothing() -> None:
+    """Lifts and lowers no limit."""
 
 
 def _deny(*_: object) -> object:
@@ -65,12 +71,16 @@ class LuaVM:
         self._runtime = self._new_runtime(boot)
         self._programs: dict[str, str] = {}
         self._parameters = _parameters(boot["manifest"])
+        limit = _memory(boot)
+        self._memory = self._new_memory(limit, boot["profile"])
         self._k = self._runtime.table_from(
             {
+                "max_text": MAX_FRAME,
+                "soft_limit": limit if "jit" in _library.__name__ else None,
                 "host": self._runtime.table_from(self._host_functions()),
                 "profile": boot["profile"],
                 "interactive": bool(boot["interactive"]),
-                "max_depth": min(MAX_DEPTH, (_memory(boot) or sys.maxsize) // BYTES_PER_CALL),
+                "max_depth": min(MAX_DEPTH, (limit or sys.maxsize) // BYTES_PER_CALL),
             }
         )
         self._k["vm"] = self._runtime.table_from({"json_encode": self._json_encode, "json_decode": self._json_decode})
@@ -94,6 +104,19 @@ class LuaVM:
             attribute_filter=_deny,
             **options,
         )
+
+    def _new_memory(self, limit: int | None, profile: str) -> Memory:
+        """The VM's memory limit; lifted from here on whenever Python is at work. LuaJIT keeps none."""
+        runtime, keeps = self._runtime, bool(limit) and "jit" not in _library.__name__
+        self._lift: Callable[[], Any] = partial(runtime.set_max_memory, 0) if keeps else _nothing
+        self._lower: Callable[[], Any] = partial(runtime.set_max_memory, limit) if keeps else _nothing
+        self._lift()
+        collector = "local collect = collectgarbage return function() return collect({}) end"
+        collect = runtime.execute(collector.format("'collect'"))
+        kilobytes = runtime.execute(collector.format("'count'"))
+        used: Callable[[], int] = runtime.get_memory_used if keeps else lambda: int(kilobytes() * 1024)
+        more = "" if profile == "high" else ", or raise runtime.security.max_memory_bytes"
+        return Memory(self._host, limit, collect, used, f"Keep less at one time, ask for a part of it{more}.")
 
     def _load(self, name: str) -> Any:
         load = self._runtime.eval("function(source, name) return assert(load(source, name, 't')) end")
@@ -129,7 +152,7 @@ class LuaVM:
     def run(self, source: str, name: str, args: dict[str, Any], mode: str) -> str:
         self._k["set_args"](self._runtime.table_from(args, recursive=True))
         try:
-            outcome = self._run(source, name, mode)
+            outcome = self._enter(self._run, source, name, mode)
             if not outcome[0]:
                 raise self._failure(str(outcome[1]), outcome[2])
             value = self._result(outcome[1] if len(outcome) > 1 else None, cell=mode == "cell")
@@ -140,7 +163,15 @@ class LuaVM:
         except (self._memory_error, MemoryError):
             raise VMError("memory", f"{name}: the script used up its memory", file=name) from None
         except self._error as error:
+            if self._host.interrupted:  # it hit our own code, just before or after the script's
+                raise self._interrupted() from None
             raise VMError("runtime", str(error), file=name) from None
+
+    def _interrupted(self) -> VMError:
+        """Forgets what was under way; variables stay."""
+        self._host.interrupted = False
+        self._k["abandon"]()
+        return VMError("interrupted", "interrupted")
 
     def _result(self, value: Any, *, cell: bool) -> Any:
         """Data of what was returned. A cell may end in anything: what is no data is only shown."""
@@ -157,12 +188,16 @@ class LuaVM:
 
     def invoke(self, invocation: int, callback: int, args: str) -> str:
         try:
-            values = [self._values.into(item, handles='"$handle"' in args) for item in load(args)]
+            given = load(args)
+            self._memory.weigh("what a callback is given", given, len(args))
+            values = [self._values.into(item, handles='"$handle"' in args) for item in given]
             table = self._runtime.table_from({i + 1: value for i, value in enumerate(values)})
-            ok, value, trace = self._dispatch(callback, table, len(values))
+            ok, value, trace = self._enter(self._dispatch, callback, table, len(values))
             if not ok:
                 raise self._failure(str(value), trace)
             return _text(self._values.out(value))
+        except HostError as error:
+            raise VMError("memory", str(error)) from None
         except BadValue as error:
             raise VMError("runtime", f"a callback returned something that cannot be handed over: {error}") from None
         except (self._memory_error, MemoryError):
@@ -171,7 +206,15 @@ class LuaVM:
             raise VMError("runtime", str(error)) from None
 
     def complete(self, text: str) -> list[str]:
-        return [str(name) for name in self._k["complete"](text).values()]
+        return [str(name) for name in self._enter(self._k["complete"], text).values()]
+
+    def _enter(self, body: Any, *args: Any) -> Any:
+        """Calls one of the `entry` functions of the VM, after which its memory limit is lifted again."""
+        try:
+            return body(*args)
+        except BaseException:
+            self._lift()
+            raise
 
     # -- errors -----------------------------------------------------------------------------------------------------
 
@@ -207,6 +250,8 @@ class LuaVM:
 
     def _host_functions(self) -> dict[str, Callable[..., Any]]:
         return {
+            "lift": self._lift,
+            "lower": self._lower,
             "call": self._call,
             "file": self._file,
             "post": self._post,
@@ -222,15 +267,27 @@ class LuaVM:
 
     def _call(self, op: str, line: int, *args: Any) -> Any:
         try:
-            return True, self._opened(self._host.call(op, self._arguments(op, args), line))
+            return True, self._opened(op, self._host.call(op, self._arguments(op, args), line))
         except Exception as error:  # noqa: BLE001 - see _said
             return False, _said(op, error)
 
-    def _opened(self, env: str) -> Any:
+    def _opened(self, op: str, env: str) -> Any:
+        """The value in an env. Raises: HostError."""
+        size = len(env)
         found = load(env)
+        del env
         if not found["ok"]:
             self._host.open(found)
-        return self._values.into(found["value"], handles="h" in found)
+        value, view = found["value"], found.get("v")
+        self._memory.weigh(f"the result of {_label(op)}", value, size)
+        table = self._values.into(value, handles="h" in found)
+        if view is None:
+            return table
+        envelope = self._values.decode(value["text"], self._weigh_json) if view["json"] else None
+        return self._k["complete_view"](table, self._runtime.table_from(view, recursive=True), envelope)
+
+    def _weigh_json(self, value: Any, size: int) -> None:
+        self._memory.weigh("the JSON value", value, size)
 
     def _post(self, op: str, *args: Any) -> Any:
         try:
@@ -242,10 +299,10 @@ class LuaVM:
     def _start(self, op: str, line: int, count: int, *args: Any) -> Any:
         def done(env: str) -> None:
             try:
-                value = (True, self._opened(env))
+                value = (True, self._opened(op, env))
             except Exception as error:  # noqa: BLE001 - see _said
                 value = (False, _said(op, error))
-            self._k["settle"](call_id, *value)
+            self._enter(self._k["settle"], call_id, *value)
 
         try:
             call_id = self._host.start(op, self._arguments(op, args[:count]), line, done)
@@ -269,6 +326,9 @@ class LuaVM:
             content = [_portable(arg) if isinstance(arg, str) else self._values.out(arg) for arg in args]
             found = load(self._host.call(op, _text(content), 0))
             value = found["value"] if found["ok"] else self._host.open(found)
+            self._memory.weigh(
+                f"the result of {_label(op)}", value, len(str(value)) if isinstance(value, str) else 1024
+            )
         except Exception as error:  # noqa: BLE001 - see _said
             return False, _said(op, error)
         if isinstance(value, dict) and "b64" in value:
@@ -294,15 +354,19 @@ class LuaVM:
 
     def _json_encode(self, value: Any, pretty: bool = False) -> Any:
         try:
-            return True, self._values.encode(value, pretty=bool(pretty))
-        except BadValue as error:
+            text = self._values.encode(value, pretty=bool(pretty))
+            self._memory.weigh("the JSON text", text, len(text))
+            return True, text
+        except (BadValue, HostError) as error:
             return False, str(error)
 
     def _json_decode(self, text: Any) -> Any:
         if not isinstance(text, str):
             return False, "JSON parse error: a string is expected"
         try:
-            return True, self._values.decode(text)
+            return True, self._values.decode(text, self._weigh_json)
+        except HostError as error:
+            return False, str(error)
         except (ValueError, RecursionError) as error:
             characters = text.encode("latin-1").decode("utf-8", "replace")
             return False, bytes_view(f"JSON parse error: {json_problem(characters) or error}")

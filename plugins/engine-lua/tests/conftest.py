@@ -66,6 +66,11 @@ class Desk:
         return Files(self.policy, context)
 
 
+def _text(size: int, piece: str) -> str:
+    """About so many bytes of `piece`."""
+    return piece * (size // len(piece.encode()) + 1)
+
+
 async def _later(_scope: Any, value: Any, delay: float) -> Any:
     await asyncio.sleep(delay)
     return value
@@ -101,6 +106,11 @@ FUNCTION = Param("f", "function")
 def _functions(meter: Meter, posted: list[Any], kept: list[Any]) -> tuple[Function, ...]:
     return (
         Function("echo", lambda _s, v: v, (VALUE,)),
+        Function(
+            "text", lambda _s, size, piece: _text(size, piece), (Param("size", "integer"), Param("piece", "string"))
+        ),
+        Function("size", lambda _s, text: len(text.encode()), (Param("text", "string"),)),
+        Function("rows", lambda _s, n: [{"n": i, "name": f"row {i}"} for i in range(n)], (Param("n", "integer"),)),
         Function("type_of", lambda _s, v: type(v).__name__, (VALUE,)),
         Function("strict", lambda _s, *a: list(a), (Param("name", "string"), Param("n", "integer", default=3))),
         Function("list_of", lambda _s, v: type(v).__name__, (Param("items", "array"),)),

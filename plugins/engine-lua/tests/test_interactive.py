@@ -80,13 +80,13 @@ async def test_code_that_cannot_be_stopped_ends_its_session(cell: Any, monkeypat
 async def test_a_cell_that_ends_in_time_is_not_followed_by_an_interrupt(
     cell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmspell_core.script.host.GRACE", 0.2)
+    monkeypatch.setattr("llmspell_core.script.host.GRACE", 1.0)
     running = asyncio.ensure_future(cell("while true do end"))
     await asyncio.sleep(0.1)
     cell.session.interrupt()
     with pytest.raises(ScriptError, match="interrupted"):
         await running
-    assert (await cell("Test.later(5, 0.4)")).value == 5
+    assert (await cell("Test.later(5, 1.3)")).value == 5
 
 
 async def test_cancelling_the_waiting_task_interrupts_the_cell(cell: Any) -> None:

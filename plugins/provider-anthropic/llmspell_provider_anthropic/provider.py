@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentChunk, Message, new_id
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AnthropicProvider"]
 
 VENDOR_URL = "https://api.anthropic.com"
+OWN_HEADERS = ("anthropic-version", "anthropic-beta")
 
 
 class AnthropicProvider(Provider):
@@ -46,6 +47,7 @@ class AnthropicProvider(Provider):
 
     description = "Anthropic's Claude, and any server that speaks the Messages API."
     key_variable = "ANTHROPIC_API_KEY"
+    default_url = VENDOR_URL
 
     def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
         super().__init__(settings, **wiring)
@@ -213,20 +215,24 @@ class AnthropicProvider(Provider):
         with self.failures.mapped("", self.settings.timeout_seconds):
             return AsyncAnthropic(
                 api_key=self.settings.api_key or "none",
+                webhook_key="",
                 base_url=self.base_url,
-                default_headers=self.settings.headers,
+                default_headers=self._headers(),
                 timeout=self.settings.timeout_seconds,
                 max_retries=self.settings.max_retries,
-                http_client=self._direct_client(),
+                http_client=self.wire(self.base_url, sends=OWN_HEADERS).client(),
             )
 
-    def _direct_client(self) -> Any:
-        """For a server on this machine: one that no proxy variable sends elsewhere. None: the package's own."""
-        from anthropic import DefaultAsyncHttpxClient
+    def _headers(self) -> dict[str, Any]:
+        """The configured ones; those that the package takes from a variable are left out."""
+        from anthropic import omit
 
-        url = urlsplit(self.base_url)
-        local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
-        return DefaultAsyncHttpxClient(trust_env=False) if local else None
+        lines = os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")
+        strange = [line.partition(":")[0].strip() for line in lines if ":" in line]
+        headers: dict[str, Any] = dict.fromkeys(strange, omit)
+        key = f"Bearer {self.settings.api_key or 'none'}"
+        headers |= {name: key for name in strange if name.lower() == "authorization"}
+        return headers | self.settings.headers
 
 
 def _chunks(answer: Completion) -> list[AgentChunk]:

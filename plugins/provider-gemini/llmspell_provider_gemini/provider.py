@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentChunk, ToolCall, Usage, new_id
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["GeminiProvider"]
 
 VENDOR_URL = "https://generativelanguage.googleapis.com"
+API_VERSION = "v1beta"
+OWN_HEADERS = ("x-goog-api-client", "x-server-timeout")
 KEPT_SIGNATURES = 10_000
 _responses: ContextVar[list[Any] | None] = ContextVar("gemini responses", default=None)
 """Where the request that is being made finds its response."""
@@ -31,6 +32,7 @@ class GeminiProvider(Provider):
 
     description = "Google's Gemini models."
     key_variable = "GEMINI_API_KEY"
+    default_url = VENDOR_URL
 
     def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
         super().__init__(settings, **wiring)
@@ -136,17 +138,25 @@ class GeminiProvider(Provider):
         return self._client
 
     def _make_client(self) -> AsyncClient:
-        import httpx2
         from google.genai import Client
+        from google.genai.client import DebugConfig
         from google.genai.types import HttpOptions
 
-        url = urlsplit(self.base_url)
-        elsewhere = url.hostname not in {"127.0.0.1", "localhost", "::1"}
-        hooks = {"response": [_remember]}
-        self._http = httpx2.AsyncClient(event_hooks=hooks, trust_env=elsewhere, timeout=None, follow_redirects=True)
+        wire = self.wire(self.base_url, sends=OWN_HEADERS)
         with self.failures.mapped("", self.settings.timeout_seconds):
-            options = HttpOptions(base_url=self.base_url, headers=self.settings.headers, httpx_async_client=self._http)
-            return Client(enterprise=False, api_key=self.settings.api_key or "none", http_options=options).aio
+            self._http = wire.client(event_hooks={"response": [_remember]})
+            options = HttpOptions(
+                base_url=self.base_url,
+                api_version=API_VERSION,
+                headers=self.settings.headers,
+                httpx_async_client=self._http,
+            )
+            return Client(
+                enterprise=False,
+                api_key=self.settings.api_key or "none",
+                http_options=options,
+                debug_config=DebugConfig(client_mode=None, replays_directory=None, replay_id=None),
+            ).aio
 
 
 async def _remember(response: Any) -> None:

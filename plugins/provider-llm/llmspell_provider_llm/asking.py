@@ -33,7 +33,7 @@ def response_for(model: Any, asked: dict[str, Any], *, is_async: bool) -> Any:
     for turn in turns_of(past):
         conversation.responses.append(answered(made(prompt_of(model, turn[:-1]), model, stream=False), turn[-1]))
     prompt = prompt_of(model, last, asked=asked, history=turns)
-    return made(prompt, model, stream=bool(model.can_stream), conversation=conversation, key=asked["key"])
+    return made(prompt, model, stream=bool(model.can_stream), conversation=conversation)
 
 
 def answered(response: Any, answer: dict[str, Any]) -> Any:
@@ -139,8 +139,6 @@ def attachment_of(media: dict[str, Any]) -> Any:
     from llm import Attachment
 
     data, mime = media["data"], media["mime_type"]
-    if data.startswith(("http://", "https://")):
-        return Attachment(type=mime, url=data)
     if data.startswith("data:"):
         head, _, data = data.partition(",")
         mime = head.removeprefix("data:").partition(";")[0] or mime

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import logging
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from llmspell_core.errors import PluginError
+from llmspell_core.errors import LLMSpellError, PluginError, SecurityError
+from llmspell_provider_llm.surroundings import Surroundings
 
 __all__ = ["Worker"]
 
+log = logging.getLogger("llmspell")
 MAX_LINE = 2**30
 GRACE = 0.5
 """Seconds that a model has to end what nobody waits for any longer; then its process is ended."""
 TAIL = 600
-LAST = frozenset({"end", "error", "gone"})
+LAST = frozenset({"end", "error", "gone", "key"})
 
 
 class Worker:
     """One child process.
+
+    Args:
+        surroundings: the variables and folders that it sees.
+        addresses: says where it may connect to for a host and port. Raises: SecurityError, NetworkError.
 
     Attributes:
         models: name -> abilities, of the models that installed plugins registered.
@@ -33,30 +37,31 @@ class Worker:
         retired: nobody may ask any more; it ends with its last answer.
     """
 
-    def __init__(self, user_dir: str | None) -> None:
+    def __init__(self, surroundings: Surroundings, addresses: Callable[[str, int], Awaitable[list[str]]]) -> None:
         self.models: dict[str, dict[str, Any]] = {}
         self.failed: dict[str, str] = {}
         self.version = ""
         self.retired = False
-        self._user_dir = user_dir
+        self._surroundings = surroundings
+        self._addresses = addresses
+        self._asked: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
         self._answers: dict[int, asyncio.Queue[dict[str, Any] | None]] = {}
         self._begun: set[int] = set()
         self._tail = b""
         self._readers: list[asyncio.Task[None]] = []
-        self._temporary: TemporaryDirectory[str] | None = None
 
     async def start(self, seconds: float) -> None:
         """Raises: PluginError when the child does not come up."""
         command = [sys.executable, "-P", "-m", "llmspell_provider_llm.worker"]
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._environment(), limit=MAX_LINE
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._surroundings.environment(), limit=MAX_LINE
         )
         self._readers = [asyncio.create_task(self._keep_tail(), name="llm stderr")]
         try:
             async with asyncio.timeout(seconds):
-                ready = json.loads(await self._out.readline() or b"null")
+                ready = await self._first_words()
         except (TimeoutError, ValueError):
             ready = None
         if ready is None:
@@ -64,6 +69,15 @@ class Worker:
             raise self._did_not_start()
         self.models, self.failed, self.version = ready["ready"], ready["failed"], ready["version"]
         self._readers.append(asyncio.create_task(self._read(), name="llm answers"))
+
+    async def _first_words(self) -> Any:
+        """Plugins may ask their servers for models before they are ready."""
+        while line := await self._out.readline():
+            told = json.loads(line)
+            if "gate" not in told:
+                return told
+            self._answer(told)
+        return None
 
     @property
     def is_usable(self) -> bool:
@@ -77,14 +91,6 @@ class Worker:
     def _out(self) -> asyncio.StreamReader:
         assert self._process.stdout is not None
         return self._process.stdout
-
-    def _environment(self) -> dict[str, str]:
-        """`llm` makes its folder in the user's home at the first look; without one it gets a passing one."""
-        given = self._user_dir or os.environ.get("LLM_USER_PATH")
-        if given is None and not _own_folder().is_dir():
-            self._temporary = TemporaryDirectory(prefix="llmspell-llm-")
-            given = self._temporary.name
-        return dict(os.environ) | ({"LLM_USER_PATH": given} if given else {})
 
     def _did_not_start(self) -> PluginError:
         words = self._tail.decode(errors="replace").strip().splitlines()
@@ -141,12 +147,31 @@ class Worker:
     async def _read(self) -> None:
         while line := await self._out.readline():
             told = json.loads(line)
-            if told["id"] in self._answers:
+            if "gate" in told:
+                self._answer(told)
+            elif told["id"] in self._answers:
                 self._begun.add(told["id"])
                 self._answers[told["id"]].put_nowait(told)
         self.retired = True
         for queue in self._answers.values():
             queue.put_nowait(None)
+
+    def _answer(self, asked: dict[str, Any]) -> None:
+        task = asyncio.create_task(self._judge(asked), name="llm address")
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _judge(self, asked: dict[str, Any]) -> None:
+        """Say where the child may connect to, or why it may not."""
+        addresses: list[str] = []
+        refusal = None
+        try:
+            addresses = await self._addresses(str(asked["host"]), int(asked["port"]))
+        except SecurityError as error:
+            refusal = {"message": error.message, "violation_type": error.violation_type, "hint": error.hint}
+        except LLMSpellError as error:  # no such host: an empty list means the same to the child
+            log.debug("%s", error.message)
+        self._send({"gate": asked["gate"], "addresses": addresses, "refusal": refusal})
 
     async def _keep_tail(self) -> None:
         assert self._process.stderr is not None
@@ -159,15 +184,7 @@ class Worker:
             with suppress(ProcessLookupError):
                 self._process.kill()
         await self._process.wait()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        await asyncio.gather(*self._readers, *self._asked, return_exceptions=True)
         assert self._process.stdin is not None
         self._process.stdin.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
-
-
-def _own_folder() -> Path:
-    """Where `llm` keeps its keys and aliases."""
-    import click
-
-    return Path(click.get_app_dir("io.datasette.llm"))
+        self._surroundings.remove()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmspell_core.errors import AuthenticationError, LLMSpellError, ModelNotFoundError, ValidationError
+from llmspell_core.errors import AuthenticationError, LLMSpellError, ModelNotFoundError, SecurityError, ValidationError
 from llmspell_core.provider.failures import ServerFailures
 
 __all__ = ["Failures"]
@@ -21,9 +21,11 @@ class Failures(ServerFailures):
 
     def of_report(self, report: dict[str, Any], model: str, timeout: float) -> LLMSpellError:
         types, message = set(report["types"]), str(report["message"])
+        if report["refusal"] is not None:
+            return SecurityError(**report["refusal"])
         if types & KEYS:
             return self.no_key_of(message)
-        if report["status"] is not None and report["status"] >= 400:
+        if report["status"] is not None and report["status"] >= 300:
             headers = report["headers"]
             return self.of_status(report["status"], message, model, code=report["code"], headers=headers)
         if types & TIMEOUTS:

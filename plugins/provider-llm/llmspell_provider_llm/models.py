@@ -13,7 +13,7 @@ import os
 from importlib.metadata import entry_points, version
 from typing import Any
 
-__all__ = ["Models"]
+__all__ = ["Models", "missing_key"]
 
 
 class Models:
@@ -73,8 +73,11 @@ class Models:
         models = {name: _abilities(*pair) for name, pair in self._found.items()}
         return {"ready": models, "failed": self._failed, "version": version("llm")}
 
-    def find(self, name: str, base_url: str | None) -> tuple[Any, bool]:
+    def find(self, name: str, base_url: str | None, key: str | None) -> tuple[Any, bool]:
         """The model, and whether it is an async one.
+
+        Args:
+            key: the one to use; never a name under which `llm` keeps another one.
 
         Raises: LookupError, ValueError when it cannot be sent to another address.
         """
@@ -84,7 +87,11 @@ class Models:
             raise LookupError(f"no installed plugin of llm has a model '{name}'")
         blocking, awaited = self._found[self._id(name)]
         model = awaited or blocking
-        return (_elsewhere(model, base_url) if base_url else model), awaited is not None
+        model = _elsewhere(model, base_url) if base_url else model
+        if key and model.needs_key:
+            model = copy.copy(model)
+            model.key = key
+        return model, awaited is not None
 
     def _id(self, name: str) -> str:
         return name if name in self._found else self._aliases.get(name, name)
@@ -103,14 +110,22 @@ def _abilities(blocking: Any, awaited: Any) -> dict[str, Any]:
     return {
         "tools": bool(model.supports_tools),
         "schema": bool(model.supports_schema),
-        "usable": _has_key(model),
+        "usable": model.needs_key is None or _stored_key(model) is not None,
+        "key_variable": model.key_env_var if model.needs_key else None,
     }
 
 
-def _has_key(model: Any) -> bool:
+def missing_key(model: Any) -> str | None:
+    """The variable that may hold the model's key, when there is none here."""
+    return model.key_env_var if model.needs_key and _stored_key(model) is None else None
+
+
+def _stored_key(model: Any) -> str | None:
+    """What `llm keys set` has stored for it."""
     import llm
 
     try:
-        return model.needs_key is None or model.get_key() is not None
+        key: str | None = model.get_key()
     except llm.ModelError:
-        return False
+        return None
+    return key

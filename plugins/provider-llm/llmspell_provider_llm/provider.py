@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from llmspell_core.messages import AgentChunk, Message, ToolCall, Usage, new_id
+from llmspell_core.errors import SecurityError, ValidationError
+from llmspell_core.messages import AgentChunk, Media, Message, ToolCall, Usage, new_id
 from llmspell_core.provider import (
     INVALID_JSON,
     Completion,
@@ -21,8 +24,11 @@ from llmspell_core.provider import (
     ToolDefinition,
     constrain,
 )
+from llmspell_core.provider.key import check_key
+from llmspell_core.provider.lookup import look_up
 from llmspell_provider_llm.client import Worker
 from llmspell_provider_llm.failure import Failures
+from llmspell_provider_llm.surroundings import Surroundings
 
 __all__ = ["LLMProvider"]
 
@@ -46,6 +52,11 @@ class LLMProvider(Provider):
 
     `llm` cannot force a tool: a forced one is asked for as JSON of its schema, where the model takes schemas. Usage that a
     model does not tell is estimated from the lengths of the texts.
+
+    The plugins' clients are their own; the process asks here for every address that it connects to, and has no variable of
+    a vendor. A model's key is looked for in the settings, where `llm keys set` stores it, and in the variable that its
+    plugin names. Settings of its own: `user_dir`; `env_vars`, further variables that the plugins see; `allowed_hosts`,
+    private ones that they may reach, as `localhost:11434`.
     """
 
     description = "Every model plugin of the llm ecosystem (llm-*)."
@@ -56,6 +67,7 @@ class LLMProvider(Provider):
         where = settings.base_url or "the address that its plugin knows"
         self.failures = Failures(settings, None, where)
         self._workers: list[Worker] = []
+        self._surroundings = Surroundings(settings)
         self._starting = asyncio.Lock()
         self._parts: dict[str, list[dict[str, Any]]] = {}
 
@@ -99,18 +111,22 @@ class LLMProvider(Provider):
     async def _stream(self, worker: Worker, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         """A process that ended before this answer began, perhaps for another's sake, is replaced once."""
         timeout = self.timeout_of(request)
-        for is_last in (False, True):
-            reader, heard = _Reader(request, self.failures), False
-            async with aclosing(worker.ask(self._message(request))) as events:
+        message, is_last = await self._message(request), False
+        while True:
+            reader, heard, variable = _Reader(request, self.failures), False, None
+            async with aclosing(worker.ask(message)) as events:
                 while (event := await self._next(events, timeout)) is not None:
-                    heard = True
+                    heard, variable = True, event.get("variable")
                     for chunk in self._read(reader, event, request.model, timeout):
                         yield chunk
             if reader.ended:
                 return
-            if heard or is_last:
+            if variable is not None:
+                message |= {"key": self._kept_key(str(variable)) or ""}
+            elif heard or is_last:
                 raise self.failures.died(request.model)
-            worker = await self._connect()
+            else:
+                worker, is_last = await self._connect(), True
 
     def _read(self, reader: _Reader, event: dict[str, Any], model: str, timeout: float) -> list[AgentChunk]:
         """Raises: what the child process reports."""
@@ -128,7 +144,15 @@ class LLMProvider(Provider):
         except TimeoutError:
             raise self.failures.timed_out(timeout) from None
 
-    def _message(self, request: CompletionRequest) -> dict[str, Any]:
+    def _kept_key(self, variable: str | None) -> str | None:
+        """What the model's own variable holds. Not for a server that a script named."""
+        if not variable or self.settings.from_caller:
+            return None
+        found = replace(self.settings, api_key=os.environ.get(variable), api_key_env=variable)
+        check_key(found)
+        return found.api_key
+
+    async def _message(self, request: CompletionRequest) -> dict[str, Any]:
         temperature = self.settings.temperature if request.temperature is None else request.temperature
         wanted: dict[str, Any] = {
             "temperature": temperature,
@@ -141,24 +165,36 @@ class LLMProvider(Provider):
             "model": request.model,
             "base_url": self.settings.base_url,
             "key": self.settings.api_key,
-            "messages": [self._turn(message, names) for message in request.messages],
+            "messages": [await self._turn(message, names) for message in request.messages],
             "tools": [tool.to_dict() for tool in request.tools],
             "schema": request.response_schema,
             "settings": {name: value for name, value in wanted.items() if value is not None},
             "options": request.options,
         }
 
-    def _turn(self, message: Message, names: dict[str, str]) -> dict[str, Any]:
+    async def _turn(self, message: Message, names: dict[str, str]) -> dict[str, Any]:
         calls = [{"id": c.tool_id, "name": c.tool_name, "arguments": c.parameters} for c in message.tool_calls]
         return {
             "role": message.role,
             "content": message.content,
-            "media": [{"type": m.type, "data": m.data, "mime_type": m.mime_type} for m in message.media],
+            "media": [await self._media(media) for media in message.media],
             "calls": calls,
             "call_id": message.tool_call_id,
             "name": message.name or names.get(message.tool_call_id or "", ""),
             "parts": self._parts.get(message.tool_calls[0].tool_id) if calls else None,
         }
+
+    async def _media(self, media: Media) -> dict[str, Any]:
+        """What is linked is fetched here, as the policy allows it; the models get the data."""
+        made = {"type": media.type, "data": media.data, "mime_type": media.mime_type}
+        if not media.data.lower().startswith(("http://", "https://")):
+            return made
+        if self.network is None:
+            raise ValidationError(
+                "a message cannot carry a link to this provider", field="media", hint="Send the data itself, in base64."
+            )
+        content, mime = await self.network.fetch(media.data)
+        return made | {"data": base64.b64encode(content).decode("ascii"), "mime_type": media.mime_type or mime}
 
     def _keep(self, end: dict[str, Any]) -> None:
         """Some vendors want back what they said beside a call, signatures for example; our messages have no place."""
@@ -170,7 +206,11 @@ class LLMProvider(Provider):
     async def list_models(self) -> list[str]:
         """Those of installed plugins that need no key, or have one."""
         worker = await self._connect()
-        return [name for name, able in worker.models.items() if able["usable"] or self.settings.api_key]
+        return [
+            name
+            for name, able in worker.models.items()
+            if able["usable"] or self.settings.api_key or self._kept_key(able["key_variable"])
+        ]
 
     async def health(self) -> Health:
         health = await super().health()
@@ -192,15 +232,32 @@ class LLMProvider(Provider):
     async def _connect(self) -> Worker:
         """The child process, started at first use and again when the last one had to be ended.
 
-        Raises: PluginError when it does not start.
+        Raises: PluginError when it does not start, AuthenticationError for a key that cannot be sent.
         """
+        check_key(self.settings)
         async with self._starting:
             if not self._workers or not self._workers[-1].is_usable:
                 self._workers = [worker for worker in self._workers if worker.is_alive]
-                made = Worker(self.settings.options.get("user_dir"))
+                made = Worker(Surroundings(self.settings), self._addresses)
                 await made.start(START_SECONDS)
                 self._workers.append(made)
             return self._workers[-1]
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        """Where the child may connect to. With a `base_url` that is the server there and no other one.
+
+        Raises: SecurityError, NetworkError.
+        """
+        if self.settings.base_url:
+            return await self.wire(self.settings.base_url).only(host, port)
+        allowed = {*(self.settings.options.get("allowed_hosts") or ()), *self._surroundings.proxies()}
+        if self.network is None or {host, f"{host}:{port}"} & allowed:
+            return await look_up(host, port)
+        try:
+            return await self.network.addresses(host, port)
+        except SecurityError as error:
+            error.hint = f'If the model is served there, set allowed_hosts = ["{host}:{port}"] in [providers.{self.settings.name}].'
+            raise
 
 
 class _Reader:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from llmspell_provider_llm.gate import RefusedError
+
 __all__ = ["end_of", "event_of", "report_of"]
 
 REASONS = ("finish_reason", "finishReason", "stop_reason", "done_reason")
-HEADERS = ("retry-after", "retry-after-ms")
+HEADERS = ("retry-after", "retry-after-ms", "location")
 
 
 def event_of(event: Any) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def report_of(error: BaseException) -> dict[str, Any]:
     return {
         "types": [kind.__name__ for each in chain for kind in type(each).__mro__[:-2]],
         "message": words or str(error) or type(error).__name__,
+        "refusal": next((each.refusal for each in chain if isinstance(each, RefusedError)), None),
         "code": code,
         "status": _status([*chain, *responses]),
         "headers": {k.lower(): str(v) for k, v in headers.items()},
@@ -73,6 +76,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
+        if isinstance(error, BaseExceptionGroup):  # of several attempts to connect
+            yield from error.exceptions
         error = error.__cause__ or error.__context__
 
 

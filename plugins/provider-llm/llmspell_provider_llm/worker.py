@@ -3,8 +3,9 @@
 Plugins of others print, keep clients open and block in C; none of that happens in the process that runs agents. Nothing of
 llmspell is imported here.
 
-    host -> worker: {"id", "op": "ask", ...}, {"id", "op": "cancel"}
-    worker -> host: {"ready": {model: abilities}, "failed": {plugin: why}, "version"}, {"id", "event": ..., ...}
+    host -> worker: {"id", "op": "ask", ...}, {"id", "op": "cancel"}, {"gate", "addresses", "refusal"}
+    worker -> host: {"ready": {model: abilities}, "failed": {plugin: why}, "version"}, {"id", "event": ..., ...},
+                    {"gate", "host", "port"}
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from contextlib import aclosing, closing
 from typing import Any
 
 from llmspell_provider_llm.asking import response_for
-from llmspell_provider_llm.models import Models
+from llmspell_provider_llm.gate import Gate
+from llmspell_provider_llm.models import Models, missing_key
 from llmspell_provider_llm.report import end_of, event_of, report_of
 
 __all__ = ["main"]
@@ -32,19 +34,25 @@ class Server:
         self._asked: dict[int, asyncio.Task[None]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._models = Models()
+        self._gate = Gate(self._send)
 
     async def serve(self) -> None:
         """Until the host closes the line."""
-        self._models.load()
-        self._send(self._models.ready())
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), daemon=True).start()
+        self._gate.close_all_else()
+        self._models.load()
+        self._send(self._models.ready())
         await loop.create_future()
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread: not every system lets an event loop read a pipe that somebody else opened."""
         for line in sys.stdin.buffer:
-            loop.call_soon_threadsafe(self._take, json.loads(line))
+            message = json.loads(line)
+            if "gate" in message:  # whoever waits for it may hold the loop
+                self._gate.answered(message)
+            else:
+                loop.call_soon_threadsafe(self._take, message)
         os._exit(0)  # a thread of somebody's plugin may still be busy
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -69,7 +77,11 @@ class Server:
             self._send({"id": number, "event": "error"} | report_of(error))
 
     async def _answer(self, message: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        model, is_async = self._models.find(message["model"], message["base_url"])
+        model, is_async = self._models.find(message["model"], message["base_url"], message["key"])
+        variable = missing_key(model)
+        if variable and message["key"] is None:  # variables of vendors are the host's
+            yield {"event": "key", "variable": variable}
+            return
         response = response_for(model, message, is_async=is_async)
         if is_async:
             async with aclosing(response.astream_events()) as events:

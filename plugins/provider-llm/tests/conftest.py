@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("LLM_USER_PATH", "LLM_LOAD_PLUGINS", "WIRE_KEY"):
         monkeypatch.delenv(name, raising=False)
     return place
+
+
+@pytest.fixture
+def add_plugin(plugins: Path) -> Callable[[str, str], None]:
+    """`add_plugin("spy", source)`: one more of them."""
+    return lambda name, source: install(plugins, f"llm-{name}", f"llm_{name}", source)
 
 
 def install(place: Path, distribution: str, module: str, source: str) -> None:

@@ -62,7 +62,9 @@ class Blocking(Shared, llm.KeyModel):
     def execute(self, prompt, stream, response, conversation, key):
         print("a plugin that talks")
         response.response_json = {"object": "chat.completion.chunk"}
-        with httpx2.stream("POST", f"{self.api_base}/chat", trust_env=False, **self.request(prompt, key)) as reply:
+        with httpx2.stream(
+            "POST", f"{self.api_base}/chat", trust_env=False, follow_redirects=True, **self.request(prompt, key)
+        ) as reply:
             if reply.is_error:
                 reply.read()
             reply.raise_for_status()

@@ -52,6 +52,8 @@ def instance(schema: dict[str, Any]) -> Any:
 
 
 class LLMContract(ProviderContract):
+    own_variables = ("WIRE_KEY",)
+
     @pytest.fixture(autouse=True)
     async def vendor(self) -> AsyncIterator[None]:
         async with FakeServer(answer) as server:

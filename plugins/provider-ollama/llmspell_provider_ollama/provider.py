@@ -9,7 +9,6 @@ from contextlib import aclosing
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from llmspell_core.errors import ModelNotFoundError
 from llmspell_core.messages import AgentChunk, new_id
@@ -51,6 +50,7 @@ class OllamaProvider(LocalProvider):
     """
 
     description = "Models that an Ollama server runs."
+    default_url = DEFAULT_URL
 
     def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
         super().__init__(settings, **wiring)
@@ -170,10 +170,9 @@ class OllamaProvider(LocalProvider):
         from llmspell_provider_ollama.client import Client
 
         key = {"Authorization": f"Bearer {self.settings.api_key}"} if self.settings.api_key else {}
-        url = urlsplit(self.base_url)
-        elsewhere = url.hostname not in {"127.0.0.1", "localhost", "::1"}
+        wire = self.wire(self.base_url)
         with self.failures.mapped("", self.settings.timeout_seconds):
-            return Client(self.base_url, headers=key | self.settings.headers, trust_env=elsewhere)
+            return Client(self.base_url, headers=key | self.settings.headers, transport=wire.httpx_transport())
 
 
 async def _each_within(parts: AsyncIterator[Any], timeout: float) -> AsyncGenerator[Any, None]:

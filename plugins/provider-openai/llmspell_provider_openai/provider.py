@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from llmspell_core.errors import ConfigurationError, LLMSpellError, ValidationError
 from llmspell_core.messages import AgentChunk
@@ -42,6 +42,7 @@ class OpenAIProvider(Provider):
 
     description = "OpenAI, and any server that speaks its chat protocol."
     key_variable = "OPENAI_API_KEY"
+    default_url = VENDOR_URL
     presets = PRESETS
 
     def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
@@ -206,28 +207,28 @@ class OpenAIProvider(Provider):
     def _make_client(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
+        url = self.base_url or VENDOR_URL
         with self.failures.mapped("", self.settings.timeout_seconds):
             return AsyncOpenAI(
                 api_key=self.settings.api_key or "none",
-                base_url=self.base_url,
+                admin_api_key="",
+                organization="",
+                project="",
+                webhook_secret="",
+                base_url=url,
                 default_headers=self._headers(),
                 timeout=self.settings.timeout_seconds,
                 max_retries=self.settings.max_retries,
-                http_client=self._direct_client(),
+                http_client=self.wire(url).client(),
             )
 
-    def _direct_client(self) -> Any:
-        """For a server on this machine: one that no proxy variable sends elsewhere. None: the package's own."""
-        from openai import DefaultAsyncHttpxClient
-
-        url = urlsplit(self.base_url or VENDOR_URL)
-        local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost", "::1"}
-        return DefaultAsyncHttpxClient(trust_env=False) if local else None
-
     def _headers(self) -> dict[str, Any]:
-        """The user's own; and the vendor's account names, which the package reads from the environment, stay home."""
+        """The configured ones. Account names and headers that the package takes from variables are left out."""
         from openai import omit
 
-        private = ("OpenAI-Organization", "OpenAI-Project") if self.base_url else ()
-        headers: dict[str, Any] = dict.fromkeys(private, omit)
+        lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+        strange = [line.partition(":")[0].strip() for line in lines if ":" in line]
+        headers: dict[str, Any] = dict.fromkeys(("OpenAI-Organization", "OpenAI-Project", *strange), omit)
+        key = f"Bearer {self.settings.api_key or 'none'}"
+        headers |= {name: key for name in strange if name.lower() == "authorization"}
         return headers | self.settings.headers

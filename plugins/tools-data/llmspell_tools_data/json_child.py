@@ -9,6 +9,7 @@ from typing import Any
 
 from llmspell_core.errors import LLMSpellError, ResourceLimitError, ToolError, ValidationError
 from llmspell_core.isolated import run_isolated
+from llmspell_core.purse import MOST_PARSED, json_weight
 
 WORKER = Path(__file__).with_name("json_worker.py")
 MIB = 1024 * 1024
@@ -37,11 +38,25 @@ async def ask(operation: str, document: str, *, query: str = ".", schema: Any = 
     given = await asyncio.to_thread(lambda: json.dumps(request).encode() + b"\n" + document.encode())
     library = "jsonschema_rs" if operation == "validate" else "jq"
     written = await run_isolated(WORKER, given, tool=TOOL, library=library, seconds=MAX_SECONDS, memory=MAX_MEMORY)
+    check_weight(written, "what the query produces")
     answer = await asyncio.to_thread(json.loads, written)
     if "error" in answer:
         raise _error(**answer["error"])
     outputs: list[Any] = answer["ok"]
     return outputs
+
+
+def check_weight(text: str | bytes, what: str) -> None:
+    """Raises: ResourceLimitError for a JSON text whose value would take too much memory: `[]` takes 25 times its text."""
+    weight = json_weight(text)
+    if weight > MOST_PARSED:
+        raise ResourceLimitError(
+            f"{what} has too many values",
+            resource="bytes of memory",
+            limit=MOST_PARSED,
+            used=weight,
+            hint="Select less, or pass it in parts.",
+        )
 
 
 def _error(kind: str, message: str) -> LLMSpellError:

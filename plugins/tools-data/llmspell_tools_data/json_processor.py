@@ -14,12 +14,17 @@ from pydantic import BaseModel, Field, field_validator
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ResourceLimitError, TimeoutError, ToolError, ValidationError
 from llmspell_core.isolated import is_installed
+from llmspell_core.purse import indented
+from llmspell_core.time_limit import within
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_data import json_child
 from llmspell_tools_data.json_filter import ENDS, RunError, TimeUpError
 from llmspell_tools_data.json_subset import QueryError, compile_query
 
 MAX_BYTES = 100 * 1024 * 1024
+MAX_QUERY = 10_000
+"""Characters of a query."""
+"""Characters of a result beyond which its text has no line breaks: they cost a person nothing and the machine a lot."""
 SYNONYMS = {"transform": "query", "jq": "query"}
 
 # What a query may not say. The worker process has no environment, no modules and no second input anyway; a clear
@@ -64,14 +69,16 @@ class JsonProcessor(Tool[Parameters]):
         _check_query(params.query)
         outputs = await _outputs(params)
         result = outputs[0] if params.operation == "query" and len(outputs) == 1 else outputs
-        return ToolResult(result, text=_text(result), metadata={"count": len(outputs)})
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+        return ToolResult(result, text=await asyncio.to_thread(indented, result), metadata={"count": len(outputs)})
 
 
 def _check_query(query: str) -> None:
+    if len(query) > MAX_QUERY:
+        raise ValidationError(
+            f"json-processor: a query may have {MAX_QUERY:,} characters, this one has {len(query):,}",
+            field="query",
+            hint="Data belongs into the input.",
+        )
     found = BANNED_TEXT.search(query) or BANNED_WORD.search(PLAIN_STRING.sub('""', query))
     if found:
         raise ValidationError(
@@ -121,7 +128,8 @@ async def _outputs(params: Parameters) -> list[Any]:
 
 def _subset_outputs(query: str, document: str, lines: bool) -> list[Any]:
     """Without jq: the common part of its language, in Python, stopping at the same deadline."""
-    ENDS.set(time.monotonic() + json_child.MAX_SECONDS)
+    seconds = within(json_child.MAX_SECONDS)
+    ENDS.set(time.monotonic() + seconds)
     try:
         run = compile_query(query)
         return [output for value in _values(document, lines) for output in run(value)]
@@ -133,8 +141,8 @@ def _subset_outputs(query: str, document: str, lines: bool) -> list[Any]:
         ) from None
     except TimeUpError:
         raise TimeoutError(
-            "json-processor was not done in time",
-            duration_ms=round(json_child.MAX_SECONDS * 1000),
+            f"json-processor was not done after {seconds:.3g} seconds",
+            duration_ms=round(seconds * 1000),
             hint="Pass less data at a time.",
         ) from None
     except (RunError, RecursionError) as error:
@@ -151,6 +159,7 @@ def _values(document: str, lines: bool) -> Iterator[Any]:
 
 
 def _parsed(text: str, what: str, field: str = "input") -> Any:
+    json_child.check_weight(text, what)
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -175,4 +184,4 @@ async def _validate(params: Parameters) -> ToolResult:
     document = await asyncio.to_thread(_document, params.input)
     errors = await json_child.ask("validate", document, schema=schema)
     result = {"is_valid": not errors, "errors": errors}
-    return ToolResult(result, text=_text(result), message="JSON is valid" if not errors else "JSON is not valid")
+    return ToolResult(result, text=indented(result), message="JSON is valid" if not errors else "JSON is not valid")

@@ -19,6 +19,7 @@ from llmspell_tools_web.window import SlidingWindow
 
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 REQUESTS_PER_MINUTE = 60
+WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")
 TEXT_TYPES = ("text/", "application/xml", "application/javascript", "application/x-www-form-urlencoded")
 
 
@@ -84,6 +85,15 @@ class Parameters(BaseModel):
             return {**data, "input": data["url"]}
         return data
 
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Parameters:
+        given = {name.lower() for name in self.headers}
+        twice = [name for name in self.auth.as_headers() if name.lower() in given]
+        if twice:
+            message = f"the header {twice[0]} is in 'headers' and follows from 'auth': give one of them"
+            raise ValueError(message)
+        return self
+
     @property
     def may_repeat(self) -> bool:
         """Whether sending it twice does no harm, or was asked for."""
@@ -128,7 +138,7 @@ def _result(method: str, response: HttpResponse) -> ToolResult:
     body, body_type = _body(response)
     result = {
         "status_code": response.status_code,
-        "headers": dict(response.headers),
+        "headers": _headers(response),
         "body": body,
         "body_type": body_type,
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
@@ -139,6 +149,13 @@ def _result(method: str, response: HttpResponse) -> ToolResult:
         message=f"{method} {response.url}: {response.status_code} {_phrase(response.status_code)}".rstrip(),
         metadata={"method": method, "url": response.url},
     )
+
+
+def _headers(response: HttpResponse) -> dict[str, str | list[str]]:
+    """By name; cookies cannot be joined, so that several are a list."""
+    found: dict[str, str | list[str]] = dict(response.headers)
+    cookies = response.cookies
+    return found | {"set-cookie": cookies} if len(cookies) > 1 else found
 
 
 def _phrase(status: int) -> str:
@@ -158,6 +175,6 @@ def _body(response: HttpResponse) -> tuple[Any, Literal["json", "text", "binary"
 
 
 def _text_or_binary(response: HttpResponse) -> tuple[str, Literal["text", "binary"]]:
-    if b"\0" in response.content:
+    if b"\0" in response.content and not response.encoding.lower().startswith(WIDE):
         return binascii.b2a_base64(response.content, newline=False).decode(), "binary"
     return response.text, "text"

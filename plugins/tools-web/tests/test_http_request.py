@@ -245,3 +245,68 @@ def test_the_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.retry_after == 60.0
     now = 160.0
     window.admit(1)
+
+
+KEY = "sk-the-key-of-this-test"
+
+
+@pytest.mark.parametrize(
+    ("headers", "auth"),
+    [
+        ({"authorization": "x"}, {"type": "bearer", "token": KEY}),
+        ({"AUTHORIZATION": "x"}, {"type": "basic", "username": "me", "password": KEY}),
+        ({"x-api-key": "x"}, {"type": "api_key", "key": KEY}),
+        ({"X-Mine": "x"}, {"type": "api_key", "key": KEY, "header_name": "x-mine"}),
+        ({"X-Mine": "x"}, {"type": "custom", "headers": {"x-mine": KEY}}),
+    ],
+)
+async def test_one_header_comes_from_one_place(invoke: Invoke, headers: Any, auth: Any) -> None:
+    with pytest.raises(ValidationError, match="give one of them") as caught:
+        await invoke(input="http://127.0.0.1:9/", headers=headers, auth=auth)
+    assert KEY not in f"{caught.value} {caught.value.hint} {caught.value.to_dict()}"
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"type": "bearer", "token": f"{KEY}\n"},
+        {"type": "bearer", "token": f"{KEY}é"},
+        {"type": "bearer", "token": [KEY]},
+        {"type": "api_key", "key": f"{KEY}\r\nX-Evil: 1"},
+        {"type": "api_key", "key": {"a": KEY}},
+        {"type": "custom", "headers": {"X-Mine": f"{KEY}\n"}},
+        {"type": "custom", "headers": {"X-Mine": [KEY]}},
+        {"type": "nonsense", "token": KEY},
+    ],
+)
+async def test_an_error_about_credentials_does_not_show_them(httpserver: HTTPServer, invoke: Invoke, auth: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        await invoke(input=at(httpserver), auth=auth)
+    assert KEY not in f"{caught.value} {caught.value.hint} {caught.value.to_dict()}"
+    assert httpserver.log == []
+
+
+async def test_two_cookies_are_a_list_and_one_is_text(httpserver: HTTPServer, invoke: Invoke) -> None:
+    two = Response("")
+    two.headers.add("Set-Cookie", "a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT")
+    two.headers.add("Set-Cookie", "b=2")
+    httpserver.expect_request("/two").respond_with_response(two)
+    httpserver.expect_request("/one").respond_with_data("", headers={"Set-Cookie": "a=1"})
+    first = (await invoke(input=at(httpserver, "/two")))["result"]["headers"]
+    assert first["set-cookie"] == ["a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT", "b=2"]
+    assert (await invoke(input=at(httpserver, "/one")))["result"]["headers"]["set-cookie"] == "a=1"
+
+
+async def test_text_of_wide_characters_is_text(httpserver: HTTPServer, invoke: Invoke) -> None:
+    httpserver.expect_request("/").respond_with_data("é".encode("utf-16"), content_type="text/plain; charset=utf-16")
+    result = (await invoke(input=at(httpserver)))["result"]
+    assert (result["body"], result["body_type"]) == ("é", "text")
+
+
+@pytest.mark.parametrize(
+    "value", ["\xb2", "-1", "nan", "1e999", "9" * 400, "99999999999999 Jan", "Wed, 99 Foo 99999", "1.5"]
+)
+async def test_a_strange_retry_after_is_no_obstacle(httpserver: HTTPServer, invoke: Invoke, value: str) -> None:
+    answers(httpserver, 503, 200, **{"Retry-After": value})
+    result = (await invoke(input=at(httpserver), retry=QUICKLY))["result"]
+    assert result["status_code"] == (503 if value == "9" * 400 else 200)

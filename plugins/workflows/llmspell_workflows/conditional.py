@@ -108,6 +108,7 @@ class Conditional(WorkflowType):
             assert choice.condition is not None
             if await run.holds(choice.condition, name=choice.name, limit=self.limit):
                 found.append(choice)
+            await run.pace.breathe()
         return found if self.execute_all else found[:1]
 
     def _extra(self, total: Progress, matched: int, chosen: list[Choice]) -> dict[str, Any]:

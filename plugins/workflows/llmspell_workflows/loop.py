@@ -88,6 +88,7 @@ class Loop(WorkflowType):
             if stop is not None:
                 reason = stop
                 break
+            await run.pace.breathe()
         else:
             reason = self.iterator.end(total)
         await run.phase("loop_termination", {"iterations": len(results), "break_reason": reason})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,9 @@ from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.options import milliseconds, snake_keys
 
 __all__ = ["Branch", "Parallel"]
+
+BEGUN_AT_ONCE = 64
+"""Branches that are begun in one turn of the event loop, however many may run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class BranchResult:
     error: str | None = None
     cancelled: bool = False
     question: ApprovalRequiredError | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
 
     @property
     def success(self) -> bool:
@@ -139,51 +142,54 @@ class Parallel(WorkflowType):
         return result.branch.required or not self.continue_on_optional
 
     async def _run_branches(self, run: WorkflowRun) -> tuple[list[BranchResult], bool]:
-        room = asyncio.Semaphore(self.max_concurrency)
-        results = [BranchResult(branch, cancelled=True) for branch in self.branches]
-        ended = {result.branch.name: result.ended for result in results}
-        tasks = [
-            asyncio.ensure_future(self._run_branch(run, r, room, [ended[n] for n in self._needs[r.branch.name]]))
-            for r in results
-        ]
+        """At most `max_concurrency` at once; a branch is begun when those that it needs have ended."""
+        results = {branch.name: BranchResult(branch, cancelled=True) for branch in self.branches}
+        turns = _Turns(self._needs)
+        tasks: set[asyncio.Task[BranchResult]] = set()
+        finished: asyncio.Queue[asyncio.Task[BranchResult]] = asyncio.Queue()
         stopped = False
         try:
-            for first in asyncio.as_completed(tasks):
-                result = await first
-                if self.fail_fast and result.stopped and self._counts(result):
-                    stopped = any(not task.done() for task in tasks)
-                    break
+            while (turns or tasks) and not stopped:
+                begun = 0
+                while turns and len(tasks) < self.max_concurrency:
+                    task = asyncio.ensure_future(self._run_branch(run, results[turns.next()]))
+                    task.add_done_callback(finished.put_nowait)
+                    tasks.add(task)
+                    begun += 1
+                    if begun % BEGUN_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                task = await finished.get()
+                tasks.discard(task)
+                result = task.result()
+                turns.ended(result.branch.name)
+                stopped = self.fail_fast and result.stopped and self._counts(result)
+            stopped = stopped and not all(result.ended for result in results.values())
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if not stopped:
-            _pass_on_questions(results)
-        return results, stopped
+            _pass_on_questions(results.values())
+        return list(results.values()), stopped
 
-    async def _run_branch(
-        self, run: WorkflowRun, result: BranchResult, room: asyncio.Semaphore, needs: list[asyncio.Event]
-    ) -> BranchResult:
+    async def _run_branch(self, run: WorkflowRun, result: BranchResult) -> BranchResult:
         branch = result.branch
-        for other in needs:
-            await other.wait()
-        async with room:
-            started = time.perf_counter()
-            frame = run.root.child({"branch": branch.name}, label=f"branch_{branch.name}")
-            run.branches[branch.name] = frame.results
-            try:
-                async with time_limit(branch.timeout):
-                    result.done = await run.sequence(branch.steps, frame)
-            except TimeoutError:
-                result.error = f"branch '{branch.name}' did not finish within {branch.timeout:g} s"
-            except ApprovalRequiredError as question:  # the other branches may finish, or ask something themselves
-                result.question = question
-            except WorkflowError as error:
-                result.error = error.message
-            result.cancelled = False
-            result.duration_ms = (time.perf_counter() - started) * 1000
-            result.ended.set()
-            await run.phase("parallel_synchronization", {"branch": branch.name, "success": result.success})
+        started = time.perf_counter()
+        frame = run.root.child({"branch": branch.name}, label=f"branch_{branch.name}")
+        run.branches[branch.name] = frame.results
+        try:
+            async with time_limit(branch.timeout):
+                result.done = await run.sequence(branch.steps, frame)
+        except TimeoutError:
+            result.error = f"branch '{branch.name}' did not finish within {branch.timeout:g} s"
+        except ApprovalRequiredError as question:  # the other branches may finish, or ask something themselves
+            result.question = question
+        except WorkflowError as error:
+            result.error = error.message
+        result.cancelled = False
+        result.duration_ms = (time.perf_counter() - started) * 1000
+        result.ended = True
+        await run.phase("parallel_synchronization", {"branch": branch.name, "success": result.success})
         return result
 
     def _extra(self, results: list[BranchResult], stopped_early: bool) -> dict[str, Any]:
@@ -196,6 +202,30 @@ class Parallel(WorkflowType):
             "fail_fast": self.fail_fast,
             "branches": [result.to_dict() for result in results],
         }
+
+
+class _Turns:
+    """Which branches can begin, in the order in which they are written."""
+
+    def __init__(self, needs: Mapping[str, list[str]]) -> None:
+        self._waits = {name: set(needed) for name, needed in needs.items() if needed}
+        self._ready = deque(name for name in needs if name not in self._waits)
+        self._needed_by: dict[str, list[str]] = {}
+        for name, needed in self._waits.items():
+            for other in needed:
+                self._needed_by.setdefault(other, []).append(name)
+
+    def __bool__(self) -> bool:
+        return bool(self._ready)
+
+    def next(self) -> str:
+        return self._ready.popleft()
+
+    def ended(self, name: str) -> None:
+        for other in self._needed_by.get(name, ()):
+            self._waits[other].discard(name)
+            if not self._waits[other]:
+                self._ready.append(other)
 
 
 Merge = Callable[[dict[str, Any]], Any]
@@ -227,7 +257,7 @@ def _agent_entry(agent: Any) -> dict[str, Any]:
     return {"name": agent if isinstance(agent, str) else getattr(agent, "name", None), "agent": agent}
 
 
-def _pass_on_questions(results: list[BranchResult]) -> None:
+def _pass_on_questions(results: Iterable[BranchResult]) -> None:
     for result in results:
         if result.question is not None:
             raise result.question

@@ -137,8 +137,40 @@ async def test_what_is_configured_may_be_named_by_a_script_too(make_runtime: Any
     runtime = await make_runtime(
         {"providers": {"lab": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}}
     )
-    await runtime.run_script(SERVERS[how].format(url="http://127.0.0.1:9/v1"), engine="lua")
-    await runtime.run_script(SERVERS[how].format(url="http://localhost:11434"), engine="lua")
+    await runtime.run_script(SERVERS[how].format(url="http://127.0.0.1:9/v1/"), engine="lua")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:8000/v1", "http://127.0.0.1:1234/v1/", "http://localhost:11434", "http://127.0.0.1:9/admin",
+     "http://127.0.0.1:9/v1?x=", "http://user@127.0.0.1:9/v1", "http://localhost:11434/api/delete"],
+)  # fmt: skip
+@pytest.mark.parametrize("how", SERVERS)
+async def test_a_server_on_this_machine_is_open_only_as_it_was_configured(
+    make_runtime: Any, how: str, url: str
+) -> None:
+    runtime = await make_runtime(
+        {"providers": {"lab": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}}
+    )
+    with pytest.raises(ScriptError) as caught:
+        await runtime.run_script(SERVERS[how].format(url=url), engine="lua")
+    assert isinstance(caught.value.__cause__, SecurityError)
+    assert "[providers." in str(caught.value.__cause__.hint)
+
+
+@pytest.mark.parametrize(
+    ("model", "url"),
+    [
+        ("ollama/x", "http://127.0.0.1:11434/"),
+        ("vllm/x", "http://localhost:8000/v1"),
+        ("openai/x", "https://api.openai.com/v1"),
+    ],
+)
+async def test_a_script_may_say_where_a_provider_goes_of_itself(make_runtime: Any, model: str, url: str) -> None:
+    runtime = await make_runtime({"providers": {"openai": {"api_key": "sk-configured-key"}}})
+    await runtime.run_script(f"Agent.builder():model('{model}'):base_url('{url}'):build()", engine="lua")
+    assert not runtime.providers.settings(model.partition("/")[0], base_url=url).from_caller
+    assert runtime.providers.settings("openai", base_url="https://api.openai.com/v1/").api_key == "sk-configured-key"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from llmspell_core.config import Config, load_config, policy_settings, provider_settings, script_limits
 from llmspell_core.config.editing import default_toml, set_value
 from llmspell_core.config.profile import Profiles
+from llmspell_core.config.trust import Trust
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.policy import Policy
 
@@ -18,7 +20,10 @@ from llmspell_core.policy import Policy
 def load(folder: Path, text: str | None = None, environ: dict[str, str] | None = None, **more: Any) -> Config:
     if text is not None:
         (folder / "llmspell.toml").write_text(text)
-    return load_config(environ={"HOME": str(folder), **(environ or {})}, cwd=folder, **more)
+    variables = {"HOME": str(folder), **(environ or {})}
+    with suppress(NotFoundError):
+        Trust(variables).add(folder)
+    return load_config(environ=variables, cwd=folder, **more)
 
 
 SECRETS = """

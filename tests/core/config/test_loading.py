@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmspell_core.config import Config, load_config
+from llmspell_core.config.trust import Trust
 from llmspell_core.errors import ConfigurationError, NotFoundError, ValidationError
 
 TIMEOUT = "runtime.script_timeout_seconds"
 
 
 def load(folder: Path, text: str | None = None, environ: dict[str, str] | None = None, **more: Any) -> Config:
-    """The configuration of a person whose home and current folder is `folder`."""
+    """The configuration of a person whose home and current folder is `folder`, which they trust."""
     if text is not None:
         (folder / "llmspell.toml").write_text(text)
-    return load_config(environ={"HOME": str(folder), **(environ or {})}, cwd=folder, **more)
+    variables = {"HOME": str(folder), **(environ or {})}
+    with suppress(NotFoundError):
+        Trust(variables).add(folder)
+    return load_config(environ=variables, cwd=folder, **more)
 
 
 def test_without_any_file_every_value_is_a_default_or_of_the_security_profile(tmp_path: Path) -> None:

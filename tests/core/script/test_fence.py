@@ -236,7 +236,7 @@ tell([len(os.urandom(8)), time.localtime().tm_year > 2000, os.getpid() > 0, time
 
 def test_memory_ends_at_the_limit_with_a_memory_error() -> None:
     body = """
-tell(attempt("kept = bytearray(200 << 20)")); tell(attempt("more = bytearray(200 << 20)")); tell("alive")
+tell(attempt("kept = bytearray(600 << 20)")); tell(attempt("more = bytearray(600 << 20)")); tell("alive")
 """
     with child(body, FENCED) as one:
         assert one.read() is None

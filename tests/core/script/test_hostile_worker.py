@@ -156,3 +156,24 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the filter is a Linux feature")
+async def test_a_worker_cannot_start_a_single_thread(worker: Any) -> None:
+    """Nor can anything else be done with the call that makes threads: 4,000 of them would fit into its memory."""
+    source = """
+import _thread
+result = 0
+try:
+    while result < 4000:
+        _thread.start_new_thread(time.sleep, (60,))
+        result += 1
+except RuntimeError:
+    pass"""
+    assert await worker.value(source) == 0
+
+
+async def test_printed_nothing_takes_no_memory(worker: Any) -> None:
+    async with worker.session() as session:
+        await session.run('for _ in range(20000): frame(\'["out","stdout",""]\')')
+        assert session._output.parts == []

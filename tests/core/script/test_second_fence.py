@@ -48,7 +48,7 @@ class Talk:
 
     async def attempt(self, *lines: str) -> list[str]:
         request = {"source": "\n".join(lines), "name": "attack", "args": {"victim": os.getpid()}, "mode": "script"}
-        self.worker.send(json.dumps(["run", 1, request]))
+        self.worker.send(json.dumps(["run", 1, request]).encode())
         outcome: list[str] = (await self.next("done"))[2]["value"]
         return outcome
 
@@ -58,7 +58,7 @@ async def broken() -> AsyncIterator[Talk]:
     worker = WorkerProcess.spawn(Leaky())
     await worker.connect(1_000_000)
     talk = Talk(worker)
-    worker.send(json.dumps(["boot", {"profile": "medium", "memory": 64 << 20, "manifest": {}}]))
+    worker.send(json.dumps(["boot", {"profile": "medium", "memory": 64 << 20, "manifest": {}}]).encode())
     ready = await talk.next("ready")
     assert ready[1]["fence"]["missing"] == []
     yield talk
@@ -130,7 +130,7 @@ async def test_nobody_can_be_signalled_and_nothing_undone(broken: Talk) -> None:
 
 
 async def test_the_worker_lives_on_and_has_no_more_memory_than_it_was_given(broken: Talk) -> None:
-    outcome = await broken.attempt("len(bytearray(300 << 20))", "len(bytearray(16 << 20))", "host.write('stdout', 'x')")
+    outcome = await broken.attempt("len(bytearray(900 << 20))", "len(bytearray(16 << 20))", "host.write('stdout', 'x')")
     assert outcome[0] == "MemoryError"
     assert outcome[1] == f"did it: {16 << 20}"
     assert outcome[2] == "did it: None"

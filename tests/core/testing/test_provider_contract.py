@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from llmspell_core.errors import (
     NetworkError,
     ProviderError,
     RateLimitError,
+    SecurityError,
     TimeoutError,
 )
 from llmspell_core.messages import AgentChunk, ToolCall, Usage
@@ -104,17 +106,26 @@ class Tiny(Provider):
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         url = urlsplit(str(self.settings.base_url))
+        address, *_ = await self.addresses(str(url.hostname), url.port or 80)
         try:
-            return await asyncio.open_connection(url.hostname, url.port)
+            return await asyncio.open_connection(address, url.port)
         except OSError:
             raise NetworkError(f"nobody is at {url.netloc}", hint="Start the server.") from None
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        return await self.wire(str(self.settings.base_url)).addresses(host, port)
+
+    @property
+    def key(self) -> str | None:
+        return self.settings.api_key
 
     def body(self, request: CompletionRequest, streamed: bool) -> dict[str, Any]:
         return question(request, streamed)
 
     async def send(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
-        writer.write(f"POST / HTTP/1.1\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        key = f"Authorization: Bearer {self.key}\r\n"
+        writer.write(f"POST / HTTP/1.1\r\n{key}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         await writer.drain()
 
     async def receive(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
@@ -123,9 +134,14 @@ class Tiny(Provider):
         while (line := await reader.readline()).strip():
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()
+        if 300 <= status < 400:
+            await self.redirected(headers["location"])
         if status >= 400:
             raise self.refused(status, headers, await reader.read(int(headers["content-length"])))
         return self.parts(reader, headers)
+
+    async def redirected(self, location: str) -> None:
+        raise SecurityError(f"sent on to {location}", violation_type="host_denied", hint="Stay.")
 
     async def parts(self, reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
         if "content-length" in headers:
@@ -189,14 +205,15 @@ def contract(provider: type[Provider], url: str) -> ProviderContract:
 
 
 SUITE = [name for name in dir(ProviderContract) if name.startswith("test_") and "overridden" not in name]
-ARGUMENTS: dict[str, Any] = {"status": 500, "body": b"<html>"}
+ARGUMENTS: dict[str, Any] = {"status": 500, "body": b"<html>", "end": "\n"}
 
 
 async def run(name: str, provider: type[Provider]) -> None:
     async with FakeServer(answer) as server:
         method: Callable[..., Awaitable[None]] = getattr(contract(provider, server.url), name)
         wanted = method.__code__.co_varnames[: method.__code__.co_argcount]
-        await method(**{k: v for k, v in ARGUMENTS.items() if k in wanted})
+        given = ARGUMENTS | ({"status": 307} if "redirect" in name else {})
+        await method(**{k: v for k, v in given.items() if k in wanted})
 
 
 @pytest.mark.parametrize("name", SUITE)
@@ -363,6 +380,33 @@ class KeepsTheStream(Tiny):
         await self.inner.aclose()
 
 
+class ReadsAVariable(Tiny):
+    @property
+    def key(self) -> str | None:
+        return super().key or os.environ.get("TINY_API_KEY")
+
+
+class FollowsAnybody(Tiny):
+    async def redirected(self, location: str) -> None:
+        url = urlsplit(location)
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+        await self.send(writer, {})
+        await asyncio.sleep(0.05)
+        writer.close()
+        await writer.wait_closed()
+        await super().redirected(location)
+
+
+class SendsAnyKey(Tiny):
+    async def addresses(self, host: str, port: int) -> list[str]:
+        return [host]
+
+
+class ReadsAKeyOfItsOwn(Tiny):
+    async def addresses(self, host: str, port: int) -> list[str]:
+        raise AuthenticationError("the key is too long")
+
+
 BROKEN: list[tuple[type[Provider], str]] = [
     (NoUsage, "test_it_answers_with_text_usage_and_a_reason"),
     (CountsNothing, "test_usage_counts_grow_with_the_prompt"),
@@ -389,6 +433,11 @@ BROKEN: list[tuple[type[Provider], str]] = [
     (TakesHalfForWhole, "test_a_stream_that_breaks_off_is_an_error"),
     (Shields, "test_cancelling_closes_the_connection"),
     (KeepsTheStream, "test_leaving_a_stream_early_closes_the_connection"),
+    (ReadsAVariable, "test_nothing_of_the_environment_goes_over_the_wire"),
+    (FollowsAnybody, "test_a_redirect_to_another_server_is_refused"),
+    (SendsAnyKey, "test_a_key_that_no_header_carries_is_refused_unseen"),
+    (ReadsAKeyOfItsOwn, "test_a_line_break_at_the_end_of_a_key_is_no_part_of_it"),
+    (SendsAnyKey, "test_a_server_that_a_caller_named_is_judged_by_the_policy"),
 ]
 
 

@@ -143,7 +143,7 @@ SETTERS = [
     ),
     (
         "Agent.builder:base_url Agent.builder:api_key",
-        f'a = {A}.base_url("http://localhost:11434").api_key("hidden-key").build(); a.get_config().api_key == "hidden-key"',
+        f'a = {A}.base_url("https://8.8.8.8/v1").api_key("hidden-key").build(); a.get_config().api_key == "hidden-key"',
     ),
     (
         "Agent.builder:allow_tool Agent.builder:allowed_tools",

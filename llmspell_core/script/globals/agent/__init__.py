@@ -47,8 +47,9 @@ BUILDER = Builder(
         Setter(
             "on_approval",
             Param("callback", "function"),
-            doc="Decides about calls that need consent: a function of `{agent, tool, parameters, call_id}` that returns "
-            "true, false, `{approved, reason?, parameters?}`, or nil to leave it open.",
+            doc="Decides about calls that the agent wants consent to, and may refuse those that the configuration wants "
+            "consent to: a function of `{agent, tool, parameters, call_id}` that returns true, false, "
+            "`{approved, reason?, parameters?}`, or nil to leave it open.",
         ),
         Setter(
             "handoff",

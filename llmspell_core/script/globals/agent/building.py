@@ -85,6 +85,7 @@ def _tool_name(value: Any) -> str:
 
 
 async def build(scope: ScriptScope, given: dict[str, Any]) -> LLMAgent:
+    scope.keep()
     resolved = _with_objects(scope, given)
     ask = resolved.pop("on_approval", None)
     config = _with_known_tools(scope, config_from(resolved))
@@ -166,6 +167,7 @@ async def create_from_template(scope: ScriptScope, name: str, template: Any, par
 
 def create_composite(scope: ScriptScope, name: Any, agents: Any, routing: Any) -> None:
     """`(name, agents, routing)`, or one table `{name, agents, strategy, ...}`."""
+    scope.keep()
     if isinstance(name, Mapping):
         given = table(name)
         name, agents = given.pop("name", None), given.pop("agents", None)
@@ -191,6 +193,7 @@ def _with_functions(scope: ScriptScope, routing: Any) -> Any:
 
 
 def wrap_as_tool(scope: ScriptScope, name: Any, config: dict[str, Any] | None) -> str:
+    scope.keep()
     agent = scope.runtime.agent_for(_tool_name(scope.resolve(name)))
     if not config:
         return str(scope.runtime.wrap_agent(agent))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.context import SCOPE_WORDS, ContextScope, ExecutionContext
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.messages import plain
-from llmspell_core.script.weight import Purse
+from llmspell_core.purse import OBJECT, Purse
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
 POLICIES = ("inherit", "isolate", "copy", "share")
 
-SHARED_BYTES = 50_000_000  # values that were replaced count too
+DATA_BYTES = 50_000_000  # values that were replaced count too
 
 
 def _contexts(scope: ScriptScope) -> dict[str, ExecutionContext]:
@@ -32,6 +33,8 @@ def find_context(scope: ScriptScope, id_: str) -> ExecutionContext:
 
 
 def _keep(scope: ScriptScope, context: ExecutionContext) -> str:
+    scope.purse.take(OBJECT + scope.call_bytes + getsizeof(context.data))
+    context.purse = scope.purse
     _contexts(scope)[context.id] = context
     return context.id
 
@@ -91,12 +94,11 @@ def set_shared_memory(scope: ScriptScope, where: Any, key: Any, value: Any) -> N
     if value is None:
         memory.remove(place, str(key))
     else:
-        _purse(scope).spend(str(where), str(key), value)
         memory.set(place, str(key), value)
 
 
 def _purse(scope: ScriptScope) -> Purse:
-    purse: Purse = scope.data.setdefault("Agent.shared", Purse("contexts and shared memory", SHARED_BYTES))
+    purse: Purse = scope.data.setdefault("Agent.contexts.purse", Purse("contexts", DATA_BYTES, scope.purse))
     return purse
 
 

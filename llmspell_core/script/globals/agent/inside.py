@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.agent import Agent, LLMAgent
 from llmspell_core.errors import ComponentError, LLMSpellError
 from llmspell_core.messages import Message
+from llmspell_core.script.globals.agent.conversation import grow, settle
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -99,16 +100,22 @@ def get_conversation(_scope: ScriptScope, agent: Agent) -> list[dict[str, Any]]:
     return [message.to_dict() for message in _with_conversation(agent).history]
 
 
-def add_message(_scope: ScriptScope, agent: Agent, role: Any, content: str) -> None:
-    _with_conversation(agent).add_message(Message(role, content))
+def add_message(scope: ScriptScope, agent: Agent, role: Any, content: str) -> None:
+    found = _with_conversation(agent)
+    grow(scope, found, scope.call_bytes)
+    found.add_message(Message(role, content))
 
 
-def clear_conversation(_scope: ScriptScope, agent: Agent) -> None:
-    _with_conversation(agent).clear_conversation()
+def clear_conversation(scope: ScriptScope, agent: Agent) -> None:
+    found = _with_conversation(agent)
+    found.clear_conversation()
+    settle(scope, found)
 
 
-def trim_conversation(_scope: ScriptScope, agent: Agent, length: int) -> None:
-    _with_conversation(agent).trim_conversation(length)
+def trim_conversation(scope: ScriptScope, agent: Agent, length: int) -> None:
+    found = _with_conversation(agent)
+    found.trim_conversation(length)
+    settle(scope, found)
 
 
 def conversation_length(_scope: ScriptScope, agent: Agent) -> int:
@@ -168,7 +175,8 @@ async def recover(_scope: ScriptScope, agent: Agent) -> None:
     await agent.recover()
 
 
-async def set_error(_scope: ScriptScope, agent: Agent, message: str) -> None:
+async def set_error(scope: ScriptScope, agent: Agent, message: str) -> None:
+    scope.keep()
     await agent.set_error(message)
 
 
@@ -202,7 +210,8 @@ async def destroy(scope: ScriptScope, agent: Agent) -> None:
 # -- alerts and events ----------------------------------------------------------------------------------------------
 
 
-def configure_alerts(_scope: ScriptScope, agent: Agent, rule: dict[str, Any]) -> None:
+def configure_alerts(scope: ScriptScope, agent: Agent, rule: dict[str, Any]) -> None:
+    scope.keep()
     from llmspell_core.agent.alerts import AlertRule, Alerts
 
     if agent.alerts is None:

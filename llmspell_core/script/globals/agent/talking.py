@@ -8,27 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent import Agent, LLMAgent
 from llmspell_core.errors import SecurityError, ValidationError
+from llmspell_core.purse import weigh
 from llmspell_core.script.globals.agent.building import table
 from llmspell_core.script.globals.agent.contexts import find_context
-from llmspell_core.script.view import chunk_view, output_view
+from llmspell_core.script.globals.agent.conversation import grow
+from llmspell_core.script.view import View, answer_view, chunk_view, tool_view
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
 
-async def execute(scope: ScriptScope, agent: Agent, input_: Any) -> dict[str, Any]:
-    return output_view(await scope.runtime.run_agent(agent, input_, scope.context))
+async def execute(scope: ScriptScope, agent: Agent, input_: Any) -> View | dict[str, Any]:
+    grow(scope, agent, scope.call_bytes)
+    return answer_view(await scope.runtime.run_agent(agent, input_, scope.context))
 
 
-async def execute_with_context(scope: ScriptScope, agent: Agent, input_: Any, context: str) -> dict[str, Any]:
-    return output_view(await scope.runtime.run_agent(agent, input_, find_context(scope, context)))
+async def execute_with_context(scope: ScriptScope, agent: Agent, input_: Any, context: str) -> View | dict[str, Any]:
+    grow(scope, agent, scope.call_bytes)
+    return answer_view(await scope.runtime.run_agent(agent, input_, find_context(scope, context)))
 
 
 async def complete(scope: ScriptScope, agent: Agent, prompt: str) -> str:
+    grow(scope, agent, scope.call_bytes)
     return str((await scope.runtime.run_agent(agent, prompt, scope.context)).text)
 
 
 async def stream(scope: ScriptScope, agent: Agent, input_: Any) -> AsyncGenerator[dict[str, Any], None]:
+    grow(scope, agent, weigh(input_))
     async with aclosing(scope.runtime.stream_agent(agent, input_, scope.context)) as chunks:
         async for chunk in chunks:
             yield chunk_view(chunk)
@@ -64,14 +70,16 @@ def _with_options(input_: Any, options: Any) -> Any:
     return {**table(options), **base}
 
 
-async def invoke_tool(scope: ScriptScope, agent: Agent, name: str, params: dict[str, Any] | None) -> dict[str, Any]:
+async def invoke_tool(
+    scope: ScriptScope, agent: Agent, name: str, params: dict[str, Any] | None
+) -> View | dict[str, Any]:
     if not has_tool(scope, agent, name):
         raise SecurityError(
             f"agent '{agent.name}' may not use the tool '{name}'",
             violation_type="tool_not_allowed",
             hint=f"Allow it when you build the agent: allow_tool('{name}').",
         )
-    return output_view(await scope.runtime.invoke_tool(name, params or {}, scope.context))
+    return tool_view(await scope.runtime.invoke_tool(name, params or {}, scope.context))
 
 
 def discover_tools(scope: ScriptScope, _agent: Agent) -> list[str]:

@@ -69,14 +69,27 @@ function withIndex(G, f) {
 
 function makeFunction(f, name) {
   const call = chooseCall(f);
-  const made = { [name](...args) { return call(f, args, this, made); } }[name];
+  const made = {
+    [name](...args) {
+      try {
+        return call(f, args, this, made);
+      } catch (error) {
+        throw error ?? NO_MEMORY;
+      }
+    },
+  }[name];
   return made;
 }
 
 function chooseCall(f) {
   if (f.returns === "stream") return callStream;
-  if (f.post) return (_, args, self) => void bridge("post", f.op, encodeArguments(f, args, self));
+  if (f.post) return post;
   return f.blocking ? callLater : callNow;
+}
+
+function post(f, args, self, entry) {
+  const refusal = bridge("post", f.op, encodeArguments(f, args, self));
+  if (typeof refusal === "string") throw hostError(parse(refusal).error, site(entry));
 }
 
 function callNow(f, args, self, entry) {

@@ -1,5 +1,6 @@
 // Calls to the host, promises that the host settles, timers, and the runs and callbacks that the host starts.
 const pending = create(null); // call id -> {resolve, reject, site}
+const MOST_MESSAGE = 10000; // characters; more of it helps nobody
 const timers = create(null); // timer id -> {run, every}
 let lastTimer = 0;
 let scriptName = "script";
@@ -14,25 +15,69 @@ function site(entry) {
 
 function callHost(op, args, entry) {
   const where = site(entry);
-  const env = parse(ask(op, args, where));
+  try {
+    return opened(ask(op, args, where), where);
+  } finally {
+    lower();
+  }
+}
+
+// The value in an env. The memory limit is lifted meanwhile: what comes has been weighed.
+function opened(text, where) {
+  const env = parse(text);
   if (!env.ok) throw hostError(env.error, where);
-  return env.h ? revive(env.value) : env.value;
+  const value = env.h ? revive(env.value) : env.value;
+  return env.v ? completed(value, env.v) : value;
+}
+
+// What an answer says twice has crossed once, and is completed here by reference.
+function completed(value, view) {
+  if (view.json) value.metadata.response = parse(value.text);
+  if (view.flat) flatten(value, value.metadata.response);
+  addAll(view.same, (same) => {
+    const name = same[0][same[0].length - 1];
+    const target = inside(value, same[0], same[0].length - 1);
+    if (!hasOwn(target, name)) target[name] = inside(value, same[1], same[1].length);
+  });
+  return value;
+}
+
+function inside(value, path, count) {
+  for (let i = 0; i < count; i++) value = value[path[i]];
+  return value;
+}
+
+function flatten(value, envelope) {
+  addAll(keys(envelope), (key) => {
+    if (key !== "metadata" && !hasOwn(value, key)) value[key] = envelope[key];
+  });
+  const problem = value.error;
+  if (problem !== null && typeof problem === "object") {
+    value.error = problem.message;
+    value.error_details = problem;
+  }
 }
 
 function startHost(op, args, entry) {
   const where = site(entry);
   return new PromiseOf((resolve, reject) => {
     const id = bridge("start", op, args, where);
-    pending[id] = { resolve, reject, site: where };
+    if (typeof id === "string") reject(hostError(parse(id).error, where)); // it was refused before it left
+    else pending[id] = { resolve, reject, site: where };
   });
 }
 
 function settle(id, text) {
   const { resolve, reject, site: where } = pending[id];
   delete pending[id];
-  const env = parse(text);
-  if (env.ok) resolve(decode(env.value, env.h));
-  else reject(hostError(env.error, where));
+  let value;
+  try {
+    value = opened(text, where);
+  } catch (error) {
+    reject(error ?? NO_MEMORY);
+    return;
+  }
+  resolve(value);
 }
 
 // What a promise failed with that nobody listens to; the host has put it there.
@@ -55,6 +100,9 @@ function describe(error) {
       out.nothing = error === null; // so the VM says that it has no memory left, not even for an error
       out.message = typeof error === "string" ? said(error) : `${inspect(error, 1)} was thrown`;
     }
+    if (out.message.length > MOST_MESSAGE) {
+      out.message = `${slice(out.message, 0, MOST_MESSAGE)}... (${out.message.length} characters in all)`;
+    }
   } catch {
     out.message = "an error was thrown that cannot be shown";
   }
@@ -64,6 +112,7 @@ function describe(error) {
 // Starts a script or a cell; the host hears of its end through "settled".
 function run(text) {
   const request = parse(text);
+  lower();
   let started;
   try {
     const source = request.cell ? rewriteCell(request.source, request.line) : request.source;
@@ -163,6 +212,7 @@ function encodeLoosely(value) {
 function invoke(invocation, id, text, rich) {
   try {
     const args = decode(parse(text), rich);
+    lower();
     const result = ReflectApply(functions[id], undefined, args);
     if (result instanceof PromiseOf) {
       then(result, (value) => answer(invocation, value), (error) => bridge("fail", invocation, describe(error)));
@@ -194,6 +244,7 @@ function addTimer(f, delay, args, repeated) {
 function fire(id) {
   const timer = timers[id];
   if (timer === undefined) return;
+  lower();
   if (timer.every) bridge("timer", id, timer.every);
   else delete timers[id];
   try {

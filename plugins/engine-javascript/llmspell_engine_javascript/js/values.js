@@ -37,6 +37,9 @@ const BigIntOf = BigInt;
 const indirectEval = globalThis.eval;
 const MAX_DEPTH = 64;
 
+// Where there is no memory left even for an error, the VM throws null; scripts get this one, which exists already.
+const NO_MEMORY = freeze(new ErrorOf("out of memory"));
+
 const functionIds = new WeakMap(); // function -> id
 const functions = create(null); // id -> function
 const handleIds = new WeakMap(); // object that a script holds -> {name, id}
