@@ -114,13 +114,12 @@ class ScriptSession:
 
         def scope(session: ScriptSession) -> ScriptScope:
             fields = {name: handle.fields for name, handle in api.handles.items()}
-            language = engine.language
             return ScriptScope(
                 runtime,
                 context,
                 session,
                 lambda kind: fields.get(kind, ()),
-                language=language,
+                language=engine.language,
                 profile=profile,
                 held_bytes=limits.held_bytes,
             )

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from llmspell_core import private
 from llmspell_core.plugins import discovery
 from llmspell_core.plugins.cache import SETTLED, catalog_file, spare_folder
 from llmspell_core.plugins.catalog import Catalog
@@ -156,16 +157,13 @@ def test_a_temporary_folder_that_others_may_have_filled_is_not_believed(
 
 def test_a_full_disk_leaves_no_half_of_a_catalog(lay: Lay, monkeypatch: pytest.MonkeyPatch) -> None:
     lay()
-    wrote = Path.write_text
 
-    def fill(self: Path, text: str, *args: Any, **options: Any) -> int:
-        if self.suffix == ".new":
-            wrote(self, text[:40], *args, **options)
-            raise OSError(28, "No space left on device")
-        return wrote(self, text, *args, **options)
+    def create(path: Path) -> int:
+        path.write_text('{"half": ', "utf-8")
+        return os.open("/dev/full", os.O_WRONLY)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", fill)
+        patch.setattr(private, "create", create)
         assert described() == "Tells the weather. 1.0"
     assert [file for file in Path(catalog_file()).parent.rglob("*") if file.suffix in {".new", ".json"}] == []
     assert described() == "Tells the weather. 1.0"

@@ -40,7 +40,7 @@ def test_nothing_that_the_program_keeps_is_readable_by_others(invoke_cli: Cli, i
     settings = (
         "[tracing]\nenabled = true\n[logging]\nlog_file = 'kept/logs/a.log'\nlog_level = 'info'\nmax_size_mb = 1\n"
     )
-    (isolated / "llmspell.toml").write_text(settings, "utf-8")
+    (isolated / "own.toml").write_text(settings, "utf-8")
     env = {
         name: str(kept / name) for name in ("HOME", "LLMSPELL_CACHE_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME", "TMPDIR")
     }
@@ -49,7 +49,7 @@ def test_nothing_that_the_program_keeps_is_readable_by_others(invoke_cli: Cli, i
     kept.chmod(0o700)
     loud = "for i = 1, 4 do for j = 1, 30 do Debug.info(string.rep('x', 10000)) end end"
     for _ in range(3):
-        invoke_cli("exec", loud, env=env).assert_success()
+        invoke_cli("--config", "own.toml", "exec", loud, env=env).assert_success()
     invoke_cli("tool", "list", env=env).assert_success()
     assert {"a.log", "a.log.1", "a.log.2.gz"} <= {path.name for path in (kept / "logs").iterdir()}
     assert readable_by_others(kept) == []
@@ -77,9 +77,11 @@ def test_a_flood_of_lines_does_not_push_out_what_was_denied(invoke_cli: Cli, iso
     settings = (
         "[logging]\nlog_file = 'a.log'\nlog_level = 'info'\nmax_size_mb = 1\nmax_backups = 1\nconsole_level = 'error'\n"
     )
-    (isolated / "llmspell.toml").write_text(settings, "utf-8")
+    (isolated / "own.toml").write_text(settings, "utf-8")
     refused = "pcall(Tool.execute, 'file-operations', {operation = 'read', path = '/etc/shadow'})"
-    invoke_cli("exec", f"{refused} for i = 1, 300 do Debug.info(string.rep('x', 10000)) end").assert_success()
+    invoke_cli(
+        "--config", "own.toml", "exec", f"{refused} for i = 1, 300 do Debug.info(string.rep('x', 10000)) end"
+    ).assert_success()
     logs = [path for path in isolated.glob("a.log*") if not path.name.endswith(".denied")]
     assert not any("/etc/shadow" in path.read_text("utf-8") for path in logs if path.suffix != ".gz")
     assert "denied: access to '/etc/shadow'" in (isolated / "a.log.denied").read_text("utf-8")
@@ -88,29 +90,29 @@ def test_a_flood_of_lines_does_not_push_out_what_was_denied(invoke_cli: Cli, iso
 def test_a_run_that_is_denied_something_all_the_time_does_not_push_out_the_denials_of_others(
     invoke_cli: Cli, isolated: Path
 ) -> None:
-    (isolated / "llmspell.toml").write_text("[logging]\nlog_file = 'a.log'\nconsole_level = 'error'\n", "utf-8")
+    (isolated / "own.toml").write_text("[logging]\nlog_file = 'a.log'\nconsole_level = 'error'\n", "utf-8")
     often = "for i = 1, 1100 do pcall(Tool.execute, 'file-operations', {operation = 'read', path = '/etc/x' .. i}) end"
-    invoke_cli("exec", often).assert_success()
+    invoke_cli("--config", "own.toml", "exec", often).assert_success()
     lines = (isolated / "a.log.denied").read_text("utf-8").splitlines()
     assert len(lines) == 1001
     assert lines[-1].endswith("1,000 denials; no more of this run")
 
 
 def test_a_log_that_cannot_be_written_is_told_of_once(invoke_cli: Cli, isolated: Path) -> None:
-    (isolated / "llmspell.toml").write_text("[logging]\nlog_file = '/dev/full'\nlog_level = 'info'\n", "utf-8")
-    done = invoke_cli("exec", "Debug.info('a') Debug.info('b') print(1)").assert_success()
+    (isolated / "own.toml").write_text("[logging]\nlog_file = '/dev/full'\nlog_level = 'info'\n", "utf-8")
+    done = invoke_cli("--config", "own.toml", "exec", "Debug.info('a') Debug.info('b') print(1)").assert_success()
     assert done.stdout == "1\n"
     assert done.stderr == "Warning: the log file /dev/full cannot be written: No space left on device\n"
 
 
 def test_traces_that_cannot_be_written_are_told_of_once(isolated: Path) -> None:
-    (isolated / "llmspell.toml").write_text("[tracing]\nenabled = true\n", "utf-8")
+    (isolated / "own.toml").write_text("[tracing]\nenabled = true\n", "utf-8")
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
         "from llmspell_core.cli import main; sys.exit(main())"
     )
     script = "for i = 1, 20 do Tool.execute('calculator', {expression = '1'}) end print(1)"
-    command = [sys.executable, "-c", code, "exec", script]
+    command = [sys.executable, "-c", code, "--config", "own.toml", "exec", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "1\n")
     assert done.stderr.count("File too large") == 1

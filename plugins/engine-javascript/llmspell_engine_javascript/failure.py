@@ -7,7 +7,7 @@ from typing import Any
 from llmspell_core.script.vm import VMError
 from llmspell_engine_javascript.sources import MAIN, SourceMap, is_module
 
-__all__ = ["Failures", "out_of_memory"]
+__all__ = ["Failures", "out_of_memory", "said"]
 
 _NAMED = frozenset({"SyntaxError", "TypeError", "ReferenceError", "RangeError", "InternalError"})
 
@@ -27,7 +27,7 @@ class Failures:
         self.not_found = ("", "")
 
     def of(self, phase: str, described: dict[str, Any]) -> VMError:
-        name, message = described.get("name"), described["message"]
+        name, message = described.get("name"), said(described["message"])
         if name == "InternalError" and "out of memory" in message:
             return out_of_memory()
         if described.get("nothing"):
@@ -75,6 +75,11 @@ class Failures:
         if self._interactive:
             return "Here: const { name } = await import('./file.js')."
         return "A module has no return: export default value." if "return not in a function" in message else None
+
+
+def said(message: str) -> str:
+    """`new Error(null)` has the message "null": nobody learns anything from that."""
+    return message if message not in {"", "null", "undefined"} else "an error without a message was thrown"
 
 
 def out_of_memory(message: str = "the script ran out of memory") -> VMError:

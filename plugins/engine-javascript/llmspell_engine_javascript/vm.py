@@ -20,7 +20,7 @@ import _quickjs
 from llmspell_core.script.vm import LATER, HostError, Interrupted, Stopped, VMError
 from llmspell_core.script.wire import json_problem, load
 from llmspell_engine_javascript.crossing import LARGE, holds_big_integer, printable, rich, with_big_integers
-from llmspell_engine_javascript.failure import Failures, out_of_memory
+from llmspell_engine_javascript.failure import Failures, out_of_memory, said
 from llmspell_engine_javascript.memory import Memory
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
 from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap, is_module
@@ -250,8 +250,7 @@ class JavaScriptVM:
             return VMError("interrupted", "interrupted")
         if "out of memory" in text or text == "null":
             return out_of_memory()
-        message = text.strip().partition("\n")[0].removeprefix("Error: ")
-        return VMError("runtime", message if message not in {"", "null", "undefined"} else "the script failed")
+        return VMError("runtime", said(text.strip().partition("\n")[0].removeprefix("Error: ")))
 
     def _pump(self) -> None:
         """Runs every job that is ready: the continuations of promises."""

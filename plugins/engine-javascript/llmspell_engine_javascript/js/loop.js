@@ -92,13 +92,13 @@ function describe(error) {
   try {
     if (error instanceof ErrorOf) {
       out.name = `${error.name}`;
-      out.message = said(error.message);
+      out.message = `${error.message}`;
       out.stack = stackOf(error);
       out.cause = weakGet(hostErrors, error);
       out.unfit = weakGet(unfit, error);
     } else {
       out.nothing = error === null; // so the VM says that it has no memory left, not even for an error
-      out.message = typeof error === "string" ? said(error) : `${inspect(error, 1)} was thrown`;
+      out.message = typeof error === "string" ? error : `${inspect(error, 1)} was thrown`;
     }
     if (out.message.length > MOST_MESSAGE) {
       out.message = `${slice(out.message, 0, MOST_MESSAGE)}... (${out.message.length} characters in all)`;

@@ -313,14 +313,8 @@ function ownFrames(stack) {
 }
 
 // An Error of the host's, as scripts see it; `site` is the stack of the call that it answers.
-// `new Error(null)` has the message "null": nobody learns anything from that.
-function said(message) {
-  const text = `${message ?? ""}`;
-  return text === "" || text === "null" || text === "undefined" ? "an error without a message was thrown" : text;
-}
-
 function hostError(data, site) {
-  const error = new ErrorOf(said(data.message));
+  const error = new ErrorOf(`${data.message}`);
   if (site !== undefined) hide(error, "stack", ownFrames(site));
   error.code = data.kind;
   const names = keys(data);
