@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, final
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ConfigDict
 
@@ -156,6 +158,18 @@ class NoParameters(BaseModel):
 P = TypeVar("P", bound=BaseModel)
 
 
+_places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def _threads() -> asyncio.Semaphore:
+    """As many places as the loop's executor has threads."""
+    loop = asyncio.get_running_loop()
+    found = _places.get(loop)
+    if found is None:
+        found = _places[loop] = asyncio.Semaphore(min(32, (os.cpu_count() or 1) + 4))
+    return found
+
+
 class Tool(BaseAgent, Generic[P]):
     """One thing a script, a model or a person can ask for.
 
@@ -245,7 +259,8 @@ class Tool(BaseAgent, Generic[P]):
         try:
             if self._run_is_async:
                 return await self.run(params, context)
-            return await asyncio.to_thread(self.run, params, context)
+            async with _threads():  # until the result is taken: else threads run ahead and fill the memory with results
+                return await asyncio.to_thread(self.run, params, context)
         except LLMSpellError:
             raise
         except Exception as error:

@@ -36,6 +36,7 @@ __all__ = [
     "OUT_OF_MEMORY",
     "FrameError",
     "FrameReader",
+    "complete_view",
     "dump",
     "dump_text",
     "encoded",
@@ -120,6 +121,27 @@ def json_problem(text: str) -> str | None:
     except RecursionError:
         return "it is nested too deeply"
     return None
+
+
+def complete_view(value: dict[str, Any], view: dict[str, Any]) -> dict[str, Any]:
+    """`value` with what an env's "v" says about it, see `llmspell_core.script.view.View`; in place, by reference."""
+    if view["json"]:
+        value["metadata"]["response"] = load(value["text"])
+    if view["flat"]:
+        for key, item in value["metadata"]["response"].items():
+            if key != "metadata":
+                value.setdefault(key, item)
+        problem = value.get("error")
+        if isinstance(problem, dict):
+            value["error"], value["error_details"] = problem.get("message"), problem
+    for (*way, name), path in view["same"]:
+        target, source = value, value
+        for step in way:
+            target = target[step]
+        for step in path:
+            source = source[step]
+        target.setdefault(name, source)
+    return value
 
 
 OUT_OF_MEMORY = 77

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.script import fence  # loaded before the host has said anything: it is thinking meanwhile
 from llmspell_core.script.channel import Channel, TooLargeError
 from llmspell_core.script.vm import LATER, VM, HostError, Interrupted, Stopped, VMError
-from llmspell_core.script.wire import MAX_FRAME, OUT_OF_MEMORY, load
+from llmspell_core.script.wire import MAX_FRAME, OUT_OF_MEMORY, complete_view, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,7 @@ class Host:
     def open(self, env: dict[str, Any]) -> Any:
         """The value in an env. Raises: HostError."""
         if env["ok"]:
-            return env["value"]
+            return complete_view(env["value"], env["v"]) if "v" in env else env["value"]
         self.last_error = env["error"]
         raise HostError(env["error"])
 

@@ -116,6 +116,53 @@ async def test_what_a_script_leaves_in_the_host_is_weighed_in_memory(small: Runt
     assert (await small.run_script("return 1", engine="lua")).value == 1
 
 
+TEXT_JS = "const d = 'x'.repeat(1000000); "
+LISTS_JS = "const d = Array.from({length: 20000}, () => []); "
+AGENT_JS = "const a = await Agent.builder().name('a').model('scripted/test').max_conversation_length(1000).build(); "
+TIMES_JS = "for (let i = 0; i < 500; i++) "
+HELD_IN_JAVASCRIPT = {
+    "conversations": (AGENT_JS + TEXT_JS + TIMES_JS + "a.add_message('user', d + i);", "too much in its host"),
+    "workflows": (
+        LISTS_JS
+        + TIMES_JS
+        + "Workflow.register('sequential', {name: 'w' + i, steps: [{name: 's', tool: 'calculator', params: {x: d}}]});",
+        "too much in its host",
+    ),
+    "contexts": (LISTS_JS + TIMES_JS + "Agent.create_context({data: {d}});", "too much in its host"),
+    "open calls": (
+        TEXT_JS
+        + "const all = []; "
+        + TIMES_JS.replace("500", "60")
+        + "all.push(Tool.execute('calculator', {expression: d + i})); await Promise.all(all);",
+        "too much in its host",
+    ),
+    "state of empty lists": (LISTS_JS + TIMES_JS + "await State.set('k' + i, d);", "no room in the state"),
+}
+
+
+@pytest.mark.parametrize("name", HELD_IN_JAVASCRIPT)
+async def test_what_a_javascript_script_leaves_in_the_host_is_weighed_alike(small: Runtime, name: str) -> None:
+    small.hooks.register("BeforeToolExecution", lambda _: asyncio.sleep(0.7), timeout=5)
+    source, said = HELD_IN_JAVASCRIPT[name]
+    with growth_below(HELD + SPREAD), pytest.raises(ScriptError) as caught:
+        await small.run_script(source, engine="javascript", timeout=60)
+    assert said in caught.value.message
+
+
+async def test_the_error_can_be_caught_and_the_script_goes_on(small: Runtime) -> None:
+    lua = (
+        LISTS
+        + "for i = 1, 500 do local ok, e = pcall(Agent.create_context, {data = {d = d}}) if not ok then return tostring(e) end end"
+    )
+    said = (await small.run_script(lua, engine="lua", timeout=60)).value
+    assert "too much in its host" in said
+    script = (
+        "const d = Array.from({length: 20000}, () => []); "
+        "try { for (let i = 0; i < 500; i++) Agent.create_context({data: {d}}); } catch (e) { return e.message; }"
+    )
+    assert "too much in its host" in (await small.run_script(script, engine="javascript", timeout=60)).value
+
+
 EXPANSIONS = {
     "lua": (
         TEXT

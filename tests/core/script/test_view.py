@@ -1,0 +1,71 @@
+"""What crosses once and is completed in the VM is what `output_view` says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmspell_core.messages import AgentOutput, OutputMetadata
+from llmspell_core.script.view import View, answer_view, output_view, tool_view
+from llmspell_core.script.wire import complete_view
+
+TEXT = "a text that a tool has read " * 100
+FAILED = {"operation": "read", "success": False, "error": {"message": "no such file", "code": 2}, "metadata": {"a": 1}}
+ENVELOPES: dict[str, dict[str, Any]] = {
+    "a text in the result": {"operation": "read", "success": True, "result": {"input": TEXT, "size": 3}},
+    "a text in the envelope": {"operation": "read", "success": True, "content": TEXT, "result": [1, 2]},
+    "another content": {"operation": "read", "success": True, "content": "other", "result": None},
+    "no text": {"operation": "read", "success": True, "result": {"rows": [[], {}, None, 1.5]}},
+    "a failure": FAILED,
+}
+
+
+def tool_output(envelope: dict[str, Any], *, text: bool) -> AgentOutput:
+    extra: dict[str, Any] = {"operation": "read", "response": envelope, "more": 1}
+    if text:
+        extra["output_style"] = "text"
+    return AgentOutput(
+        text=TEXT if text else json.dumps(envelope), metadata=OutputMetadata(execution_time_ms=3, extra=extra)
+    )
+
+
+def crossed(view: View | dict[str, Any]) -> dict[str, Any]:
+    """As a VM has it: through JSON, then completed."""
+    assert isinstance(view, View)
+    value: dict[str, Any] = json.loads(json.dumps(view.value))
+    return complete_view(value, json.loads(json.dumps(view.wire())))
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+@pytest.mark.parametrize("text", [True, False])
+def test_a_tools_result_is_the_same_on_both_sides(name: str, text: bool) -> None:
+    output = tool_output(ENVELOPES[name], text=text)
+    assert crossed(tool_view(output)) == output_view(output) | {"metadata": crossed(tool_view(output))["metadata"]}
+    metadata = crossed(tool_view(output))["metadata"]
+    assert metadata == {"execution_time_ms": 3, "operation": "read", "more": 1, "response": ENVELOPES[name]}
+
+
+def test_a_text_crosses_once() -> None:
+    view = tool_view(tool_output(ENVELOPES["a text in the result"], text=True))
+    assert isinstance(view, View)
+    assert json.dumps(view.value).count(TEXT) == 1
+    value = crossed(view)
+    assert value["result"]["input"] is value["text"] is value["content"]
+    assert value["metadata"]["response"]["result"] is value["result"]
+
+
+def test_a_long_answer_of_an_agent_crosses_once() -> None:
+    output = AgentOutput(text=TEXT)
+    view = answer_view(output)
+    assert isinstance(view, View)
+    assert json.dumps(view.value).count(TEXT) == 1
+    assert crossed(view) == output_view(output)
+
+
+@pytest.mark.parametrize("text", ["short", '{"success": false, "content": "x", "tool_calls": [1]}' + " " * 2000])
+def test_other_answers_are_the_same_on_both_sides(text: str) -> None:
+    output = AgentOutput(text=text)
+    view = answer_view(output)
+    assert (crossed(view) if isinstance(view, View) else view) == output_view(output)
