@@ -10,9 +10,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["ANYBODY", "CHOICE", "FALSE", "HOSTS", "LARGER", "LEVEL", "LISTED", "MORE", "OPERATOR", "PATHS", "RAISED",
            "SAME", "SMALLER", "SOME_OR_ALL", "TRUE", "Narrowed", "Rule"]  # fmt: skip
@@ -23,8 +22,7 @@ _WEB_PORTS = {"80", "443"}
 _LOCAL = {"localhost", "metadata.google.internal"}
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowed:
+class Narrowed(NamedTuple):
     """The stricter of two values, and whether all that was asked for is in it."""
 
     value: Any
@@ -35,8 +33,7 @@ Meet = Callable[[Any, Any, str], Narrowed]
 """(what holds, what is asked for, the working folder) -> what holds of both. Values of a wrong type change nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """Who may say a setting. `meet` is None where only the operator may."""
 
     name: str

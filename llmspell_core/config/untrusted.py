@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmspell_core.config.authority import ANYBODY, Narrowed, Rule
 from llmspell_core.config.document import Keys
@@ -31,8 +30,7 @@ _VARIABLE = re.compile(r"(\$?)\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _STRONGER = {"vendor", "environment", "override"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(NamedTuple):
     """A setting of an untrusted folder that has no effect, or not all of it."""
 
     keys: Keys

@@ -13,8 +13,7 @@ from llmspell_core.script.deadline import new_owner
 from llmspell_core.script.scope import HandleRef
 from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
 from llmspell_core.script.validate import bind, fit
-from llmspell_core.script.values import Encoder
-from llmspell_core.script.view import View
+from llmspell_core.script.values import Encoder, View
 from llmspell_core.script.wire import encoded
 from llmspell_core.watchdog import OverdueError
 

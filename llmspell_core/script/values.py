@@ -12,7 +12,7 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ResourceLimitError, ScriptError
@@ -22,7 +22,7 @@ from llmspell_core.script.wire import encoder, load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_DEPTH", "Encoder", "parse"]
+__all__ = ["MAX_DEPTH", "Encoder", "Path", "View", "parse"]
 
 MAX_DEPTH = 64
 MAX_CONTAINERS = 1_000_000
@@ -32,6 +32,37 @@ MAX_NESTING = 100
 _BIG = 1024 * 1024
 _TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 """Texts in JSON: what stands in them counts for nothing."""
+
+
+Path = list[str | int]
+
+
+class View:
+    """A table that says some things twice: it crosses once, and the VM completes it by reference.
+
+    Args:
+        value: what crosses.
+        json: the table's `text` is the JSON text of its envelope, which becomes `metadata.response`.
+        flat: the keys of `metadata.response` are keys of the table, too; of an `error` there the message, and the whole
+            as `error_details`.
+        same: pairs of a place in the table and another place, whose value stands there as well.
+    """
+
+    __slots__ = ("flat", "json", "same", "value")
+
+    def __init__(
+        self,
+        value: dict[str, Any],
+        *,
+        json: bool = False,
+        flat: bool = False,
+        same: Sequence[tuple[Path, Path]] = (),
+    ) -> None:
+        self.value, self.json, self.flat, self.same = value, json, flat, list(same)
+
+    def wire(self) -> dict[str, Any]:
+        """What stands as `v` in an env."""
+        return {"json": self.json, "flat": self.flat, "same": self.same}
 
 
 class Encoder:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.messages import plain
 from llmspell_core.purse import MOST_PARSED, json_weight
 from llmspell_core.script.declare import camel
+from llmspell_core.script.values import Path, View
 
 if TYPE_CHECKING:
     from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
@@ -18,31 +18,6 @@ __all__ = ["View", "answer_view", "chunk_view", "output_view", "spelled", "tool_
 
 ENVELOPE_KEYS = ("success", "result", "operation")
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
-
-
-Path = list[str | int]
-
-
-@dataclass(slots=True)
-class View:
-    """A table that says some things twice: it crosses once, and the VM completes it by reference.
-
-    Args:
-        value: what crosses.
-        json: the table's `text` is the JSON text of its envelope, which becomes `metadata.response`.
-        flat: the keys of `metadata.response` are keys of the table, too; of an `error` there the message, and the whole
-            as `error_details`.
-        same: pairs of a place in the table and another place, whose value stands there as well.
-    """
-
-    value: dict[str, Any]
-    json: bool = False
-    flat: bool = False
-    same: list[tuple[Path, Path]] = field(default_factory=list)
-
-    def wire(self) -> dict[str, Any]:
-        """What stands as `v` in an env."""
-        return {"json": self.json, "flat": self.flat, "same": self.same}
 
 
 TEXT_ALIASES = ("response", "content")

@@ -13,7 +13,7 @@
     told             1: say "begun" when the function is called
     env              {"ok": true, "value": v}          {"ok": false, "error": {kind, type, message, hint, ...}}
                      "h": 1 beside "value" says that the value holds handles
-                     "v": {...} beside "value" says what the VM adds to it, see `llmspell_core.script.view.View`
+                     "v": {...} beside "value" says what the VM adds to it, see `llmspell_core.script.values.View`
     handle           {"$handle": "Agent", "id": 7, "fields": {...}}          function   {"$fn": 3}
 
 An interrupt is SIGINT. The JSON text is compact (no blanks between tokens); the worker relies on that when it
@@ -124,7 +124,7 @@ def json_problem(text: str) -> str | None:
 
 
 def complete_view(value: dict[str, Any], view: dict[str, Any]) -> dict[str, Any]:
-    """`value` with what an env's "v" says about it, see `llmspell_core.script.view.View`; in place, by reference."""
+    """`value` with what an env's "v" says about it, see `llmspell_core.script.values.View`; in place, by reference."""
     if view["json"]:
         value["metadata"]["response"] = load(value["text"])
     if view["flat"]:
