@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from llmspell_core.errors import MissingDependencyError, ValidationError
 
 __all__ = ["check_schema", "parsed_answer"]
 
-FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n\s*```\s*\Z", re.DOTALL)
+FENCE = "```"
 
 
 def _library() -> Any:
@@ -41,9 +40,8 @@ def check_schema(schema: dict[str, Any]) -> Any:
 def parsed_answer(text: str, schema: dict[str, Any]) -> Any:
     """The value of an answer. Raises: ValidationError that says where it differs from the schema."""
     validator = check_schema(schema)
-    fenced = FENCED.match(text)
     try:
-        value = json.loads(fenced.group(1) if fenced else text)
+        value = json.loads(_unfenced(text))
     except ValueError as error:
         raise ValidationError(f"the answer is not JSON: {error}", field="response_schema") from None
     problems = list(validator.iter_errors(value))
@@ -51,6 +49,17 @@ def parsed_answer(text: str, schema: dict[str, Any]) -> Any:
         text = "; ".join(f"{_place(p.instance_path)}: {p.message}" for p in problems[:5])
         raise ValidationError(f"the answer does not fit the schema: {text}", field="response_schema")
     return value
+
+
+def _unfenced(text: str) -> str:
+    """What stands between a line of three backquotes, perhaps with the word json, and another one."""
+    bare = text.strip()
+    if not (bare.startswith(FENCE) and bare.endswith(FENCE)):
+        return text
+    first, _, rest = bare.partition("\n")
+    inner = rest.removesuffix(FENCE)
+    at_line = not inner.rpartition("\n")[2].strip()
+    return inner if first.strip() in {FENCE, f"{FENCE}json"} and at_line else text
 
 
 def _place(path: Any) -> str:

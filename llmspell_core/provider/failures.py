@@ -292,7 +292,7 @@ class ServerFailures:
         for secret in (self.settings.api_key, *self.settings.headers.values()):
             if secret and len(secret) > 3:
                 text = text.replace(secret, "***")
-        text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
+        text = " ".join(re.sub(r"<[^<>]*>", " ", text).split())
         return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
