@@ -40,6 +40,8 @@ ADDRESSES = (
 HEADERS = ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
 SWITCHES = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
 # What a package may ask for besides these. Settings of llmspell itself and of the system are no vendor's.
+NUMBER_NAME = re.compile(r"(^|_)(MAX|MIN|NUM|LIMIT|SIZE|TIMEOUT)(_|$)", re.IGNORECASE)
+"""A package that is imported just now may want a number there: `WEBSOCKETS_MAX_NUM_HEADERS`."""
 SECRET_NAME = re.compile(
     r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?|ORG|ORG_ID|ORGANIZATION|PROJECT|PROJECT_ID|HEADERS)$"
 )
@@ -215,7 +217,7 @@ class _Baited(MutableMapping[str, str]):
             return self._real[name]
         if name.lower() != "no_proxy" and ADDRESS_NAME.search(name):
             return self._decoy
-        if SECRET_NAME.search(name):
+        if SECRET_NAME.search(name) and not NUMBER_NAME.search(name):
             return SECRET
         raise KeyError(name)
 
