@@ -157,7 +157,7 @@ class _Parser:
 
     def _count(self) -> tuple[int, int | None] | None:
         sign = self._peek()
-        found: tuple[int, int | None] | None = {"*": (0, None), "+": (1, None), "?": (0, 1)}.get(sign)  # type: ignore[assignment]
+        found: tuple[int, int | None] | None = {"*": (0, None), "+": (1, None), "?": (0, 1)}.get(sign)
         if found is not None:
             self._at += 1
         elif sign == "{":
