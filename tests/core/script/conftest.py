@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -41,6 +42,18 @@ async def _call(scope: Any, function: int, value: Any) -> Any:
     return await scope.callback(function)(value)
 
 
+def _busy(_scope: Any) -> None:
+    """Neither gives the loop its turn nor lets itself be stopped by an ordinary exception."""
+    while True:
+        with contextlib.suppress(Exception):
+            sum(range(1000))
+
+
+async def _busy_later(scope: Any) -> None:
+    await asyncio.sleep(0)
+    _busy(scope)
+
+
 def _fail(_scope: Any) -> None:
     raise ToolError("no nail", hint="Buy one.", tool_name="hammer")
 
@@ -72,6 +85,8 @@ class Bench:
                         Function("call", _call, (Param("f", "function"), Param("value")), blocking=True),
                         Function("box", lambda _s: Box(), returns="Box"),
                         Function("fail", _fail),
+                        Function("busy", _busy),
+                        Function("busy_later", _busy_later, blocking=True),
                         Function("note", lambda _s, v: self.posted.append(v), (Param("value"),), post=True),
                     ),
                 ),
