@@ -1,4 +1,4 @@
-"""Runs every benchmark and writes the report: `python -m benchmarks.run [topic ...]`."""
+"""Runs every benchmark and writes the report: `python -m benchmarks.run [topic ...]`; topics that are named replace their rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ REPORT = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
 
 HEAD = """# Benchmarks
 
-Written by `python -m benchmarks.run`. Absolute numbers belong to one machine at one moment; the ratios are what counts:
-both sides of each were measured in the same run, in turn. Times are the best of several rounds.
+Written by `python -m benchmarks.run`, rows of one topic at a time or all together. Absolute numbers belong to one machine at one moment; the ratios are what counts:
+both sides of each row were measured in the same run, in turn. Times are the best of several rounds.
 
 Machine: {machine}.
 
@@ -76,16 +76,23 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
+def kept_rows() -> dict[str, str]:
+    """The lines of the report there is, by what they measure."""
+    if not REPORT.exists():
+        return {}
+    table = [text for text in REPORT.read_text("utf-8").splitlines() if text.startswith("| ")][1:]
+    return {text.split(" | ")[0]: text for text in table}
+
+
 def main() -> None:
-    topics = sys.argv[1:] or TOPICS
-    lines = []
-    for topic in topics:
+    topics = sys.argv[1:]
+    rows = kept_rows() if topics else {}
+    for topic in topics or TOPICS:
         found = [line(row) for row in rows_of(topic)]
         print("\n".join(found), flush=True)
-        lines += found
-    if not sys.argv[1:]:
-        REPORT.parent.mkdir(parents=True, exist_ok=True)
-        REPORT.write_text(HEAD.format(machine=machine()) + "\n".join(lines) + "\n" + TAIL)
+        rows |= {text.split(" | ")[0]: text for text in found}
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(HEAD.format(machine=machine()) + "\n".join(rows.values()) + "\n" + TAIL)
 
 
 if __name__ == "__main__":
