@@ -16,8 +16,9 @@ REPORT = Path(__file__).parent.parent / "docs" / "explanation" / "benchmarks.md"
 
 HEAD = """# Benchmarks
 
-Written by `python -m benchmarks.run`, rows of one topic at a time or all together. Absolute numbers belong to one machine at one moment; the ratios are what counts:
-both sides of each row were measured in the same run, in turn. Times are the best of several rounds.
+Written by `python -m benchmarks.run`, one topic at a time or all together. Absolute numbers belong to one machine at one
+moment; the ratios are what counts: both sides of each row were measured in the same run, in turn. Times are the best of several
+rounds.
 
 Machine: {machine}.
 
