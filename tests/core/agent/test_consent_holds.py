@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -360,24 +361,31 @@ async def test_a_key_that_others_may_read_is_refused(make_world: Any, tmp_path: 
         await world.runtime.resume_run(id_, True)
 
 
-def _sign(folder: Path, ready: Any, answers: Any) -> None:
-    from llmspell_core.agent.signing import signed
-
-    ready.wait()
-    answers.put(signed({"a": 1}, folder)["signature"]["mac"])
+SIGN = """
+import sys
+from pathlib import Path
+from llmspell_core.agent.signing import signed
+print("ready", flush=True)
+sys.stdin.readline()
+print(signed({"a": 1}, Path(sys.argv[1]))["signature"]["mac"])
+"""
 
 
 def test_several_processes_make_one_key(tmp_path: Path) -> None:
-    work = multiprocessing.get_context("spawn")
-    ready, answers = work.Barrier(3), work.Queue()
-    children = [work.Process(target=_sign, args=(tmp_path / "approvals", ready, answers)) for _ in range(3)]
+    folder = tmp_path / "approvals"
+    command = [sys.executable, "-c", SIGN, str(folder)]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for child in children:
-        child.start()
-    made = {answers.get(timeout=60) for _ in children}
-    for child in children:
-        child.join(20)
+        assert child.stdout
+        assert child.stdout.readline() == "ready\n"
+    for child in children:  # all are at the same place now
+        assert child.stdin
+        child.stdin.write("\n")
+        child.stdin.flush()
+    made = {child.communicate(timeout=60)[0] for child in children}
     assert len(made) == 1
-    assert [path.name for path in (tmp_path / "approvals").iterdir()] == ["key"]
+    assert "".join(made).strip()
+    assert [path.name for path in folder.iterdir()] == ["key"]
 
 
 async def test_what_needs_consent_now_is_asked_whatever_the_record_says(make_world: Any) -> None:

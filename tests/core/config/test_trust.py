@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
-import multiprocessing
 import os
 import stat
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -549,9 +548,13 @@ def test_where_there_is_nothing_there_is_nothing_to_trust(home: Path, folder: Pa
         Trust(environ(home)).add(folder)
 
 
-def add(home: str, folders: list[str]) -> None:
-    for folder in folders:
-        Trust({"HOME": home}).add(folder)
+ADD = """
+import sys
+from pathlib import Path
+from llmspell_core.config.trust import Trust
+for folder in sys.argv[2:]:
+    Trust({"HOME": sys.argv[1]}).add(Path(folder))
+"""
 
 
 def test_processes_that_trust_at_once_lose_nothing(home: Path, tmp_path: Path) -> None:
@@ -559,11 +562,9 @@ def test_processes_that_trust_at_once_lose_nothing(home: Path, tmp_path: Path) -
     for each in folders:
         each.mkdir()
         (each / "llmspell.toml").write_text("")
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(3, mp_context=context) as pool:
-        parts = [[str(each) for each in folders[first::3]] for first in range(3)]
-        for done in [pool.submit(add, str(home), part) for part in parts]:
-            done.result(60)
+    parts = [list(map(str, folders[first::3])) for first in range(3)]
+    started = [subprocess.Popen([sys.executable, "-c", ADD, str(home), *part]) for part in parts]
+    assert [each.wait(60) for each in started] == [0, 0, 0]
     assert len(Trust(environ(home)).entries()) == len(folders)
     assert set(json.loads(Trust(environ(home)).path.read_text())["folders"]) == set(map(str, folders))
     assert [path.name for path in Trust(environ(home)).path.parent.iterdir() if path.suffix == ".new"] == []
