@@ -54,6 +54,12 @@ local function check_room()
 end
 
 local function crossing(raw)
+  if not K.max_text then -- no text of this VM can be too large
+    return function(...)
+      lift()
+      return back(raw(...))
+    end
+  end
   return function(...)
     if not fits(select("#", ...), ...) then return false, too_large(...) end
     if K.soft_limit then check_room() end

@@ -73,10 +73,11 @@ class LuaVM:
         self._parameters = _parameters(boot["manifest"])
         limit = _memory(boot)
         self._memory = self._new_memory(limit, boot["profile"])
+        keeps_limit = "jit" not in _library.__name__
         self._k = self._runtime.table_from(
             {
-                "max_text": MAX_FRAME,
-                "soft_limit": limit if "jit" in _library.__name__ else None,
+                "max_text": None if keeps_limit and limit and limit < MAX_FRAME else MAX_FRAME,
+                "soft_limit": None if keeps_limit else limit,
                 "host": self._runtime.table_from(self._host_functions()),
                 "profile": boot["profile"],
                 "interactive": bool(boot["interactive"]),
