@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
 from pydantic import ValidationError as PydanticError
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import plain
+from llmspell_core.names import nearest
 from llmspell_core.redaction import SECRET_NAME
 
 __all__ = ["ParameterDef", "ToolSchema", "model_schema", "validated"]
@@ -88,22 +90,65 @@ def _type_word(spec: Mapping[str, Any]) -> str:
 def validated(name: str, model: type[P], params: Any, *, hint: str) -> P:
     """`params` as an instance of `model`; `name` is whose parameters they are.
 
+    What the model does not have is an error, unless it says `extra="allow"`.
+
     Raises:
-        ValidationError: names every wrong field.
+        ValidationError: names every wrong field, and for an unknown one the nearest.
     """
     if params == [] or params is None:  # an empty script table
         params = {}
     if not isinstance(params, Mapping):
         raise ValidationError(f"{name}: parameters must be an object, got {type(params).__name__}", field="parameters")
     try:
-        return model.model_validate(params)
+        return model.model_validate(params, extra=_extra(model))
     except PydanticError as error:
         problems = error.errors(include_url=False, include_context=False)
     first = ".".join(str(part) for part in problems[0]["loc"]) or "parameters"
-    raise ValidationError(f"{name}: {'; '.join(map(_problem, problems))}", field=first, hint=hint)
+    raise ValidationError(f"{name}: {'; '.join(_problem(each, model) for each in problems)}", field=first, hint=hint)
 
 
-def _problem(problem: Mapping[str, Any]) -> str:
+@lru_cache(maxsize=512)
+def _extra(model: type[BaseModel]) -> Literal["forbid"] | None:
+    """None where this model, or one inside of it, takes anything: what is said here would hold for all of them."""
+    return None if any(each.model_config.get("extra") for each in _models(model, set())) else "forbid"
+
+
+def _models(annotation: Any, seen: set[Any]) -> set[type[BaseModel]]:
+    """The models in an annotation, and those in their fields."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if annotation not in seen:
+            seen.add(annotation)
+            for field in annotation.model_fields.values():
+                _models(field.annotation, seen)
+    else:
+        for inner in get_args(annotation):
+            _models(inner, seen)
+    return seen
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    """What the fields of a model are called by those who fill it."""
+    found: list[str] = []
+    for name, field in model.model_fields.items():
+        given = field.validation_alias or field.alias or name
+        choices = given.choices if isinstance(given, AliasChoices) else [given]
+        found += [choice for choice in choices if isinstance(choice, str)]
+    return found
+
+
+def _unknown(loc: tuple[str | int, ...], model: type[BaseModel]) -> str:
+    owner: Any = model
+    for part in loc[:-1]:
+        fields = owner.model_fields if isinstance(owner, type) and issubclass(owner, BaseModel) else {}
+        if part in fields:
+            owner = next((each for each in _models(fields[part].annotation, set())), None)
+    near = nearest(str(loc[-1]), _names(owner)) if owner is not None else None
+    return f"unknown parameter '{'.'.join(map(str, loc))}'" + (f" (did you mean '{near}'?)" if near else "")
+
+
+def _problem(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return _unknown(problem["loc"], model)
     where = ".".join(str(part) for part in problem["loc"]) or "parameters"
     if problem["type"] == "missing":
         return f"'{where}' is required"

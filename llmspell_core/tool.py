@@ -187,6 +187,9 @@ class Tool(BaseAgent, Generic[P]):
     """
 
     component_type: ClassVar[Literal["tool"]] = "tool"
+    template_parameters: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are texts of a template language of the tool's own: in the steps of a workflow their `{{x}}` stays
+    as it is when the workflow does not know it, where elsewhere it is an error."""
     hook_points: ClassVar[HookPoints | None] = HookPoints("BeforeToolExecution", "AfterToolExecution", "ToolError")
     parameters: type[P]
     category: str = "utility"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.names import check_known
 
 if TYPE_CHECKING:
     from llmspell_core.agent.base import Agent
@@ -121,6 +122,7 @@ def _check(condition: Mapping[str, Any]) -> None:
         "health_status": ("status",),
         "error_rate": ("rate_percent",),
     }[condition["type"]]
+    check_known("condition", condition, ("type", "duration_seconds", *needed), "field")
     for name in needed:
         if condition.get(name) is None:
             raise ValidationError(f"the condition {condition['type']} needs '{name}'", field=f"condition.{name}")

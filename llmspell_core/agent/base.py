@@ -49,6 +49,8 @@ class Agent(BaseAgent):
     """
 
     component_type: ClassVar[Literal["agent"]] = "agent"
+    input_fields: ClassVar[frozenset[str] | None] = None
+    """What a table that is said to it may hold; None: whatever it likes to read."""
     hook_points: ClassVar[HookPoints | None] = HookPoints("BeforeAgentExecution", "AfterAgentExecution", "AgentError")
 
     def __init__(self, config: AgentConfig, desk: AgentDesk) -> None:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from llmspell_core.agent.base import Agent
 from llmspell_core.agent.config import AgentConfig
 from llmspell_core.agent.handoff import child_context
+from llmspell_core.agent.overrides import FIELDS
 from llmspell_core.agent.place import current
 from llmspell_core.errors import LLMSpellError, TimeoutError, ValidationError, WorkflowError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, as_list
+from llmspell_core.names import check_known
 from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Routing:
         if isinstance(value, Routing):
             return value
         given = dict(value) if isinstance(value, Mapping) and "$fn" not in value else {"strategy": value}
+        check_known("routing", given, ("strategy", "router", "threshold", "fallback_agent", "timeout_ms"))
         chosen = given.get("router") or given.get("strategy") or "sequential"
         if chosen in ("route", "custom"):
             raise ValidationError(
@@ -86,6 +89,8 @@ class CompositeAgent(Agent):
     Args:
         agents: names of agents that exist. Raises ValidationError without any, NotFoundError for an unknown one.
     """
+
+    input_fields = FIELDS
 
     def __init__(self, config: AgentConfig, desk: Any, agents: list[str], routing: Routing) -> None:
         super().__init__(config, desk)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from llmspell_core.component import BaseAgent
     from llmspell_core.context import ExecutionContext
 
-__all__ = ["TRANSFER", "Chain", "back_to_model", "follow", "read_transfer", "run_at", "transfer_tool"]
+__all__ = ["TRANSFER", "Chain", "back_to_model", "check_targets", "follow", "read_transfer", "run_at", "transfer_tool"]
 
 TRANSFER = "transfer_to_agent"
 DEFAULT_DEPTH = 10
@@ -136,6 +136,16 @@ def _found(desk: Any, name: str) -> BaseAgent:
     except NotFoundError as error:
         raise ComponentError(f"cannot hand over: {error.message}", hint=error.hint) from None
     return found
+
+
+def check_targets(targets: tuple[str, ...], desk: Any) -> None:
+    """Agents may name each other before both exist; when one is to work, the others are there.
+
+    Raises:
+        ComponentError: one is not.
+    """
+    for name in targets:
+        _found(desk, name)
 
 
 def announce(context: ExecutionContext, what: str, source: str, request: HandoffRequest, **more: Any) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.base import Agent
 from llmspell_core.agent.config import DEFAULT_DESCRIPTION, AgentConfig, AgentDesk
-from llmspell_core.agent.handoff import TRANSFER, transfer_tool
+from llmspell_core.agent.handoff import TRANSFER, check_targets, transfer_tool
 from llmspell_core.agent.history import trimmed
 from llmspell_core.agent.loop import Run
+from llmspell_core.agent.overrides import FIELDS
 from llmspell_core.errors import ComponentError, LLMSpellError, StorageError, ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, Message, Usage
 from llmspell_core.provider import ToolDefinition
@@ -32,6 +33,8 @@ class LLMAgent(Agent):
         approver: asked about calls that need consent. It may refuse any of them, and allow those of `ask_tools`;
             what the configuration demands, only the runtime's approver can allow.
     """
+
+    input_fields = FIELDS
 
     def __init__(self, config: AgentConfig, desk: AgentDesk) -> None:
         super().__init__(config, desk)
@@ -59,11 +62,13 @@ class LLMAgent(Agent):
         return await self.limited(lambda: self.respond(input, context), input, context)
 
     async def respond(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
+        check_targets(self.config.handoff_targets, self.desk)
         provider, model = await self.desk.provider_for(self.config)
         return await Run(self, input, context, provider.complete).answer(provider, model)
 
     def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
         """Text and tool chunks as they come, then `end` with the whole output. Closing the iterator stops the run."""
+        check_targets(self.config.handoff_targets, self.desk)
         from llmspell_core.agent.streaming import StreamingRun
 
         return StreamingRun(self, AgentInput.of(input), context).chunks()

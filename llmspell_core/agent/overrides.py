@@ -6,12 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmspell_core.errors import ValidationError
-from llmspell_core.messages import as_list
+from llmspell_core.messages import INPUT_KEYS, as_list
+from llmspell_core.names import check_known
 from llmspell_core.provider import CompletionRequest
 
-__all__ = ["apply_overrides", "iterations"]
+__all__ = ["apply_overrides", "check_input", "iterations"]
 
 CHOICES = ("auto", "none", "required")
+
+
+def check_input(agent: Any, given: Any, where: str = "execute") -> None:
+    """What is said to an agent of a model in a table has no field that nobody reads.
+
+    Agents of plugins may read whatever they like.
+
+    Raises:
+        ValidationError: `execute: unknown option 'tempature' (did you mean 'temperature'?)`.
+    """
+    if isinstance(given, Mapping) and agent.input_fields is not None and not given.keys() <= agent.input_fields:
+        known = {snake(name) for name in agent.input_fields}
+        check_known(where, {snake(str(name)): value for name, value in given.items()}, known)
+
+
+def snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def apply_overrides(request: CompletionRequest, given: Mapping[str, Any]) -> None:
@@ -102,3 +120,5 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "timeout": _number,
     "options": _table,
 }
+FIELDS = INPUT_KEYS.union(READERS, ("max_iterations",))
+"""What a table that is said to an agent may hold; `parameters` in it is free."""

@@ -184,6 +184,7 @@ class Hooks:
 
         Raises:
             CancelledByHookError: a hook said so; the message carries its reason.
+            ValidationError: a hook gave an answer that does not exist.
             ResourceLimitError: too many hooks run inside one another.
         """
         outcome = _NOTHING
@@ -213,13 +214,14 @@ class Hooks:
                 if inspect.isawaitable(value):
                     async with asyncio.timeout(None if handle.keeps_time else handle.timeout):
                         value = await value
-            return HookResult.from_value(value)
         except TimeoutError:
             log.warning(
                 "hook %s at %s took longer than %s s and was skipped", handle.name, handle.point, handle.timeout
             )
         except Exception as error:  # noqa: BLE001 - a broken hook must not break what it watches
             log.warning("hook %s at %s raised %s: %s; going on", handle.name, handle.point, type(error).__name__, error)
+        else:
+            return _read(handle, value)
         return HookResult.proceed()
 
     def _warn_once(self, handle: HookHandle, kind: str) -> None:
@@ -239,6 +241,15 @@ class Hooks:
             self.register(point, call, priority, name=f"{name}:{point}", tags=("plugin",))
             for point, call, priority in implementations(plugin, name)
         ]
+
+
+def _read(handle: HookHandle, value: Any) -> HookResult:
+    """Raises: ValidationError that names the hook."""
+    try:
+        return HookResult.from_value(value)
+    except ValidationError as error:
+        error.message = f"hook '{handle.name}' at {handle.point}: {error.message}"
+        raise
 
 
 def _runs_around(handle: HookHandle) -> bool:

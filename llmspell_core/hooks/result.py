@@ -6,16 +6,22 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from llmspell_core.errors import LLMSpellError
+from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import plain
+from llmspell_core.names import check_known, suggestion
 
 __all__ = ["HookContext", "HookOutcome", "HookResult"]
 
 log = logging.getLogger("llmspell.hooks")
 
 ResultKind = Literal["continue", "modified", "cancel", "redirect", "replace", "retry", "fork", "cache", "skipped"]
+TYPES: tuple[str, ...] = get_args(ResultKind)
+FIELDS = (
+    *("type", "action", "data", "modified_data", "modifiedData", "reason", "target"),
+    *("delay_ms", "max_attempts", "operations", "key", "ttl_ms"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,11 @@ class HookResult:
 
     @classmethod
     def from_value(cls, value: Any) -> HookResult:
-        """Reads what a hook returned. A string other than `continue`, `skip`, `skipped` cancels with that reason."""
+        """Reads what a hook returned: nothing, one of the `WORDS`, or a table with `type` and what belongs to it.
+
+        Raises:
+            ValidationError: a word, a type or a field that does not exist.
+        """
         if value is None or value is True:
             return _CONTINUE
         if isinstance(value, HookResult):
@@ -63,27 +73,47 @@ class HookResult:
             return cls._from_word(value)
         if isinstance(value, Mapping):
             return cls._from_mapping(value)
+        if value is False:
+            raise _unknown("false")
         log.warning("a hook returned %s, which means nothing; going on", type(value).__name__)
         return _CONTINUE
 
     @classmethod
     def _from_word(cls, word: str) -> HookResult:
-        if word == "continue":
-            return _CONTINUE
-        return cls("skipped") if word in {"skip", "skipped"} else cls("cancel", reason=word)
+        if word not in WORDS:
+            raise _unknown(f"'{word}'{suggestion(word, WORDS)}")
+        return _WORDS[word]
 
     @classmethod
     def _from_mapping(cls, value: Mapping[str, Any]) -> HookResult:
-        kind = value.get("type", value.get("action", "continue"))
-        data = next((value[k] for k in ("data", "modified_data", "modifiedData") if k in value), None)
-        if kind not in ResultKind.__args__:  # type: ignore[attr-defined]
-            log.warning("a hook returned type '%s', which does not exist; going on", kind)
+        check_known("a hook's answer", value, FIELDS, "field")
+        kind = value.get("type", value.get("action"))
+        if kind is None and not value:
             return _CONTINUE
+        data = next((value[k] for k in ("data", "modified_data", "modifiedData") if k in value), None)
+        if kind not in TYPES:
+            raise _unknown(f"the type {kind!r}{suggestion(str(kind), TYPES)}" if kind else "a table without a type")
         rest = {k: v for k, v in value.items() if k not in {"type", "action", "data", "reason", "target"}}
         return cls(kind, data, value.get("reason"), value.get("target"), rest)
 
 
+def _unknown(what: str) -> ValidationError:
+    return ValidationError(
+        f"it returned {what}, which is no answer of a hook",
+        field="type",
+        hint=f"Return nothing, one of {', '.join(WORDS)}, or a table with one of the types {', '.join(TYPES)}; "
+        "a reason to cancel is written {type = 'cancel', reason = '...'}.",
+    )
+
+
 _CONTINUE = HookResult()
+_WORDS = {
+    "continue": _CONTINUE,
+    "skip": HookResult("skipped"),
+    "skipped": HookResult("skipped"),
+    "cancel": HookResult("cancel"),
+}
+WORDS = tuple(_WORDS)
 
 
 @dataclass(slots=True)

@@ -185,7 +185,10 @@ class Agents(Tools):
             ApprovalRequiredError: a tool call needs consent and nobody could be asked; the run is saved.
             WorkflowError: agents hand over in a circle.
         """
+        from llmspell_core.agent.overrides import check_input
+
         found = self.agent_for(agent) if isinstance(agent, str) else agent
+        check_input(found, input)
         given, context = AgentInput.of(input), context or self.context()
         from llmspell_core.agent.resuming import run_agent
 
@@ -219,9 +222,11 @@ class Agents(Tools):
         context: ExecutionContext | None = None,
     ) -> AsyncIterator[AgentChunk]:
         """The chunks of an execution; close the iterator to stop it."""
+        from llmspell_core.agent.overrides import check_input
         from llmspell_core.agent.streaming import follow_stream
 
         found = self.agent_for(agent) if isinstance(agent, str) else agent
+        check_input(found, input)
         return follow_stream(found, AgentInput.of(input), context or self.context())
 
     # -- runs that wait for consent -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from llmspell_core.workflow.kind import WorkflowType
 from llmspell_core.workflow.problems import FOUND, all_problems, each, located
 from llmspell_core.workflow.record import Definition
 from llmspell_core.workflow.results import Finished
+from llmspell_core.workflow.step import STEP_FIELDS
 from llmspell_core.workflow.strategy import Circuits
 from llmspell_core.workflow.workflow import MAX_DEPTH, Workflow
 
@@ -74,7 +75,7 @@ class Workflows(Mapping[str, Workflow]):
         if depth > MAX_DEPTH:
             raise ValidationError(f"workflows are nested deeper than {MAX_DEPTH}", field="steps")
         kind = self.type(type_)
-        definition = Definition.read(type_, table)
+        definition = Definition.read(type_, table, STEP_FIELDS if depth else ())
         with all_problems(f"workflow '{definition.name}'"):
             made = Workflow(definition, kind)
             each(lambda step, _: self._make_inner(made, step, depth), made.get_steps())

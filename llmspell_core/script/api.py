@@ -178,7 +178,7 @@ def _param_data(param: Param) -> dict[str, Any]:
         "callbacks": list(param.callbacks),
         "choices": list(param.choices),
         "default": param.default,
-        "options": param.options,
+        "options": bool(param.options),
     }
 
 

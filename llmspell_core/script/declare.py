@@ -112,7 +112,8 @@ class Param:
         required: False, or any `default`, makes it optional; `nil` then means the default.
         callbacks: keys under which an object or array may hold functions, at any depth; ("*",) for every key.
         choices: the only strings allowed.
-        options: a table of options, whose keys JavaScript may also write in camelCase; they arrive in snake_case.
+        options: the keys of a table of options; another one is an error that names the nearest. True: any key.
+            JavaScript may also write them in camelCase; they arrive in snake_case.
     """
 
     name: str
@@ -123,7 +124,7 @@ class Param:
     callbacks: tuple[str, ...] = ()
     handle: str | None = None
     choices: tuple[str, ...] = ()
-    options: bool = False
+    options: bool | tuple[str, ...] = False
 
     def __post_init__(self) -> None:
         _check_name(self.name, "parameter")

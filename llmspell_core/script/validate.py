@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bind", "fit"]
 
+_MARKS = frozenset(("$fn", "$handle"))
+"""What stands in for a function or an object of the host."""
 _ARTICLE = {
     "string": "a string",
     "integer": "an integer",
@@ -50,6 +52,8 @@ def _checked(call: str, param: Param, value: Any) -> Any:
         if param.required and param.type != "any":
             raise ValidationError(f"{call}: '{param.name}' is required", field=param.name, hint=_expect(param))
         return copy.copy(param.default)  # a handler may change its own
+    if isinstance(param.options, tuple) and isinstance(value, dict) and not value.keys() & _MARKS:
+        value = _options(call, param.options, value)
     if param.type == "any":
         return value
     accepted, value = _accept(param, value)
@@ -64,6 +68,18 @@ def _checked(call: str, param: Param, value: Any) -> Any:
             f"{call}: '{param.name}' must be one of {', '.join(param.choices)}, got '{value}'", field=param.name
         )
     return value
+
+
+def _options(call: str, known: tuple[str, ...], value: dict[str, Any]) -> dict[str, Any]:
+    """The table with its keys in snake_case; camelCase is understood in both languages."""
+    if value.keys() <= set(known):
+        return value
+    from llmspell_core.names import check_known
+    from llmspell_core.script.declare import snake
+
+    spelled = {snake(key) if snake(key) in known else key: each for key, each in value.items()}
+    check_known(call, spelled, known)
+    return spelled
 
 
 def _accept(param: Param, value: Any) -> tuple[bool, Any]:

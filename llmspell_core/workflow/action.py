@@ -15,6 +15,7 @@ from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.record import workflow_input
 
 if TYPE_CHECKING:
+    from llmspell_core.component import BaseAgent
     from llmspell_core.workflow.frame import Frame
     from llmspell_core.workflow.step import Step
 
@@ -102,19 +103,24 @@ def _name(step: Step) -> str:
 
 async def _agent(step: Step, given: Any, frame: Frame) -> Answer:
     agent = frame.run.desk.workflows.agent(step)
-    input_ = _prompt(given, frame)
+    input_ = _prompt(given, frame, agent)
     output = await frame.run.desk.run_agent(agent, input_, frame.run.context)
     usage = output.metadata.extra
     details = {"text": output.text, "model": output.metadata.model, "token_count": output.metadata.token_count}
     return Answer(output.text, details | ({"usage": usage} if usage else {}))
 
 
-def _prompt(given: Any, frame: Frame) -> AgentInput:
+def _prompt(given: Any, frame: Frame, agent: BaseAgent) -> AgentInput:
     if isinstance(given, AgentInput):
         return given
     if isinstance(given, Mapping) and given:
         made = AgentInput.of(dict(given))
-        return made if made.text else replace(made, text=_lines(given), parameters={})
+        if made.text:
+            from llmspell_core.agent.overrides import check_input
+
+            check_input(agent, given, "input")
+            return made
+        return replace(made, text=_lines(given), parameters={})
     return AgentInput(text=text_of(given) if given is not None and given != {} else default_prompt(frame))
 
 

@@ -23,6 +23,7 @@ from llmspell_core.purse import Room
 from llmspell_core.time_limit import time_limit
 from llmspell_core.workflow.action import Answer, act, as_workflow_error, call
 from llmspell_core.workflow.analysis import error_type
+from llmspell_core.workflow.filling import filled
 from llmspell_core.workflow.placeholder import substitute
 from llmspell_core.workflow.record import StepResult
 from llmspell_core.workflow.strategy import CIRCUIT, CONTINUE, FAIL_FAST, Breaker, Circuits, ErrorStrategy
@@ -245,7 +246,7 @@ class StepRunner:
     async def _hooked(self, step: Step, frame: Frame, index: int, breaker: Breaker | None, retry: int) -> Answer:
         """One attempt between its hooks: they may change the input, replace the step, or change its output."""
         room = Room()
-        given = substitute(step.input, frame, room)
+        given = filled(step, frame, room)
         with self._run.lending(room.used):
             return await self._between_hooks(step, given, frame, (index, retry), breaker)
 
@@ -319,4 +320,4 @@ class StepRunner:
         if other is None:
             return Answer(substitute(strategy.fallback.value, frame), {"fallback_for": error.message})
         inner = frame.child({"error": error.message})
-        return await self._timed(other, substitute(other.input, inner), inner)
+        return await self._timed(other, filled(other, inner, Room()), inner)

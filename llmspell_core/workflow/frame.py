@@ -87,6 +87,11 @@ class Frame:
     def shared_or(self, key: str, default: Any) -> Any:
         return self.run.shared.get(key, default)
 
+    def names(self) -> list[str]:
+        run = self.run
+        own = [*self.variables, *run.fields, *run.shared, *run.step_names, *(("text",) if run.input.text else ())]
+        return own if run.outer is None else [*own, *run.outer.names()]
+
     # -- for conditions -----------------------------------------------------------------------------------------------
 
     def shared_value(self, key: str) -> Any:

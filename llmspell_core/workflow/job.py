@@ -20,6 +20,7 @@ __all__ = ["perform_job"]
 
 class _OneStep(WorkflowType):
     name = "job"
+    later_options = ("step",)
 
     def all_steps(self) -> Iterable[Step]:
         return (self.definition.options["step"],)

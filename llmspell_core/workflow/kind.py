@@ -61,6 +61,8 @@ class WorkflowType(ABC):
         name: that of the entry point, and the `type` in scripts.
         description, features: shown by `Workflow.list()`.
         steps_option: the option that `add_step` appends to.
+        later_options: those that `run` asks the definition for; any other one that `__init__` does not ask for is an
+            error.
 
     Raises (from `__init__`): ValidationError when the definition's options make no sense.
     """
@@ -69,6 +71,7 @@ class WorkflowType(ABC):
     description: ClassVar[str] = ""
     features: ClassVar[tuple[str, ...]] = ()
     steps_option: ClassVar[str] = "steps"
+    later_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition

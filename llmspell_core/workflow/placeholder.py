@@ -1,7 +1,8 @@
 """Placeholders: `{{step.NAME.result}}` and the other forms, replaced at any depth of a step's input.
 
 A text that is one placeholder and nothing else becomes the value itself; inside a longer text a value is written out.
-What nobody knows stays as it is (a template's own `{{x}}`), but a step that does not exist is an error.
+What nobody knows is an error; `\\{{x}}` is the text `{{x}}`. In a parameter that a tool declares to be text of a template
+language of its own (`Tool.template_parameters`) the unknown ones stay as they are.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from llmspell_core.errors import WorkflowError
+from llmspell_core.names import suggestion
 from llmspell_core.purse import MOST_EXPANDED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
 from llmspell_core.workflow.expression import dig
 
 __all__ = ["MISSING", "Source", "steps_named", "substitute"]
 
-PLACEHOLDER = re.compile(r"\{\{([^{}]+)\}\}|\$([^\W\d][\w-]*)\.output\b")
+PLACEHOLDER = re.compile(r"(\\)?(?:\{\{([^{}]+)\}\}|\$([^\W\d][\w-]*)\.output\b)")
+"""A backslash before it, what stands between the braces, the step before `.output`."""
+MOST_NAMED = 20
 
 
 class _Missing:
@@ -48,21 +52,28 @@ class Source(Protocol):
 
     def shared_or(self, key: str, default: Any) -> Any: ...
 
+    def names(self) -> list[str]:
+        """What a placeholder may begin with, for messages."""
+        ...
 
-def substitute(value: Any, source: Source, room: Room | None = None) -> Any:
+
+def substitute(value: Any, source: Source, room: Room | None = None, *, strict: bool = True) -> Any:
     """`value` with its placeholders replaced.
 
+    Args:
+        strict: whether one that nobody knows is an error; otherwise it stays as it is.
+
     Raises:
-        WorkflowError: a `{{step...}}` form names a step that does not exist or has no output.
+        WorkflowError: nobody knows one, or it names a step that does not exist or has no output.
         ResourceLimitError: they become larger than there is `room`.
     """
     room = room or Room()
     if isinstance(value, str):
-        return _substitute_text(value, source, room) if "{{" in value or "$" in value else value
+        return _substitute_text(value, source, room, strict) if "{{" in value or "$" in value else value
     if isinstance(value, Mapping):
-        return {key: substitute(item, source, room) for key, item in value.items()}
+        return {key: substitute(item, source, room, strict=strict) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [substitute(item, source, room) for item in value]
+        return [substitute(item, source, room, strict=strict) for item in value]
     return value
 
 
@@ -70,9 +81,9 @@ def steps_named(value: Any) -> Iterator[tuple[str, list[str]]]:
     """The placeholders in `value` that must name a step: the text, and the names it may mean."""
     if isinstance(value, str):
         for match in PLACEHOLDER.finditer(value):
-            head, *rest = re.split(r"[.:]", (match[1] or "").strip())
-            if head == "step" and rest:
-                body = match[1].strip()[5:]
+            head, *rest = re.split(r"[.:]", (match[2] or "").strip())
+            if head == "step" and rest and not match[1]:
+                body = match[2].strip()[5:]
                 yield match[0], [body[:at] for at, c in enumerate(f"{body}.") if c in ".:"]
     elif isinstance(value, Mapping):
         for item in value.values():
@@ -82,24 +93,43 @@ def steps_named(value: Any) -> Iterator[tuple[str, list[str]]]:
             yield from steps_named(item)
 
 
-def _substitute_text(text: str, source: Source, room: Room) -> Any:
+def _substitute_text(text: str, source: Source, room: Room, strict: bool) -> Any:
     whole = PLACEHOLDER.fullmatch(text.strip())
-    if whole is not None:
-        value = _resolve(whole, source)
+    if whole is not None and not whole[1]:
+        value = _found(whole, source, strict)
         return text if value is MISSING else room.take(value)
 
     def written(match: re.Match[str]) -> str:
-        value = _resolve(match, source)
+        if match[1]:
+            return match[0][1:]
+        value = _found(match, source, strict)
         return match[0] if value is MISSING else text_of(room.take(value))
 
     return PLACEHOLDER.sub(written, text)
 
 
+def _found(match: re.Match[str], source: Source, strict: bool) -> Any:
+    value = _resolve(match, source)
+    if value is MISSING and strict and (match[3] or match[2].strip()):
+        raise _unknown(match, source)
+    return value
+
+
+def _unknown(match: re.Match[str], source: Source) -> WorkflowError:
+    names = sorted(set(source.names()))
+    head = match[3] or re.split(r"[.:]", match[2].strip().removeprefix("input."))[0].strip()
+    listed = ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+    return WorkflowError(
+        f"unknown placeholder {match[0]}{suggestion(head, names)}",
+        hint=f"Known here: {listed or 'nothing'}. For the text itself write \\{match[0]}.",
+    )
+
+
 def _resolve(match: re.Match[str], source: Source) -> Any:
-    dollar = match[2]
+    dollar = match[3]
     if dollar is not None:
         return _step_output(dollar, [], source) if source.is_step(dollar) else MISSING
-    name = match[1].strip()
+    name = match[2].strip()
     if not name:
         return MISSING
     if next((c for c in name if c in ".:"), None) == ":":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import AgentInput, Media, Record, as_list, new_id, plain
+from llmspell_core.names import check_known, nearest
 from llmspell_core.workflow.options import flag, milliseconds, number, snake_keys, whole
 from llmspell_core.workflow.strategy import CONTINUE, FAIL_FAST, ErrorStrategy
 
@@ -50,14 +51,17 @@ class WorkflowConfig(Record):
             base = given
         elif isinstance(given, str):
             base = _preset(given)
+        elif given is None or isinstance(given, Mapping):
+            base = cls.from_dict(given or {})
         else:
-            base = cls.from_dict(given if isinstance(given, Mapping) else {})
+            raise ValidationError("'config' is a word or a table of settings", field="config")
         changes = _config_changes(table, base)
         return cls(**{name: changes.get(name, getattr(base, name)) for name in cls.__slots__})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WorkflowConfig:
         given = snake_keys(data)
+        check_known("config", given, _SETTINGS, "setting")
         return cls(**{name: read(given[name], name) for name, read in _SETTINGS.items() if name in given})
 
     @property
@@ -109,27 +113,41 @@ def _config_changes(table: Mapping[str, Any], base: WorkflowConfig) -> dict[str,
     return changes
 
 
+COMMON = (
+    *("type", "workflow_type", "id", "name", "description", "config", "timeout", "timeout_ms"),
+    *("error_strategy", "on_error", "max_retries"),
+)
+"""What every type understands."""
+
+
 @dataclass(slots=True)
 class Definition:
-    """A workflow as it was written: what all types have in common, and in `options` the rest."""
+    """A workflow as it was written: what all types have in common, and in `options` the rest.
+
+    An option that a type never asked for while it was made is one that it does not have: see `check`.
+    """
 
     type: str
     name: str
     description: str = ""
     config: WorkflowConfig = field(default_factory=WorkflowConfig)
     options: dict[str, Any] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=lambda: set(COMMON), init=False, repr=False, compare=False)
 
     @classmethod
-    def read(cls, type_: str, table: Mapping[str, Any] | list[Any]) -> Definition:
-        """From a table; a bare list is taken for its steps."""
+    def read(cls, type_: str, table: Mapping[str, Any] | list[Any], also: Iterable[str] = ()) -> Definition:
+        """From a table; a bare list is taken for its steps. `also`: options that somebody else reads."""
         given = snake_keys(table) if isinstance(table, Mapping) else {"steps": as_list(table)}
         name = given.get("name") or new_id("workflow")
         if not isinstance(name, str):
             raise ValidationError("a workflow's name is a string", field="name")
-        return cls(type_, name, str(given.get("description") or ""), WorkflowConfig.read(given), given)
+        made = cls(type_, name, str(given.get("description") or ""), WorkflowConfig.read(given), given)
+        made._asked.update(also)
+        return made
 
     def option(self, *names: str, default: Any = None) -> Any:
         """The first of these options that is set."""
+        self._asked.update(names)
         return next((self.options[n] for n in names if self.options.get(n) is not None), default)
 
     def number(self, *names: str, default: int, least: int = 1) -> int:
@@ -139,6 +157,29 @@ class Definition:
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false. Raises: ValidationError naming the option."""
         return flag(self.option(name, default=default), name)
+
+
+    def beside(self, table: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        """These options, with those of an inner table laid over them. Raises: ValidationError for others in the table."""
+        self._asked.update(names)
+        given = snake_keys(table)
+        check_known(self.type, given, names)
+        return {name: self.options[name] for name in names if name in self.options} | given
+
+    def check(self, *more: str, whole: bool = True) -> None:
+        """Every option was asked for.
+
+        Args:
+            more: options that are read later.
+            whole: False when the type could not be made, and perhaps would have asked for more: then only what looks
+                like another option is wrong.
+
+        Raises:
+            ValidationError: names the unknown options.
+        """
+        known = self._asked.union(more)
+        given = self.options if whole else {name: 0 for name in self.options if name in known or nearest(name, known)}
+        check_known(f"workflow '{self.name}'", given, known)
 
 
 @dataclass(slots=True)

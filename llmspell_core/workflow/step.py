@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import as_list, new_id
+from llmspell_core.names import check_known
 from llmspell_core.workflow.condition import Condition
 from llmspell_core.workflow.options import milliseconds, snake_keys, whole
 from llmspell_core.workflow.problems import FOUND, all_problems, each, located
@@ -27,7 +28,15 @@ TARGETS: dict[str, tuple[str, ...]] = {
 }
 INPUTS = ("input", "parameters", "params", "prompt")
 WORDS = {"custom": "function", "llm": "agent"}
+OTHERS = (
+    *("name", "type", "step_type", "id", "description", "definition", "timeout", "timeout_ms", "retry_attempts"),
+    *("retry_count", "dependencies", "depends_on", "error_strategy", "on_error", "condition", "compensate", "rollback"),
+    *("tools", "required", "optional"),
+)
 INLINE = ("steps", "branches", "agents", "body", "targets", "map_step")
+STEP_FIELDS = (*INPUTS, *OTHERS)
+"""What a workflow in place of a step may have beside its own options."""
+KNOWN = frozenset((*(key for keys in TARGETS.values() for key in keys), *INPUTS, *OTHERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Step:
         name = table.get("name") or default_name
         if not isinstance(name, str):
             raise ValidationError("a step needs a 'name'", field="name", hint="Its output is found under that name.")
-        fields, wrong = {}, []
+        fields, wrong = {}, _unknown(table)
         for field_name, read in _READERS.items():
             try:
                 fields[field_name] = read(name, table)
@@ -126,6 +135,18 @@ class Step:
             "tools": list(self.tools) or None,
         }
         return data | {k: v for k, v in optional.items() if v is not None}
+
+
+def _unknown(table: Mapping[str, Any]) -> list[LLMSpellError]:
+    """An inline workflow's own options are checked when it is made."""
+    if any(key in table for key in INLINE) and table.get("type") not in (*KINDS, *WORDS):
+        return []
+    try:
+        check_known("", table, KNOWN, "field")
+    except ValidationError as error:
+        error.message = error.message.removeprefix(": ")
+        return [error]
+    return []
 
 
 def read_steps(value: Any, prefix: str = "step") -> tuple[Step, ...]:

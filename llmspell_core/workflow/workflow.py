@@ -17,7 +17,7 @@ from llmspell_core.workflow.action import OUTER, UNDO, as_workflow_error, call
 from llmspell_core.workflow.analysis import analyse, error_type
 from llmspell_core.workflow.ending import Totals, result_of, snapshot, verdict
 from llmspell_core.workflow.kind import Outcome, WorkflowType
-from llmspell_core.workflow.problems import all_problems, problems_of
+from llmspell_core.workflow.problems import FOUND, all_problems, each, problems_of
 from llmspell_core.workflow.record import Definition, StepResult, WorkflowConfig, WorkflowResult, WorkflowStatus
 from llmspell_core.workflow.references import check_references
 from llmspell_core.workflow.run import WorkflowRun
@@ -330,5 +330,11 @@ class Workflow(BaseAgent):
 
 def _arranged(kind: type[WorkflowType], definition: Definition) -> WorkflowType:
     with all_problems(f"workflow '{definition.name}'"):
-        return kind(definition)
+        try:
+            made = kind(definition)
+        except FOUND:  # perhaps because of an option that is misspelt
+            each(lambda given, _: given.check(*kind.later_options, whole=False), [definition])
+            raise
+        definition.check(*kind.later_options)
+        return made
     raise AssertionError  # all_problems raises

@@ -46,7 +46,7 @@ async def test_hooks_run_by_priority_then_by_registration() -> None:
     assert seen == ["a", "b", "c", "d"]
 
 
-@pytest.mark.parametrize("value", [None, True, "continue", "skip", {"type": "skipped"}, {"type": "no-such"}, 7])
+@pytest.mark.parametrize("value", [None, True, "continue", "skip", {"type": "skipped"}, {}, 7])
 async def test_these_values_let_the_operation_go_on(value: object) -> None:
     hooks = Hooks()
     hooks.register(POINT, lambda _c: value)
@@ -55,7 +55,27 @@ async def test_these_values_let_the_operation_go_on(value: object) -> None:
     assert not outcome.modified
 
 
-@pytest.mark.parametrize("value", [{"type": "cancel", "reason": "no"}, "no", HookResult.cancel("no")])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("cancle", "'cancle' (did you mean 'cancel'?)"),
+        ("not today", "'not today', which is no answer"),
+        (False, "false"),
+        ({"type": "modifed", "data": {}}, "the type 'modifed' (did you mean 'modified'?)"),
+        ({"data": {}}, "a table without a type"),
+        ({"type": "modified", "dta": {}}, "unknown field 'dta' (did you mean 'data'?)"),
+    ],
+)
+async def test_an_answer_that_does_not_exist_fails_the_operation(value: object, told: str) -> None:
+    hooks = Hooks()
+    hooks.register(POINT, lambda _c: value, name="guard")
+    with pytest.raises(ValidationError, match="hook 'guard' at BeforeToolExecution") as caught:
+        await hooks.run(context())
+    assert told in caught.value.message
+    assert caught.value.hint is not None
+
+
+@pytest.mark.parametrize("value", [{"type": "cancel", "reason": "no"}, HookResult.cancel("no")])
 async def test_cancel_raises_with_the_reason(value: object) -> None:
     hooks = Hooks()
     hooks.register(POINT, lambda _c: value, name="guard")

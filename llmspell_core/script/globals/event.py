@@ -43,7 +43,7 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
         event_type,
         data,
         language=str(given.get("language") or scope.language),
-        correlation_id=given.get("correlation_id") or given.get("correlationId"),
+        correlation_id=given.get("correlation_id"),
         ttl=None if ttl is None else float(ttl),
         source="script",
         size=ENTRY + weigh(data),
@@ -171,7 +171,7 @@ GLOBAL = Global(
                     "options",
                     "object",
                     required=False,
-                    options=True,
+                    options=("correlation_id", "ttl_seconds", "language"),
                     doc="`correlation_id`, `ttl_seconds`, `language`.",
                 ),
             ),
@@ -185,7 +185,12 @@ GLOBAL = Global(
             (
                 Param("pattern", "string", doc="`user.*`, `*.status`, `*`, or an exact name."),
                 Param(
-                    "options", "any", required=False, callbacks=("*",), doc="Options, or a function called per event."
+                    "options",
+                    "any",
+                    required=False,
+                    callbacks=("*",),
+                    options=("language",),
+                    doc="`language`, or a function called per event."
                 ),
                 Param("handler", "function", required=False),
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError
-from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, HookResult, parse_point, parse_priority
+from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, parse_point, parse_priority
 from llmspell_core.script.callbacks import Patience
 from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.view import spelled
@@ -43,9 +43,8 @@ def register(scope: ScriptScope, point: str, function: int, priority: Any) -> Sc
             hint="Everybody waits for every hook of a point. Register one that looks at the data, and unregister it.",
         )
 
-    async def call(context: HookContext) -> HookResult:
-        value = await callback(spelled(scope, context.to_dict()))
-        return HookResult.from_value(value)
+    async def call(context: HookContext) -> Any:
+        return await callback(spelled(scope, context.to_dict()))
 
     # The same function again at one point is a mistake; another script's first function is not.
     name = f"script:{scope.process_id}:{function}:{point}"
@@ -134,7 +133,7 @@ GLOBAL = Global(
                     "filter",
                     "any",
                     required=False,
-                    options=True,
+                    options=("hook_point", "language", "priority", "tag"),
                     doc="A point, or `hook_point`, `language`, `priority`, `tag`.",
                 ),
             ),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.globals.workflow import make
 from llmspell_core.script.globals.workflow_instance import INPUT, execute, live
+from llmspell_core.workflow.strategy import BreakerSettings
 from llmspell_core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def create(scope: ScriptScope, config: dict[str, Any]) -> Spell:
 def _changes(table: Mapping[str, Any], workflow: Workflow) -> dict[str, Any]:
     """What the spell says of its workflow: how it deals with failures, and a name if it has none."""
     changes: dict[str, Any] = {}
-    strategy = table.get("error_strategy", table.get("errorStrategy"))
+    strategy = table.get("error_strategy")
     if strategy is not None:
         changes = {"error_strategy": strategy, "on_error": None, "max_retries": None}
     if table.get("name") and workflow.definition.option("name") is None:
@@ -65,7 +67,13 @@ def _strategy(kind: str) -> Any:
     return make_table
 
 
-OPTIONS = Param("options", "object", required=False, callbacks=("*",))
+
+
+def _options(*names: str) -> tuple[Param, ...]:
+    return (Param("options", "object", required=False, callbacks=("*",), options=names),)
+
+
+BREAKER = tuple(each.name for each in fields(BreakerSettings))
 
 STRATEGIES = Global(
     "ErrorStrategy",
@@ -75,19 +83,19 @@ STRATEGIES = Global(
         Function(
             "cascade",
             _strategy("cascade"),
-            (OPTIONS,),
+            _options("retry_count", "backoff_ms", "circuit_breaker", "fallback", "step", "value", "on_exhausted"),
             "object",
             "Retry, then a circuit breaker, then a fallback: `retry_count`, `circuit_breaker`, `fallback`, `on_exhausted`.",
         ),
-        Function("retry", _strategy("retry"), (OPTIONS,), "object", "Run it again: `max_attempts`, `backoff_ms`."),
+        Function("retry", _strategy("retry"), _options("max_attempts", "backoff_ms"), "object", "Run it again: `max_attempts`, `backoff_ms`."),
         Function(
             "circuit_breaker",
             _strategy("circuit_breaker"),
-            (OPTIONS,),
+            _options("circuit_breaker", *BREAKER),
             "object",
             "Stop calling what is broken: `failure_threshold`, `open_duration_ms`.",
         ),
-        Function("fallback", _strategy("fallback"), (OPTIONS,), "object", "Take something else: `step` or `value`."),
+        Function("fallback", _strategy("fallback"), _options("fallback", "step", "value"), "object", "Take something else: `step` or `value`."),
         Function("fail_fast", _strategy("fail_fast"), returns="object", doc="The first failure ends the workflow."),
         Function("continue_on_error", _strategy("continue"), returns="object", doc="Note it and go on."),
     ),
@@ -118,7 +126,15 @@ GLOBAL = Global(
         Function(
             "create",
             create,
-            (Param("config", "object", callbacks=("*",), doc="`name`, `workflow`, `error_strategy`, `description`."),),
+            (
+                Param(
+                    "config",
+                    "object",
+                    callbacks=("*",),
+                    options=("name", "workflow", "steps", "error_strategy", "description"),
+                    doc="`name`, `workflow` (or `steps`), `error_strategy`, `description`.",
+                ),
+            ),
             "Spell",
             "Make a spell.",
         ),

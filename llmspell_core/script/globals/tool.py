@@ -132,6 +132,7 @@ DEFINITION = Param(
     "definition",
     "object",
     callbacks=("handler", "execute"),
+    options=("name", "description", "category", "parameters", "handler", "execute"),
     doc="`name`, `description`, `parameters` (name -> type word or spec) and `handler`, a function of the parameters.",
 )
 
@@ -177,7 +178,7 @@ GLOBAL = Global(
         Function(
             "discover",
             discover,
-            (Param("filter", "object", required=False, doc="`category`, `tag` (a word of the description)."),),
+            (Param("filter", "object", required=False, options=("category", "tag"), doc="`category`, `tag` (a word of the description)."),),
             "array",
             "Tools that match a filter.",
         ),
@@ -188,7 +189,7 @@ GLOBAL = Global(
             "register",
             register,
             (
-                Param("definition", "any", callbacks=("handler", "execute"), doc="As for `create`, or a name."),
+                Param("definition", "any", callbacks=("handler", "execute"), options=DEFINITION.options, doc="As for `create`, or a name."),
                 Param("handler", "function", required=False),
             ),
             "Tool",

@@ -51,7 +51,8 @@ class Parameters(BaseModel):
     def _accept_other_names(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return {OTHER_NAMES[k]: v for k, v in data.items() if k in OTHER_NAMES} | data
+        renamed = {name: OTHER_NAMES.get(name, name) for name in data}
+        return {renamed[name] if renamed[name] not in data else name: value for name, value in data.items()}
 
     def need(self, field: Literal["path", "input", "source_path", "target_path"]) -> str:
         """The parameter's value. Raises: ValidationError when this operation cannot do without it."""

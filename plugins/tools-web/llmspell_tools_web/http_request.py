@@ -82,7 +82,7 @@ class Parameters(BaseModel):
     @classmethod
     def _accept_url(cls, data: Any) -> Any:
         if isinstance(data, dict) and "url" in data and "input" not in data:
-            return {**data, "input": data["url"]}
+            return {"input" if name == "url" else name: value for name, value in data.items()}
         return data
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import Any
 
 from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import as_list, new_id
+from llmspell_core.names import check_known
 from llmspell_core.workflow import (
     Condition,
     Definition,
@@ -24,6 +25,8 @@ from llmspell_core.workflow.problems import located
 from llmspell_workflows.sequential import counts
 
 __all__ = ["Choice", "Conditional"]
+
+BRANCH = ("id", "name", "condition", "steps", "is_default", "description", "definition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Choice:
         given = {**value, **value["definition"]} if isinstance(value.get("definition"), Mapping) else value
         table = snake_keys(given)
         name = str(table.get("name") or f"branch_{number}")
+        check_known(f"branch '{name}'", table, BRANCH)
         is_default = table.get("is_default") is True
         if table.get("condition") is None and not is_default:
             raise ValidationError(f"branch '{name}' needs a 'condition'", field="condition")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import ValidationError, WorkflowError
 from llmspell_core.messages import as_list
+from llmspell_core.names import check_known
 from llmspell_core.workflow import (
     Condition,
     Definition,
@@ -21,12 +22,13 @@ from llmspell_core.workflow import (
     each,
     read_steps,
 )
-from llmspell_core.workflow.options import milliseconds, snake_keys, whole
+from llmspell_core.workflow.options import milliseconds, whole
 from llmspell_core.workflow.placeholder import substitute
 
 __all__ = ["Loop"]
 
 WHILE_LIMIT = 100
+ITERATORS = ("range", "collection", "while_condition", "while", "loop_condition", "max_iterations")
 ITERATOR = "Use iterator = {range = {...}}, {collection = {...}} or {while_condition = ...}."
 
 
@@ -38,6 +40,7 @@ class Break:
     @classmethod
     def read(cls, value: Any) -> Break:
         if isinstance(value, Mapping) and "type" not in value:
+            check_known("break condition", value, ("expression", "condition", "evaluate", "message"))
             given = value.get("expression", value.get("condition", value.get("evaluate")))
             condition = Condition.read(given)
             return cls(condition, str(value.get("message") or _text(given)))
@@ -59,10 +62,10 @@ class Loop(WorkflowType):
         given = _by_name(definition, given) if isinstance(given, str) else given
         if not isinstance(given, Mapping):
             raise ValidationError("a loop's iterator is a table", field="iterator", hint=ITERATOR)
-        self.iterator = _Iterator(definition, {**definition.options, **snake_keys(given)})
+        self.iterator = _Iterator(definition, definition.beside(given, *ITERATORS))
         self.breaks = tuple(each(lambda entry, _: Break.read(entry), as_list(definition.option("break_conditions"))))
         self.aggregate = _aggregation(definition.option("aggregation_strategy", "aggregation", default="collect_all"))
-        self.delay = milliseconds(definition.options, "iteration_delay") or 0.0
+        self.delay = milliseconds(definition.beside({}, "iteration_delay", "iteration_delay_ms"), "iteration_delay") or 0.0
         self.tolerant = definition.flag("continue_on_error", default=False) or definition.config.strategy.tolerate
 
     def all_steps(self) -> Iterable[Step]:
@@ -90,7 +93,7 @@ class Loop(WorkflowType):
                 break
             await run.pace.breathe()
         else:
-            reason = self.iterator.end(total)
+            reason = await self.iterator.end(run, total)
         await run.phase("loop_termination", {"iterations": len(results), "break_reason": reason})
         return await self._outcome(run, results, completed, failed, reason)
 
@@ -130,7 +133,7 @@ def _by_name(definition: Definition, kind: str) -> Mapping[str, Any]:
         raise ValidationError(f"a loop has no iterator '{kind}'", field="iterator", hint=ITERATOR)
     if kind != "range":
         return {}
-    return {"range": {k: definition.options[k] for k in ("start", "end", "step") if k in definition.options}}
+    return {"range": definition.beside({}, "start", "end", "step")}
 
 
 class _Iterator:
@@ -176,8 +179,20 @@ class _Iterator:
                 return False
         return True
 
-    def end(self, total: int | None) -> str:
-        return "completed" if total is not None else f"max_iterations ({self.limit or WHILE_LIMIT}) reached"
+    async def end(self, run: WorkflowRun, total: int | None) -> str:
+        """Why it ended. Raises: WorkflowError when nobody said how often a condition may hold."""
+        if total is not None:
+            return "completed"
+        frame = run.root.child(_variables(self.limit or WHILE_LIMIT, None, None))
+        if not await self.goes_on(run, frame):
+            return "condition is false"
+        if not self.limit:
+            raise WorkflowError(
+                f"the loop's condition still holds after {WHILE_LIMIT} iterations",
+                hint="Set max_iterations to how many there may be, or change what the condition looks at.",
+                workflow=run.workflow.name,
+            )
+        return f"max_iterations ({self.limit}) reached"
 
     def facts(self) -> dict[str, Any]:
         found: dict[str, Any] = {"iterator_type": self.kind}
@@ -197,6 +212,7 @@ def _variables(index: int, item: Any, total: int | None) -> dict[str, Any]:
         "iteration": index,
         "current_item": item,
         "current_value": item,
+        "loop_value": item,
         "total_iterations": total,
     }
 
@@ -204,6 +220,7 @@ def _variables(index: int, item: Any, total: int | None) -> dict[str, Any]:
 def _read_range(value: Any) -> range:
     if not isinstance(value, Mapping):
         raise ValidationError("a loop's range is a table with start, end and step", field="range")
+    check_known("range", value, ("start", "end", "step"))
     start, end, step = (value.get(k, d) for k, d in (("start", 0), ("end", None), ("step", 1)))
     for name, number in (("start", start), ("end", end), ("step", step)):
         whole(number, f"range.{name}", least=-(10**15))

@@ -11,6 +11,7 @@ from typing import Any
 
 from llmspell_core.errors import ApprovalRequiredError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
+from llmspell_core.names import check_known
 from llmspell_core.time_limit import time_limit
 from llmspell_core.workflow import Definition, Outcome, Progress, Step, WorkflowRun, WorkflowType, each, read_steps
 from llmspell_core.workflow.condition import text_of
@@ -18,6 +19,7 @@ from llmspell_core.workflow.options import milliseconds, snake_keys
 
 __all__ = ["Branch", "Parallel"]
 
+BRANCH = ("name", "steps", "description", "required", "optional", "timeout", "timeout_ms", "definition")
 BEGUN_AT_ONCE = 64
 """Branches that are begun in one turn of the event loop, however many may run at once."""
 
@@ -43,6 +45,8 @@ class Branch:
         name = str(table.get("name") or f"branch_{number}")
         steps = read_steps({**table, "name": name} if alone else table["steps"], f"{name}_step")
         required = table.get("required") is not False and table.get("optional") is not True
+        if not alone:
+            check_known(f"branch '{name}'", table, BRANCH)
         limit = None if alone else milliseconds(table)
         return cls(name, steps, str(table.get("description") or ""), required, limit)
 

@@ -186,10 +186,19 @@ async def test_a_loop_goes_over_its_iterator(cast: Cast, iterator: Any, items: l
     assert made["completed_iterations"] == len(items)
 
 
-async def test_a_while_loop_ends_at_a_hundred(cast: Cast) -> None:
-    made = await cast("loop", {"iterator": {"while_condition": "true"}, "body": ITEM})
-    assert made["total_iterations"] == 100
-    assert "max_iterations" in made["break_reason"]
+async def test_a_while_loop_that_reaches_the_default_bound_is_an_error(cast: Cast) -> None:
+    with pytest.raises(WorkflowError, match="still holds after 100 iterations"):
+        await cast("loop", {"iterator": {"while_condition": "true"}, "body": ITEM})
+
+
+async def test_a_while_loop_that_reaches_its_own_bound_ends(cast: Cast) -> None:
+    made = await cast("loop", {"iterator": {"while_condition": "true", "max_iterations": 3}, "body": ITEM})
+    assert (made["total_iterations"], made["break_reason"]) == (3, "max_iterations (3) reached")
+
+
+async def test_a_condition_that_is_false_at_the_bound_ended_the_loop(cast: Cast) -> None:
+    made = await cast("loop", {"iterator": {"while_condition": "$iteration < 100"}, "body": ITEM})
+    assert (made["total_iterations"], made["break_reason"]) == (100, "condition is false")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from llmspell_core.trace import Span, tree_of
 
 
 class Nothing(BaseModel):
-    pass
+    text: str = ""
 
 
 class Ping(Tool[Nothing]):

@@ -80,6 +80,7 @@ async def test_agents_that_send_a_request_in_circles_are_stopped(make_runtime: A
 async def test_a_model_cannot_hand_over_to_whom_it_likes(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[transfer("root"), say("sorry")])
     made = agent(runtime, "a", "b")
+    agent(runtime, "b")
     output = await runtime.run_agent(made, "hello")
     assert output.text == "sorry"
     assert "you may to: b" in str(output.tool_calls[0].result.error)

@@ -8,6 +8,7 @@ import pytest
 
 from llmspell_core.config.changing import check_changes, check_provider
 from llmspell_core.errors import CancelledByHookError, ScriptError, SecurityError, ValidationError
+from llmspell_core.hooks import HookResult
 
 PRIVATE = {"tools": {"http_request": {"allow_private_networks": ["127.0.0.1"]}}}
 
@@ -95,7 +96,7 @@ async def test_a_key_of_the_environment_never_goes_to_an_address_that_a_script_c
 
 
 async def test_a_hook_can_forbid_a_change(runtime: Any) -> None:
-    runtime.hooks.register("ConfigurationChange", lambda _: "not today")
+    runtime.hooks.register("ConfigurationChange", lambda _: HookResult.cancel("not today"))
     with pytest.raises(Exception, match="not today") as caught:
         await runtime.run_script('Config.set("hooks.timeout_ms", 7)', engine="lua")
     assert isinstance(caught.value.__cause__, CancelledByHookError)

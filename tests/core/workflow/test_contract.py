@@ -87,14 +87,6 @@ class CallsDirectly(Backwards):
         return Outcome()
 
 
-class ReadsLate(Backwards):
-    def __init__(self, definition: Definition) -> None:
-        WorkflowType.__init__(self, definition)
-
-    def all_steps(self) -> Iterable[Step]:
-        return read_steps(self.definition.option("steps"))
-
-
 class Silent(Backwards):
     description = ""
 
@@ -126,7 +118,6 @@ async def test_a_broken_type_is_caught(runtime: Runtime, kind: Any, test: str, a
 
 
 @pytest.mark.parametrize(("kind", "test", "arguments"), [
-    (ReadsLate, "test_a_wrong_definition_is_refused", {"wrong": [5]}),
     (Silent, "test_it_is_registered_under_its_own_name", {}),
 ])  # fmt: skip
 def test_a_broken_definition_is_caught(kind: Any, test: str, arguments: Any) -> None:

@@ -93,6 +93,9 @@ class Source:
     def shared_or(self, key: str, default: Any) -> Any:
         return "S" if key == "s" else default
 
+    def names(self) -> list[str]:
+        return ["a", "i", "v", "s"]
+
 
 PIECES = [
     "{{", "}}", "{", "}", "step", "input", "shared", "loop", "branch", ".", ":", "a", "x", "y", "i", "v", "s", "$", "output",

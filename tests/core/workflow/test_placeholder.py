@@ -38,14 +38,12 @@ async def seen(cast: Cast, given: Any, input: Any = None, *before: Any) -> Any:
         ("{{input.topic}}", "birds"),
         ("{{input.deep.er}}", 5),
         ("{{topic}}", "birds"),
-        ("{{shared.kept}}", None),
         ("about {{topic}}: {{step.first.result.n}} of {{first.tags}}", 'about birds: 3 of ["a", "b"]'),
         ("$first.output!", '{"title": "Owls", "tags": ["a", "b"], "n": 3}!'),
     ],
 )
 async def test_every_form_finds_its_value(cast: Cast, text: str, value: object) -> None:
-    found = await seen(cast, text, {"topic": "birds", "deep": {"er": 5}}, FIRST, JSON_TEXT)
-    assert found == (text if value is None else value)
+    assert await seen(cast, text, {"topic": "birds", "deep": {"er": 5}}, FIRST, JSON_TEXT) == value
 
 
 async def test_placeholders_are_replaced_at_any_depth(cast: Cast) -> None:
@@ -54,11 +52,29 @@ async def test_placeholders_are_replaced_at_any_depth(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["{{x}}", "Dear {{name}}, {{ a b }}", "$HOME.output", "{{loop:current_value}}", "{{}}", "{{branch:a:b:output}}"],
+    ("text", "told"),
+    [
+        ("{{x}}", "unknown placeholder {{x}}"),
+        ("Dear {{ a b }}", "unknown placeholder {{ a b }}"),
+        ("$HOME.output", "unknown placeholder $HOME.output"),
+        ("{{loop:current_value}}", "unknown placeholder {{loop:current_value}}"),
+        ("{{branch:a:b:output}}", "unknown placeholder {{branch:a:b:output}}"),
+        ("{{shared.kept}}", "unknown placeholder {{shared.kept}}"),
+        ("{{input.tpic}}", "unknown placeholder {{input.tpic}} (did you mean 'topic'?)"),
+        ("{{topc.deep}}", "unknown placeholder {{topc.deep}} (did you mean 'topic'?)"),
+    ],
 )
-async def test_what_nobody_knows_stays(cast: Cast, text: str) -> None:
-    assert await seen(cast, text) == text
+async def test_what_nobody_knows_is_an_error(cast: Cast, text: str, told: str) -> None:
+    with pytest.raises(WorkflowError) as caught:
+        await seen(cast, text, {"topic": "x"})
+    assert caught.value.message.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [(r"\{{x}} and {{topic}}", "{{x}} and birds"), (r"\$HOME.output", "$HOME.output"), ("{{}}", "{{}}")]
+)
+async def test_a_backslash_makes_it_the_text_itself(cast: Cast, text: str, shown: str) -> None:
+    assert await seen(cast, text, {"topic": "birds"}) == shown
 
 
 @pytest.mark.parametrize("text", ["{{step.ghost.result}}", "see {{step:ghost:output}}", "{{step.ghost}}"])

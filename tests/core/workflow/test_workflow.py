@@ -177,7 +177,7 @@ async def test_hooks_around_the_whole_workflow_fire(runtime: Runtime) -> None:
     with pytest.raises(WorkflowError):
         await runtime.run_workflow(runtime.workflows.make("sequential", {"steps": [{"name": "a", "tool": "ghost"}]}))
     assert seen[-1] == "WorkflowError"
-    runtime.hooks.register("BeforeWorkflowStart", lambda _c: "closed today")
+    runtime.hooks.register("BeforeWorkflowStart", lambda _c: {"type": "cancel", "reason": "closed today"})
     with pytest.raises(CancelledByHookError, match="closed today"):
         await runtime.run_workflow(runtime.workflows.make("sequential", {"steps": [step("a")]}))
 

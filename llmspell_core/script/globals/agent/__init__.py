@@ -73,7 +73,7 @@ BUILDER = Builder(
         Setter("max_recursion_depth", INTEGER, doc="Agents called by agents, one inside the other."),
         Setter("max_total_tokens", INTEGER, doc="Tokens per execution, input and output."),
         Setter("max_cost_usd", Param("dollars", "number"), aliases=("max_cost",), doc="Money per execution."),
-        Setter("resource_limits", Param("limits", "object", options=True)),
+        Setter("resource_limits", Param("limits", "object", options=(*building.LIMITS, *building.LIMIT_ALIASES))),
         Setter("custom_config", Param("config", "object"), mode="merge", field="custom_config"),
         Setter("capability", Param("name", "string"), mode="append", field="capabilities"),
         Setter("memory_enabled", Param("enabled", "boolean")),
@@ -85,6 +85,8 @@ CONFIG = Param("config", "object", options=True, callbacks=("on_approval",), doc
 ID = Param("context", "string")
 KEY = Param("key", "string")
 SCOPE = Param("scope", "any", required=False, doc="`global`, or `{type, id}` with session, workflow, agent, user.")
+
+CONTEXT = ("conversation_id", "user_id", "session_id", "scope", "inheritance", "data", "security")
 
 GLOBAL = Global(
     "Agent",
@@ -173,7 +175,7 @@ GLOBAL = Global(
                     "config",
                     "object",
                     required=False,
-                    options=True,
+                    options=("tool_name", "name", "description", "category", "security_level", "input_template"),
                     doc="`tool_name`, `description`, `category`, `security_level`, `input_template`.",
                 ),
             ),
@@ -186,7 +188,14 @@ GLOBAL = Global(
         Function(
             "create_context",
             contexts.create_context,
-            (Param("config", "object", required=False, options=True),),
+            (
+                Param(
+                    "config",
+                    "object",
+                    required=False,
+                    options=CONTEXT,
+                ),
+            ),
             "string",
             "A context for `execute_with_context`: `conversation_id`, `user_id`, `session_id`, `scope`, `inheritance`, `data`.",
         ),

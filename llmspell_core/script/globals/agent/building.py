@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.agent import Agent, AgentConfig, ApprovalRequest, LLMAgent, ResourceLimits
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.messages import as_list, new_id
+from llmspell_core.names import check_known, nearest
 from llmspell_core.script.globals.address import check_server
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ TYPES = ("llm", "basic", "tool-orchestrator")
 LIMITS = tuple(f.name for f in fields(ResourceLimits))
 LIMIT_ALIASES = {"max_execution_time": "max_execution_time_secs", "max_cost": "max_cost_usd"}
 LISTS = ("allowed_tools", "ask_tools", "handoff_targets")
+PLAIN = tuple(f.name for f in fields(AgentConfig) if f.name not in {"limits", "custom", "agent_type", *LISTS})
+ACCEPTED = ("type", "agent_type", "tools", "custom", "custom_config", "resource_limits", "on_approval")
+NOTED = ("capabilities", "memory_enabled")
+"""What older scripts say about an agent, and nothing follows from."""
+KNOWN = frozenset((*PLAIN, *LISTS, *LIMITS, *LIMIT_ALIASES, *ACCEPTED, *NOTED))
+MISSPELT = 0.8
+"""From how similar a name on a tool that is not there is a mistake, and not a tool of another installation."""
+MODEL = ("provider", "model_id", "model", "temperature", "max_tokens", "settings")
 
 
 def config_from(fields_: Mapping[str, Any]) -> AgentConfig:
@@ -30,11 +39,12 @@ def config_from(fields_: Mapping[str, Any]) -> AgentConfig:
         if name in custom:
             given.setdefault(name, custom[name])
     _spread_model(given)
+    check_known("Agent", given, KNOWN)
+    check_known("Agent: resource_limits", table(given.get("resource_limits")), (*LIMITS, *LIMIT_ALIASES), "limit")
     limits = {LIMIT_ALIASES.get(k, k): v for k, v in {**table(given.pop("resource_limits", None)), **given}.items()}
     made = ResourceLimits(**{k: v for k, v in limits.items() if k in LIMITS and v is not None})
     agent_type = given.pop("agent_type", None) or given.pop("type", None) or "llm"
-    known = {f.name for f in fields(AgentConfig)} - {"limits", "custom", "agent_type", *LISTS}
-    values = {k: v for k, v in given.items() if k in known and v is not None}
+    values = {k: v for k, v in given.items() if k in PLAIN and v is not None}
     values.setdefault("name", new_id("agent"))
     return AgentConfig(**values, **_lists(given), agent_type=agent_type, limits=made, custom=custom)
 
@@ -70,6 +80,7 @@ def _spread_model(given: dict[str, Any]) -> None:
         )
     if not isinstance(model, Mapping):
         return
+    check_known("Agent: model", model, MODEL)
     given["model"] = model.get("model_id") or model.get("model") or (None if model.get("provider") else "")
     for name in ("provider", "temperature", "max_tokens"):
         given.setdefault(name, model.get(name))
@@ -114,6 +125,16 @@ def _with_objects(scope: ScriptScope, given: dict[str, Any]) -> dict[str, Any]:
 def _with_known_tools(scope: ScriptScope, config: AgentConfig) -> AgentConfig:
     """Scripts allow tools that only another installation has; their agents do without them, and say so."""
     missing = [name for name in config.allowed_tools if name != "*" and not _is_there(scope, name)]
+    known = scope.runtime.tool_names() if missing else ()
+    for name in missing:
+        near = nearest(name, known, cutoff=MISSPELT)
+        if near is not None:
+            raise NotFoundError(
+                f"there is no tool '{name}' (did you mean '{near}'?)",
+                hint="See: llmspell tool list",
+                what="tools",
+                name=name,
+            )
     if missing:
         log.warning("agent %s: there is no tool %s; it goes without", config.name, ", ".join(missing))
     return replace(config, allowed_tools=tuple(n for n in config.allowed_tools if n not in missing))

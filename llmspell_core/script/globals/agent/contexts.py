@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.context import SCOPE_WORDS, ContextScope, ExecutionContext
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.messages import plain
+from llmspell_core.names import check_known
 from llmspell_core.purse import OBJECT, Purse
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def create_context(scope: ScriptScope, config: dict[str, Any] | None) -> str:
     context.data.update(data if isinstance(data, Mapping) else {})
     security = given.get("security")
     if isinstance(security, Mapping):
+        check_known("Agent.create_context: security", security, ("permissions", "level"))
         context.permissions = frozenset(map(str, security.get("permissions") or ()))
         context.set("security", dict(security))
     return _keep(scope, context)

@@ -152,7 +152,7 @@ AGENT = Handle(
                 Param(
                     "rule",
                     "object",
-                    options=True,
+                    options=("name", "condition", "severity", "duration_seconds", "cooldown_seconds", "enabled"),
                     doc="`name`, `condition`, `severity`, `cooldown_seconds`, `enabled`.",
                 ),
             ),
