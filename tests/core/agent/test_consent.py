@@ -200,10 +200,3 @@ async def test_an_answer_that_never_fits_is_an_error(make_runtime: Any) -> None:
     agent = runtime.agent_builder().name("a").model("scripted/any").response_schema(SCHEMA).build()
     with pytest.raises(ValidationError, match="not JSON"):
         await runtime.run_agent(agent, "how old?")
-
-
-async def test_without_the_validator_a_schema_is_refused(make_runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime, _ = await world(make_runtime, say("x"))
-    monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
-    with pytest.raises(MissingDependencyError, match="jsonschema-rs"):
-        runtime.create_agent(AgentConfig("a", model="scripted/any", response_schema=SCHEMA))
