@@ -46,7 +46,9 @@ def validator(schema: Any, what: str) -> Any:
         return jsonschema_rs.validator_for(schema, retriever=_refuse, pattern_options=jsonschema_rs.RegexOptions())
     except ValueError as error:
         first = str(error).partition("\n")[0]
-        raise ValidationError(f"{what} is not a JSON schema: {first}", field=what, hint="See json-schema.org.") from None
+        raise ValidationError(
+            f"{what} is not a JSON schema: {first}", field=what, hint="See json-schema.org."
+        ) from None
 
 
 def _refuse(uri: str) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
-from llmspell_core.cli.shell import Shell, dumps, tables_of_observers
+from llmspell_core.cli.shell import Shell, dumps, tables_of_plugins
 from llmspell_core.cli.streams import read_stdin
 from llmspell_core.cli.tables import aligned
 from llmspell_core.errors import ConfigurationError, LLMSpellError
@@ -158,9 +158,11 @@ def set_(shell: Shell, key: str, value: str, path: Path | None) -> None:
     path = path or _main_file(shell)
     project_places_of(path, os.environ)  # what a link leads to is not even read
     text = read_stdin().decode("utf-8", "replace").strip() if value == "-" else value
-    written = masked(key.split("."), set_value(path, key, text, partial(_written, shell, whole=False)))
+    written = masked(
+        key.split("."), set_value(path, key, text, partial(_written, shell, whole=False), tables_of_plugins)
+    )
     loaded = load_config(path, check=False)
-    loaded.plugin_tables = tables_of_observers
+    loaded.plugin_tables = tables_of_plugins
     for warning in loaded.warnings:
         if f"{key}.".startswith(f"{warning.partition(':')[0]}."):  # about the setting, or the table it is in
             shell.note(f"Warning: {warning}")

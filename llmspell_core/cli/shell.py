@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.runtime import Runtime
 
-__all__ = ["Shell", "dumps", "tables_of_observers"]
+__all__ = ["Shell", "dumps", "tables_of_plugins"]
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ class Shell:
         chosen = self.options.security_profile
         overrides = {"runtime": {"security": {"profile": chosen}}} if chosen else None
         config = load_config(self.options.config, self.options.profile, overrides, check=check)
-        config.plugin_tables = tables_of_observers
+        config.plugin_tables = tables_of_plugins
         holds = config.get("runtime.security.profile")
         if chosen and holds != chosen:
             self.note(f"--security-profile {chosen} would loosen the configured profile, so {holds} holds")
@@ -132,6 +132,8 @@ class Shell:
         config = self.config()
         log = self.start_logging(config)
         log.debug("configuration: %s", ", ".join(map(str, config.files)) or "no file, only defaults")
+        if config.files:
+            config.check()  # again: now it is known what is installed
         idle = len(config.without_effect()) if config.files else 0
         if idle:
             log.warning("%d setting%s without effect; see: llmspell config check", idle, "s" if idle > 1 else "")
@@ -196,11 +198,14 @@ class Shell:
         return start(self.level, config.section("logging"), self.redaction)
 
 
-def tables_of_observers() -> set[str]:
-    """The tables of the configuration that installed observers are made with."""
+def tables_of_plugins() -> set[str]:
+    """The tables of the configuration that belong to what is installed: `prometheus`, `tools.calculator`."""
+    from llmspell_core.config.checks import bare
     from llmspell_core.plugins.catalog import Catalog
 
-    return {component.name for component in Catalog.load().components("observers")}
+    catalog = Catalog.load()
+    tools = {f"tools.{bare(component.name)}" for component in catalog.components("tools")}
+    return {component.name for component in catalog.components("observers")} | tools
 
 
 def dumps(data: Any) -> str:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from llmspell_core.config.absent import missing_part
 from llmspell_core.config.document import Keys
 from llmspell_core.config.secrecy import MASK, is_secret
-from llmspell_core.config.settings import OPAQUE, ProviderTable, Section, Settings, inner_type
+from llmspell_core.config.settings import OPAQUE, ProviderTable, Section, Settings, Timeouts, Tools, inner_type
+from llmspell_core.names import nearest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -30,6 +31,8 @@ class Problem:
     hint: str | None = None
 
 
+MISSPELT = 0.8
+"""From how similar a name on it is a mistake, where it could be something that is not installed."""
 _EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -118,25 +121,65 @@ def _shown(keys: Keys, given: Any) -> str:
 
 
 def unknown(settings: Settings, plugin_tables: Callable[[], Collection[str]] = tuple) -> Iterator[Problem]:
-    """A warning for every key that nobody reads, with the name that was probably meant.
+    """A problem for every key that nobody reads: an error with the name that was probably meant.
+
+    What is like nothing that is known, and may belong to something that is not installed, is a warning.
 
     Args:
-        plugin_tables: asked for the tables that plugins read, when there is one that we do not know.
+        plugin_tables: asked for the tables that plugins read (`prometheus`, `tools.calculator`), when there is one that
+            we do not know.
     """
     strange = [key for key in settings.model_extra or {} if key not in OPAQUE]
-    read = plugin_tables() if strange else ()
+    read = plugin_tables() if strange or _names_tools(settings.tools) else ()
     for key in strange:
         if key not in read:
-            yield _unknown((key,), [*Settings.model_fields, *OPAQUE])
+            yield _unknown((key,), [*Settings.model_fields, *OPAQUE], others=True)
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if isinstance(value, Section):
             yield from _unknown_in(value, (name,))
+    if read:
+        yield from _unknown_tools(settings.tools, {key.partition(".")[2] for key in read if key.startswith("tools.")})
+
+
+def _names_tools(tools: Tools) -> bool:
+    return bool(tools.model_extra or any(True for _ in _tool_names(tools)))
+
+
+def _tool_names(tools: Tools) -> Iterator[tuple[Keys, str]]:
+    """The places in the table `tools` that name a tool, but for tables of a tool's own."""
+    for section in ("permissions", "minimum_permissions"):
+        yield from ((("tools", section, name), name) for name in getattr(tools, section))
+    yield from ((("tools", "timeouts", name), name) for name in tools.timeouts.model_extra or {})
+    yield from ((("tools", "approval", "ask"), name) for name in tools.approval.ask if name != "*")
+
+
+def _unknown_tools(tools: Tools, installed: set[str]) -> Iterator[Problem]:
+    own = [*Tools.model_fields, *installed]
+    for name in tools.model_extra or {}:
+        if bare(name) not in installed and missing_part(("tools", name)) is None:
+            yield _no_tool(("tools", name), name, own)
+    for keys, name in _tool_names(tools):
+        if bare(name) not in installed:
+            yield _no_tool(keys, name, installed)
+
+
+def _no_tool(keys: Keys, name: str, known: Collection[str]) -> Problem:
+    near = nearest(bare(name), known, cutoff=MISSPELT)
+    text = f"{'.'.join(keys)}: no tool '{name}' is installed"
+    return Problem("error", keys, f"{text}, did you mean '{near}'?") if near else Problem("warning", keys, text)
+
+
+def bare(tool: str) -> str:
+    """A tool's name as its table is called."""
+    return tool.replace("-", "_")
 
 
 def _unknown_in(section: Section, path: Keys) -> Iterator[Problem]:
     known = list(type(section).model_fields)
     for key, value in (section.model_extra or {}).items():
+        if isinstance(section, Tools | Timeouts) and missing_part((*path, key)) is None:
+            continue  # see _unknown_tools
         near = get_close_matches(key, known, n=1, cutoff=0.85) or missing_part((*path, key))
         if isinstance(value, ProviderTable) and not near:
             yield from _unknown_in(value, (*path, key))
@@ -148,13 +191,15 @@ def _unknown_in(section: Section, path: Keys) -> Iterator[Problem]:
             yield from _unknown_in(value, (*path, name))
 
 
-def _unknown(keys: Keys, known: list[str]) -> Problem:
-    near = get_close_matches(keys[-1], known, n=1, cutoff=0.6)
+def _unknown(keys: Keys, known: list[str], *, others: bool = False) -> Problem:
+    """`others`: it may be somebody else's, so that only a name that is very like one of ours is a mistake."""
     absent = missing_part(keys)
     if absent:
         return Problem("warning", keys, f"{'.'.join(keys)}: no effect, because this version has {absent}")
-    advice = f"did you mean {near[0]}?" if near else "nothing reads this setting"
-    return Problem("warning", keys, f"{'.'.join(keys)}: {advice}")
+    near = nearest(keys[-1], known, cutoff=MISSPELT if others else 0.6)
+    if near is None:
+        return Problem("warning", keys, f"{'.'.join(keys)}: nothing reads this setting")
+    return Problem("error", keys, f"{'.'.join(keys)}: did you mean {near}?")
 
 
 def is_declared(keys: Keys) -> bool:
@@ -180,7 +225,7 @@ def _extra_type(model: Any) -> Any:
     if get_origin(model) is dict:
         inner = get_args(model)[1]
         return None if inner is Any else inner
-    from llmspell_core.config.settings import Providers, Timeouts
+    from llmspell_core.config.settings import Providers
 
     return {Providers: ProviderTable, Timeouts: float}.get(model)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from llmspell_core.config.untrusted import Ignored
 
 __all__ = ["Config", "Row"]
+
+SHIPPED = frozenset(("default", "profile", "security"))
+"""Layers that come with llmspell, and may name tools that are not installed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +191,11 @@ class Config:
 
     def problems(self) -> list[Problem]:
         """Every error and warning that `config check` shows, errors first; messages say where the value was set."""
-        from llmspell_core.config.checks import Problem, contradictions, unknown
+        from llmspell_core.config.checks import Problem, contradictions
 
         settings, found = self._typed
         if settings is not None:
-            found = [*contradictions(settings), *unknown(settings, self.plugin_tables)]
+            found = [*contradictions(settings), *self._unknown(settings)]
         found = [self._placed(problem) for problem in found]
         found += [Problem("warning", (), note) for note in (*self._notes, *self.trust_notes())]
         return sorted(found, key=lambda problem: problem.severity)
@@ -209,11 +212,22 @@ class Config:
 
     def without_effect(self) -> list[str]:
         """The dotted keys of settings that nothing reads; a table stands for what is in it."""
+        settings, _ = self._typed
+        found = self._unknown(settings) if settings is not None else ()
+        return [".".join(problem.keys) for problem in found]
+
+    def _unknown(self, settings: Settings) -> Iterator[Problem]:
+        """What nobody reads of all that somebody here wrote.
+
+        A variable of the environment may be another program's: it is only told.
+        """
         from llmspell_core.config.checks import unknown
 
-        settings, _ = self._typed
-        found = unknown(settings, self.plugin_tables) if settings is not None else ()
-        return [".".join(problem.keys) for problem in found]
+        for problem in unknown(settings, self.plugin_tables):
+            size = len(problem.keys)
+            kinds = {leaf.layer.kind for keys, leaf in self._merged.items() if keys[:size] == problem.keys}
+            if not kinds <= SHIPPED:
+                yield replace(problem, severity="warning") if kinds <= {"environment", *SHIPPED} else problem
 
     @property
     def warnings(self) -> list[str]:
@@ -227,7 +241,8 @@ class Config:
         """
         from llmspell_core.config.checks import contradictions
 
-        errors = [problem for problem in contradictions(self.settings) if problem.severity == "error"]
+        found = [*contradictions(self.settings), *self._unknown(self.settings)]
+        errors = [problem for problem in found if problem.severity == "error"]
         if errors:
             raise self._error(errors)
         self._adopt(self.settings.model_dump())

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmspell_core import private
+from llmspell_core.config.absent import missing_part
 from llmspell_core.config.document import parse, read
 from llmspell_core.config.environment import guessed
 from llmspell_core.config.layers import canonical
 from llmspell_core.errors import ConfigurationError, ValidationError
 
+if TYPE_CHECKING:
+    from llmspell_core.config.checks import Problem
+
 __all__ = ["default_toml", "project_places_of", "set_value", "write", "write_configuration"]
 
+Tables = Callable[[], Collection[str]]
 _ACTIVE = re.compile(r"^(?=[A-Za-z_-]+ = )", re.MULTILINE)
 _EXAMPLE = re.compile(r"^#\? ", re.MULTILINE)
 
@@ -26,19 +31,27 @@ def default_toml() -> str:
     return _EXAMPLE.sub("#", _ACTIVE.sub("#", text))
 
 
-def set_value(path: Path, key: str, value: Any, written: Callable[[Path, str], object] | None = None) -> Any:
+def set_value(
+    path: Path,
+    key: str,
+    value: Any,
+    written: Callable[[Path, str], object] | None = None,
+    plugin_tables: Tables = tuple,
+) -> Any:
     """Set the dotted `key` in the file at `path`, keeping comments and order; the file is made when it is missing.
 
     Args:
         value: plain data, or a text as typed on a command line: `true`, `12`, `["a"]`, otherwise text.
         written: writes the file; by default `write`.
+        plugin_tables: asked which tables plugins read.
 
     Returns:
         the value as it was written.
 
     Raises:
         ConfigurationError: the file is not valid TOML, or cannot be written.
-        ValidationError: a part of `key` is not a table, or the new value is not what the setting wants.
+        ValidationError: a part of `key` is not a table, the new value is not what the setting wants, or
+            there is no such setting.
     """
     import tomlkit
 
@@ -47,21 +60,21 @@ def set_value(path: Path, key: str, value: Any, written: Callable[[Path, str], o
     keys = tuple(key.split("."))
     if not all(keys):
         raise ValidationError(
-            f"'{key}' is not a setting", field=key, hint="Write section.name, e.g. runtime.hot_reload."
+            f"'{key}' is not a setting", field=key, hint="Write section.name, e.g. runtime.script_timeout_seconds."
         )
     document = tomlkit.parse(text)
-    parsed = _checked(path, document, keys, parsed, value)
+    parsed = _checked(path, document, keys, parsed, value, plugin_tables)
     (written or write)(path, tomlkit.dumps(document))
     return parsed
 
 
-def _checked(path: Path, document: Any, keys: tuple[str, ...], parsed: Any, given: Any) -> Any:
-    """Puts the value in and types the result; a text that only looks like a number is tried as text, too."""
+def _checked(path: Path, document: Any, keys: tuple[str, ...], parsed: Any, given: Any, tables: Tables) -> Any:
+    """Puts the value in, types the result, and knows the setting; a text that only looks like a number is tried as text, too."""
     looks_like_text = isinstance(given, str) and parsed != given and isinstance(parsed, int | float)
     error: ValidationError | None = None
     for value in [parsed, given] if looks_like_text else [parsed]:
         _put(document, keys, value)
-        error = _error(path, document.as_string(), keys)
+        error = _error(path, document.as_string(), keys, tables)
         if error is None:
             return value
     assert error is not None
@@ -85,14 +98,22 @@ def _put(document: Any, keys: tuple[str, ...], value: Any) -> None:
     table[keys[-1]] = value
 
 
-def _error(path: Path, text: str, keys: tuple[str, ...]) -> ValidationError | None:
-    from llmspell_core.config.checks import typed
+def _error(path: Path, text: str, keys: tuple[str, ...], tables: Tables) -> ValidationError | None:
+    from llmspell_core.config.checks import typed, unknown
     from llmspell_core.config.loading import stacked
 
     tree = stacked([parse(str(path), text)])
     wanted = canonical(keys)
-    wrong = [problem for problem in typed(tree)[1] if all(a == b for a, b in zip(problem.keys, wanted, strict=False))]
+    settings, found = typed(tree)
+    found = found if settings is None else [each for each in unknown(settings, tables) if _is_mistake(each)]
+    wrong = [problem for problem in found if all(a == b for a, b in zip(problem.keys, wanted, strict=False))]
     return ValidationError(wrong[0].message, field=".".join(keys), hint="Nothing was written.") if wrong else None
+
+
+def _is_mistake(problem: Problem) -> bool:
+    """Whoever writes a setting now wants it to do something now; a table may be that of a plugin that comes later."""
+    own = len(problem.keys) > 1 and problem.keys[0] != "tools" and missing_part(problem.keys) is None
+    return problem.severity == "error" or own
 
 
 def write_configuration(path: Path, text: str, environ: Mapping[str, str], *, whole: bool) -> bool:

@@ -37,7 +37,15 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 CONSTANTS = {"true": True, "false": False, "null": None, "nil": None}
-VARIABLES = ("loop_index", "current_item", "total_iterations", "current_value", "loop_value", "current_index", "iteration")
+VARIABLES = (
+    "loop_index",
+    "current_item",
+    "total_iterations",
+    "current_value",
+    "loop_value",
+    "current_index",
+    "iteration",
+)
 
 
 class Names(Protocol):

@@ -158,7 +158,6 @@ class Definition:
         """True or false. Raises: ValidationError naming the option."""
         return flag(self.option(name, default=default), name)
 
-
     def beside(self, table: Mapping[str, Any], *names: str) -> dict[str, Any]:
         """These options, with those of an inner table laid over them. Raises: ValidationError for others in the table."""
         self._asked.update(names)

@@ -120,14 +120,21 @@ def test_set_changes_the_file_and_get_sees_it(llmspell: Llmspell) -> None:
     assert "sk-secret" in Path("llmspell.toml").read_text()
 
 
-def test_set_refuses_a_wrong_value_and_warns_of_an_unknown_name(llmspell: Llmspell) -> None:
+def test_set_refuses_a_wrong_value_and_an_unknown_name(llmspell: Llmspell) -> None:
     refused = llmspell("config", "set", "runtime.script_timeout_seconds", "soon")
     assert refused.code == 1
     assert "must be a whole number" in refused.err
     assert not Path("llmspell.toml").exists()
-    odd = llmspell("config", "set", "runtime.max_concurent_scripts", "3")
-    assert odd.code == 0
-    assert "did you mean max_concurrent_scripts?" in odd.err
+    for key, told in (
+        ("runtime.max_concurent_scripts", "did you mean max_concurrent_scripts?"),
+        ("hooks.zzz", "nothing reads this setting"),
+        ("tools.calculatr.x", "did you mean 'calculator'?"),
+    ):
+        odd = llmspell("config", "set", key, "3")
+        assert (odd.code, told in odd.err) == (1, True), odd.err
+        assert not Path("llmspell.toml").exists()
+    plugins = llmspell("config", "set", "weather.city", "Oslo")
+    assert (plugins.code, "nothing reads this setting" in plugins.err) == (0, True)
 
 
 def test_check_accepts_what_init_wrote(llmspell: Llmspell) -> None:

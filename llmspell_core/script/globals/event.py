@@ -190,7 +190,7 @@ GLOBAL = Global(
                     required=False,
                     callbacks=("*",),
                     options=("language",),
-                    doc="`language`, or a function called per event."
+                    doc="`language`, or a function called per event.",
                 ),
                 Param("handler", "function", required=False),
             ),

@@ -67,8 +67,6 @@ def _strategy(kind: str) -> Any:
     return make_table
 
 
-
-
 def _options(*names: str) -> tuple[Param, ...]:
     return (Param("options", "object", required=False, callbacks=("*",), options=names),)
 
@@ -87,7 +85,13 @@ STRATEGIES = Global(
             "object",
             "Retry, then a circuit breaker, then a fallback: `retry_count`, `circuit_breaker`, `fallback`, `on_exhausted`.",
         ),
-        Function("retry", _strategy("retry"), _options("max_attempts", "backoff_ms"), "object", "Run it again: `max_attempts`, `backoff_ms`."),
+        Function(
+            "retry",
+            _strategy("retry"),
+            _options("max_attempts", "backoff_ms"),
+            "object",
+            "Run it again: `max_attempts`, `backoff_ms`.",
+        ),
         Function(
             "circuit_breaker",
             _strategy("circuit_breaker"),
@@ -95,7 +99,13 @@ STRATEGIES = Global(
             "object",
             "Stop calling what is broken: `failure_threshold`, `open_duration_ms`.",
         ),
-        Function("fallback", _strategy("fallback"), _options("fallback", "step", "value"), "object", "Take something else: `step` or `value`."),
+        Function(
+            "fallback",
+            _strategy("fallback"),
+            _options("fallback", "step", "value"),
+            "object",
+            "Take something else: `step` or `value`.",
+        ),
         Function("fail_fast", _strategy("fail_fast"), returns="object", doc="The first failure ends the workflow."),
         Function("continue_on_error", _strategy("continue"), returns="object", doc="Note it and go on."),
     ),

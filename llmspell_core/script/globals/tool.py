@@ -178,7 +178,15 @@ GLOBAL = Global(
         Function(
             "discover",
             discover,
-            (Param("filter", "object", required=False, options=("category", "tag"), doc="`category`, `tag` (a word of the description)."),),
+            (
+                Param(
+                    "filter",
+                    "object",
+                    required=False,
+                    options=("category", "tag"),
+                    doc="`category`, `tag` (a word of the description).",
+                ),
+            ),
             "array",
             "Tools that match a filter.",
         ),
@@ -189,7 +197,13 @@ GLOBAL = Global(
             "register",
             register,
             (
-                Param("definition", "any", callbacks=("handler", "execute"), options=DEFINITION.options, doc="As for `create`, or a name."),
+                Param(
+                    "definition",
+                    "any",
+                    callbacks=("handler", "execute"),
+                    options=DEFINITION.options,
+                    doc="As for `create`, or a name.",
+                ),
                 Param("handler", "function", required=False),
             ),
             "Tool",

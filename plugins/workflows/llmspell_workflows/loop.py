@@ -65,7 +65,9 @@ class Loop(WorkflowType):
         self.iterator = _Iterator(definition, definition.beside(given, *ITERATORS))
         self.breaks = tuple(each(lambda entry, _: Break.read(entry), as_list(definition.option("break_conditions"))))
         self.aggregate = _aggregation(definition.option("aggregation_strategy", "aggregation", default="collect_all"))
-        self.delay = milliseconds(definition.beside({}, "iteration_delay", "iteration_delay_ms"), "iteration_delay") or 0.0
+        self.delay = (
+            milliseconds(definition.beside({}, "iteration_delay", "iteration_delay_ms"), "iteration_delay") or 0.0
+        )
         self.tolerant = definition.flag("continue_on_error", default=False) or definition.config.strategy.tolerate
 
     def all_steps(self) -> Iterable[Step]:

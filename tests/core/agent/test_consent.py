@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from llmspell_core.agent import AgentConfig, Decision
+from llmspell_core.agent import Decision
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import (
     ApprovalRequiredError,
-    MissingDependencyError,
     NotFoundError,
     ResourceLimitError,
     ValidationError,

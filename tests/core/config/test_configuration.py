@@ -82,17 +82,45 @@ def test_settings_are_typed(tmp_path: Path) -> None:
     assert settings.providers.model_extra["x"].timeout_seconds == 5.0
 
 
-def test_unknown_settings_are_kept_and_warned_about_with_the_likely_name(tmp_path: Path) -> None:
-    text = "[runtime]\nmax_concurent_scripts = 5\n[speling]\na = 1\n[hooks]\nzzz = 1\n[tools.file_operation]\nenabled = true\n"
-    config = load(tmp_path, text, {"LLMSPELL_STATE_ENABLED": "1"})
-    warnings = "\n".join(config.warnings)
-    assert "runtime.max_concurent_scripts: did you mean max_concurrent_scripts?" in warnings
-    assert f"({tmp_path / 'llmspell.toml'}:2)" in warnings
-    assert "speling: nothing reads this setting" in warnings
-    assert "hooks.zzz: nothing reads this setting" in warnings
-    assert "tools.file_operation: did you mean file_operations?" in warnings
-    assert "LLMSPELL_STATE_ENABLED" in warnings
+MISSPELT = (
+    "[runtime]\nmax_concurent_scripts = 5\n[speling]\na = 1\n[hooks]\nzzz = 1\n[tools.file_operation]\nenabled = true\n"
+    "[tools.calculatr]\na = 1\n[tools.weather]\na = 1\n"
+)
+
+
+def test_a_setting_with_the_likely_name_of_another_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError) as caught:
+        load(tmp_path, MISSPELT)
+    assert "runtime.max_concurent_scripts: did you mean max_concurrent_scripts?" in caught.value.message
+    assert f"({tmp_path / 'llmspell.toml'}:2)" in caught.value.message
+    assert "zzz" not in caught.value.message
+
+
+def test_what_is_like_no_setting_and_variables_of_the_environment_are_warnings(tmp_path: Path) -> None:
+    environment = {"LLMSPELL_STATE_ENABLED": "1", "LLMSPELL_HOOKS__TIMOUT_MS": "7"}
+    config = load(tmp_path, MISSPELT, environment, check=False)
+    config.plugin_tables = lambda: {"tools.calculator", "tools.file_operations"}
+    found = {problem.message.partition(" (")[0]: problem.severity for problem in config.problems()}
+    assert found["speling: nothing reads this setting"] == "warning"
+    assert found["hooks.zzz: nothing reads this setting"] == "warning"
+    assert found["hooks.timout_ms: did you mean timeout_ms?"] == "warning"
+    assert (
+        found["tools.file_operation: no tool 'file_operation' is installed, did you mean 'file_operations'?"] == "error"
+    )
+    assert found["tools.calculatr: no tool 'calculatr' is installed, did you mean 'calculator'?"] == "error"
+    assert found["tools.weather: no tool 'weather' is installed"] == "warning"
+    assert any("LLMSPELL_STATE_ENABLED" in message for message in config.warnings)
     assert config.get("runtime.max_concurent_scripts") == 5
+
+
+@pytest.mark.parametrize(
+    "table", ['approval]\nask = ["calculatr"]', 'permissions]\ncalculatr = "safe"', "timeouts]\ncalculatr = 1"]
+)
+def test_a_tool_that_is_named_in_a_table_of_the_policy_exists(tmp_path: Path, table: str) -> None:
+    config = load(tmp_path, f"[tools.{table}\n")
+    config.plugin_tables = lambda: {"tools.calculator"}
+    with pytest.raises(ValidationError, match="no tool 'calculatr' is installed, did you mean 'calculator'"):
+        config.check()
 
 
 def test_tables_for_others_are_no_warning(tmp_path: Path) -> None:
@@ -116,7 +144,6 @@ def test_tables_for_others_are_no_warning(tmp_path: Path) -> None:
         ("[debug.performance]\nenabled = true\n", "debug.performance: no effect, because this version has no profiler"),
         ("[features]\nx = 1\n", "features: no effect, because this version has no compile-time features"),
         ("[rga]\nenabled = true\n", "rga: "),
-        ("[loging]\nlog_level = 1\n", "loging: did you mean logging?"),
         ("[tools.network]\nmax_retries = 3\n", "tools.network.max_retries: nothing reads this setting"),
     ],
 )

@@ -71,7 +71,8 @@ async def test_what_nobody_knows_is_an_error(cast: Cast, text: str, told: str) -
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [(r"\{{x}} and {{topic}}", "{{x}} and birds"), (r"\$HOME.output", "$HOME.output"), ("{{}}", "{{}}")]
+    ("text", "shown"),
+    [(r"\{{x}} and {{topic}}", "{{x}} and birds"), (r"\$HOME.output", "$HOME.output"), ("{{}}", "{{}}")],
 )
 async def test_a_backslash_makes_it_the_text_itself(cast: Cast, text: str, shown: str) -> None:
     assert await seen(cast, text, {"topic": "birds"}) == shown
