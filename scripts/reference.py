@@ -57,6 +57,22 @@ A script registers a function at a point with `Hook.register(point, function, pr
 registers itself in the entry-point group `llmspell.hooks` (see [writing hooks](../plugin-authors/hooks.md)). Besides these,
 custom points are written `custom:<name>`.
 
+## What a hook answers
+
+| a script's function returns | effect |
+| --- | --- |
+| nothing, `true`, `"continue"` | the operation goes on |
+| `{{type = "modified", data = {{...}}}}` | `data` is merged into the operation's: its input before, its result after |
+| `{{type = "replace", data = ...}}` | the operation is not done; `data` is its result |
+| `"cancel"`, `{{type = "cancel", reason = "..."}}` | the operation is not done, or its result is dropped; the caller gets an error |
+| `"skip"`, `"skipped"`, `{{type = "skipped"}}` | as if the hook were not there |
+| `{{type = "redirect"}}`, `retry`, `fork`, `cache` | known, but no point acts on it yet: the log says so |
+| another word, another `type`, `false`, a field that is not listed here | the operation fails with an error that lists the words |
+
+`action` may be written for `type`, and `modified_data` for `data`. A plugin returns `HookResult` objects, or the same values.
+
+## The points
+
 | point | spec | when, and what `data` holds |
 | --- | --- | --- |
 {rows}

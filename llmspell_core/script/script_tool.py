@@ -42,11 +42,11 @@ class ScriptTool(Tool[_Free]):
         given = super().validate_parameters(params).model_extra or {}
         if self._checker is None:
             return _Free(**given)
-        given = filled_in(self._schema.json_schema, given)
-        properties = self._schema.json_schema.get("properties") or {}
+        given = filled_in(self.schema.json_schema, given)
+        properties = self.schema.json_schema.get("properties") or {}
         if self._closed:
             check_known(self.name, given, properties, "parameter")
-        missing = [name for name in self._schema.json_schema.get("required") or () if name not in given]
+        missing = [name for name in self.schema.json_schema.get("required") or () if name not in given]
         if missing:
             raise ValidationError(f"{self.name}: '{missing[0]}' is required", field=missing[0])
         wrong = differences(self._checker, given, "parameters")

@@ -33,7 +33,7 @@ OTHERS = (
     *("retry_count", "dependencies", "depends_on", "error_strategy", "on_error", "condition", "compensate", "rollback"),
     *("tools", "required", "optional"),
 )
-INLINE = ("steps", "branches", "agents", "body", "targets", "map_step")
+INLINE = ("steps", "branches", "agents", "body", "targets", "map_step", "then_steps", "else_steps")
 STEP_FIELDS = (*INPUTS, *OTHERS)
 """What a workflow in place of a step may have beside its own options."""
 KNOWN = frozenset((*(key for keys in TARGETS.values() for key in keys), *INPUTS, *OTHERS))
