@@ -86,6 +86,7 @@ ID = Param("context", "string")
 KEY = Param("key", "string")
 SCOPE = Param("scope", "any", required=False, doc="`global`, or `{type, id}` with session, workflow, agent, user.")
 
+TOOL = ("tool_name", "name", "description", "category", "security_level", "input_template", "parameters")
 CONTEXT = ("conversation_id", "user_id", "session_id", "scope", "inheritance", "data", "security")
 
 GLOBAL = Global(
@@ -175,8 +176,8 @@ GLOBAL = Global(
                     "config",
                     "object",
                     required=False,
-                    options=("tool_name", "name", "description", "category", "security_level", "input_template"),
-                    doc="`tool_name`, `description`, `category`, `security_level`, `input_template`.",
+                    options=TOOL,
+                    doc="`tool_name`, `description`, `category`, `security_level`, `input_template`, `parameters` (name -> what it is).",
                 ),
             ),
             "string",

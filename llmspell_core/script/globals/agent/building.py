@@ -11,6 +11,7 @@ from llmspell_core.agent import Agent, AgentConfig, ApprovalRequest, LLMAgent, R
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.messages import as_list, new_id
 from llmspell_core.names import check_known, nearest
+from llmspell_core.script.declare import snake
 from llmspell_core.script.globals.address import check_server
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def config_from(fields_: Mapping[str, Any]) -> AgentConfig:
             given.setdefault(name, custom[name])
     _spread_model(given)
     check_known("Agent", given, KNOWN)
-    check_known("Agent: resource_limits", table(given.get("resource_limits")), (*LIMITS, *LIMIT_ALIASES), "limit")
+    given["resource_limits"] = {snake(name): value for name, value in table(given.get("resource_limits")).items()}
+    check_known("Agent: resource_limits", given["resource_limits"], (*LIMITS, *LIMIT_ALIASES), "limit")
     limits = {LIMIT_ALIASES.get(k, k): v for k, v in {**table(given.pop("resource_limits", None)), **given}.items()}
     made = ResourceLimits(**{k: v for k, v in limits.items() if k in LIMITS and v is not None})
     agent_type = given.pop("agent_type", None) or given.pop("type", None) or "llm"
@@ -80,6 +82,7 @@ def _spread_model(given: dict[str, Any]) -> None:
         )
     if not isinstance(model, Mapping):
         return
+    model = {snake(name): value for name, value in model.items()}
     check_known("Agent: model", model, MODEL)
     given["model"] = model.get("model_id") or model.get("model") or (None if model.get("provider") else "")
     for name in ("provider", "temperature", "max_tokens"):
@@ -213,6 +216,19 @@ def _with_functions(scope: ScriptScope, routing: Any) -> Any:
     return routing
 
 
+def _described(parameters: Any) -> dict[str, Any]:
+    """A JSON schema of parameters that are texts, each with what it is; or what `Tool.create` takes."""
+    from llmspell_core.json_schema import TYPES
+    from llmspell_core.script.script_tool import json_schema_of
+
+    if isinstance(parameters, Mapping):
+        parameters = {
+            name: {"type": "string", "description": spec} if isinstance(spec, str) and spec not in TYPES else spec
+            for name, spec in parameters.items()
+        }
+    return json_schema_of(parameters)
+
+
 def wrap_as_tool(scope: ScriptScope, name: Any, config: dict[str, Any] | None) -> str:
     scope.keep()
     agent = scope.runtime.agent_for(_tool_name(scope.resolve(name)))
@@ -229,6 +245,8 @@ def wrap_as_tool(scope: ScriptScope, name: Any, config: dict[str, Any] | None) -
         options["category"] = str(config["category"])
     if config.get("security_level"):
         options["security_level"] = SecurityLevel.parse(str(config["security_level"]))
+    if config.get("parameters"):
+        options["schema"] = _described(config["parameters"])
     if config.get("input_template"):
         options["parameter_config"] = ParameterConfig(input_template=str(config["input_template"]))
     return str(scope.runtime.wrap_agent(agent, **options))
