@@ -22,10 +22,14 @@ __all__ = ["Ending"]
 NAMES = ("SIGTERM", "SIGHUP")
 PATIENCE = 0.5
 """Seconds in which the event loop has to take notice of an interrupt."""
-CLEANING = 0.5
+STUCK = 0.25
+"""Seconds after a script's deadline in which the event loop has come round: the work that holds it is interrupted before."""
+CLEANING = 0.4
 """Seconds after its deadline in which a script and all that it made the host do has ended."""
 LAST_WORDS = 0.2
 """Seconds for the message of a program that ends itself: nobody may be reading it."""
+LAST_OUTPUT = 0.1
+"""Seconds for what the script printed to go out after that: it waits for a reader since the deadline."""
 
 
 class Ending:
@@ -113,24 +117,41 @@ class Ending:
 
     def at_deadline(self, when: float, report: Callable[[], int]) -> None:
         """Ends the program soon after a script should have ended, with what `report` says and the code it returns."""
+        import asyncio
+
         from llmspell_core import watchdog
 
-        self._alarms.append(watchdog.at(when + CLEANING, lambda: self._leave(1, report)))
+        rounds = self._give_up(asyncio.get_running_loop(), report)
+        self._alarms.append(watchdog.at(when, lambda: next(rounds, None)))
+
+    def _give_up(self, loop: asyncio.AbstractEventLoop, report: Callable[[], int]) -> Iterator[float]:
+        """Yields the seconds to wait. A loop that a system call holds, a write that nobody reads, does not come back."""
+        came_round = threading.Event()
+        try:
+            loop.call_soon_threadsafe(came_round.set)
+        except RuntimeError:  # closed: the program is at its end
+            came_round.set()
+        yield STUCK
+        if came_round.is_set():
+            yield CLEANING - STUCK
+        self._leave(1, report)
 
     def _leave(self, code: int, say: Callable[[], int | None]) -> None:
         """End the process, in the watchdog's thread. Whoever holds a stream, or does not read from one, cannot stop it."""
         if not self.is_program:
             return
-        codes = [code]
+        codes, said = [code], threading.Event()
 
         def speak() -> None:
             codes.append(say() or code)
-            sys.stdout.flush()
             sys.stderr.flush()
+            said.set()
+            sys.stdout.flush()
 
         speaker = threading.Thread(target=speak, daemon=True)
         speaker.start()
-        speaker.join(LAST_WORDS)
+        if said.wait(LAST_WORDS):
+            speaker.join(LAST_OUTPUT)
         os._exit(codes[-1])
 
     def over(self) -> None:
