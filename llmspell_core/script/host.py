@@ -136,6 +136,7 @@ class ScriptSession:
             "frame": limits.frame_bytes,
             "interactive": interactive,
             "options": engine.options(),
+            "mark": worker.mark,
             "fence": {**fence, **engine.fence_options()},
         }
         worker.send(encoded(dump_text(["boot", boot])))

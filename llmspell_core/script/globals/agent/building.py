@@ -11,6 +11,7 @@ from llmspell_core.agent import Agent, AgentConfig, ApprovalRequest, LLMAgent, R
 from llmspell_core.errors import NotFoundError, ValidationError
 from llmspell_core.messages import as_list, new_id
 from llmspell_core.script.globals.address import check_server
+from llmspell_core.script.reference import is_function
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -185,9 +186,9 @@ def _member_name(value: Any) -> str:
 
 
 def _with_functions(scope: ScriptScope, routing: Any) -> Any:
+    if is_function(routing):
+        return scope.callback(routing)
     if isinstance(routing, Mapping):
-        if "$fn" in routing:
-            return scope.callback(dict(routing))
         return {key: _with_functions(scope, value) for key, value in routing.items()}
     return routing
 
