@@ -36,6 +36,7 @@ const SyntaxErrorOf = SyntaxError;
 const BigIntOf = BigInt;
 const indirectEval = globalThis.eval;
 const MAX_DEPTH = 64;
+const MOST_INTEGER = 1n << 14284n; // 4,300 digits: Python reads no more of them
 
 // Where there is no memory left even for an error, the VM throws null; scripts get this one, which exists already.
 const NO_MEMORY = freeze(new ErrorOf("out of memory"));
@@ -120,6 +121,9 @@ function plain(value, rule, depth) {
       if (isInteger(value) && !isSafeInteger(value)) sawBig = true;
       return value;
     case "bigint":
+      if (value >= MOST_INTEGER || value <= -MOST_INTEGER) {
+        refuse(rule, depth, "is an integer of more than 4,300 digits; pass it on as text");
+      }
       sawBig = true;
       return value;
     case "symbol":
