@@ -16,7 +16,9 @@ __all__ = ["Addresses", "PinnedBackend", "PinnedTransport", "named_as_httpx2"]
 Addresses = Callable[[str, int], Awaitable[list[str]]]
 """Host and port -> where to connect. Raises for a host that may not be reached."""
 MAX_CONNECTIONS = 100
-NO_CHARSETS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+NO_CHARSETS = frozenset(
+    {"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
 """Python reads these as encodings of text, too; no page is written in them. Reading punycode takes hours for a few megabytes."""
 CONNECT_TIMEOUT = 10.0  # seconds for each address, so that one dead address leaves time for the next
 

@@ -126,7 +126,9 @@ def _contents(folder: Path, mains: list[str]) -> tuple[dict[str, bytes], list[st
                 _take(folder, name, contents, strange)
                 if sum(map(len, contents.values())) > MAX_ALL_BYTES:
                     reason = f"{folder} has more than {MAX_ALL_BYTES:,} bytes of configuration"
-                    raise ConfigurationError(reason, path=str(folder), hint="Remove the files llmspell.*.toml that nobody needs.")
+                    raise ConfigurationError(
+                        reason, path=str(folder), hint="Remove the files llmspell.*.toml that nobody needs."
+                    )
     return contents, strange
 
 
