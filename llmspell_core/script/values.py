@@ -135,7 +135,9 @@ def parse(payload: bytes | bytearray, references: References | None = None) -> A
     if len(payload) > _BIG and _has_too_much(payload) and _has_too_much(_TEXTS.sub(b"", payload)):
         raise ValueError("too many values in one frame")
     try:
-        read = references.load if references is not None and references.mark in payload else load
+        read = load
+        if references is not None and references.mark in payload and not payload.startswith(b'["done"'):
+            read = references.load  # a result is data only
         value = read(payload.decode())
     except RecursionError as error:
         raise ValueError("values nested too deeply") from error
