@@ -29,7 +29,8 @@ class HostileVM:
 
         scope: dict[str, Any] = {
             "host": self.host, "os": os, "json": json, "time": time, "signal": signal,
-            "fn": lambda number: {f"$fn{self.mark}": number}, "mark": self.mark, "raw": raw, "frame": frame, "callbacks": self.callbacks, "args": args,
+            "fn": lambda number: {f"$fn{self.mark}": number}, "mark": self.mark, "raw": raw,
+            "frame": frame, "callbacks": self.callbacks, "args": args,
         }  # fmt: skip
         exec(source, scope)
         return {"value": scope.get("result"), "display": None}
