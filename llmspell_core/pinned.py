@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,6 +16,10 @@ __all__ = ["Addresses", "PinnedBackend", "PinnedTransport", "named_as_httpx2"]
 Addresses = Callable[[str, int], Awaitable[list[str]]]
 """Host and port -> where to connect. Raises for a host that may not be reached."""
 MAX_CONNECTIONS = 100
+NO_CHARSETS = frozenset(
+    {"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
+"""Python reads these as encodings of text, too; no page is written in them. Reading punycode takes hours for a few megabytes."""
 CONNECT_TIMEOUT = 10.0  # seconds for each address, so that one dead address leaves time for the next
 
 
@@ -87,15 +92,32 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
                 )
             )
         assert isinstance(answer.stream, AsyncIterable)
-        return httpx2.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=_Body(answer.stream, self._errors),
-            extensions=answer.extensions,
+        return _readable(
+            httpx2.Response(
+                answer.status,
+                headers=answer.headers,
+                stream=_Body(answer.stream, self._errors),
+                extensions=answer.extensions,
+            )
         )
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+def _readable(answer: httpx2.Response) -> httpx2.Response:
+    """The answer, without its charset where that is none: whoever reads it decodes it as the server says."""
+    named = answer.charset_encoding
+    if named is not None and not _is_charset(named):
+        answer.headers["content-type"] = answer.headers["content-type"].partition(";")[0]
+    return answer
+
+
+def _is_charset(name: str) -> bool:
+    try:
+        return codecs.lookup(name).name.replace("_", "-") not in NO_CHARSETS
+    except (LookupError, ValueError):
+        return False
 
 
 class _Body(httpx2.AsyncByteStream):

@@ -64,9 +64,7 @@ class Decision(Record):
                 field="parameters",
                 hint="They replace those of the call. Leave them out to keep these.",
             )
-        what = repr(value)
-        if isinstance(value, Mapping):
-            what = "a function" if "$fn" in value else "a table whose 'approved' is not true or false"
+        what = "a table whose 'approved' is not true or false" if isinstance(value, Mapping) else repr(value)
         raise ValidationError(
             f"{what} is not a decision",
             field="decision",

@@ -60,7 +60,7 @@ class Routing:
         """
         if isinstance(value, Routing):
             return value
-        given = dict(value) if isinstance(value, Mapping) and "$fn" not in value else {"strategy": value}
+        given = dict(value) if isinstance(value, Mapping) else {"strategy": value}
         check_known("routing", given, ("strategy", "router", "threshold", "fallback_agent", "timeout_ms"))
         chosen = given.get("router") or given.get("strategy") or "sequential"
         if chosen in ("route", "custom"):

@@ -135,6 +135,10 @@ def parse(name: str, text: str) -> Document:
         raise ConfigurationError(
             f"{name} is nested too deeply", path=name, hint="Settings are a few levels deep."
         ) from None
+    except ValueError:  # Python reads no more than 4,300 digits
+        raise ConfigurationError(
+            f"{name} holds a number of too many digits", path=name, hint="No setting is as large as that."
+        ) from None
     if not isinstance(tree, dict):
         raise ConfigurationError(f"{name} holds no table of settings", path=name, hint='Start with {"section": {...}}.')
     return Document(name, text, tree)

@@ -31,6 +31,8 @@ __all__ = ["Entry", "Project", "State", "Trust", "configured_folders"]
 State = Literal["trusted", "changed", "unknown"]
 PLUGINS = "llmspell_plugins"
 MAX_FILES, MAX_PLUGIN_BYTES = 1000, 50_000_000
+MAX_ALL_BYTES = 10 * MAX_BYTES
+"""Of all configuration files of a folder together: they are read at each start, before anybody trusts them."""
 LONGEST_WAIT = 10.0  # seconds
 
 
@@ -122,6 +124,11 @@ def _contents(folder: Path, mains: list[str]) -> tuple[dict[str, bytes], list[st
             name = path.relative_to(folder).as_posix()
             if name not in contents:
                 _take(folder, name, contents, strange)
+                if sum(map(len, contents.values())) > MAX_ALL_BYTES:
+                    reason = f"{folder} has more than {MAX_ALL_BYTES:,} bytes of configuration"
+                    raise ConfigurationError(
+                        reason, path=str(folder), hint="Remove the files llmspell.*.toml that nobody needs."
+                    )
     return contents, strange
 
 

@@ -24,11 +24,20 @@ from llmspell_core.policy.settings import CONFIGURATION_NAMES
 __all__ = ["ReadOnly", "ancestors", "folded"]
 
 EXECUTED = (
-    ".bzr", ".direnv", ".git", ".hg", ".husky", ".idea", ".svn", ".venv", ".vscode", "__pycache__", "conda-meta",
-    "dist-packages", "llmspell_plugins", "site-packages", "venv", "*.dist-info", "*.egg-info",
+    ".bzr", ".claude", ".cursor", ".devcontainer", ".direnv", ".git", ".hg", ".husky", ".idea", ".svn", ".venv", ".vscode", ".zed",
+    "__pycache__", "conda-meta", "dist-packages", "llmspell_plugins", "site-packages", "venv", "*.dist-info", "*.egg-info",
 )  # fmt: skip
 """Folders in which files are run, or say what is run, whoever opens the folder next."""
-BELIEVED = (".envrc", ".git", "pyvenv.cfg", "sitecustomize.py*", "usercustomize.py*", "*.pth", "*.egg-link")
+BELIEVED = (
+    ".envrc",
+    ".git",
+    ".mcp.json",
+    "pyvenv.cfg",
+    "sitecustomize.py*",
+    "usercustomize.py*",
+    "*.pth",
+    "*.egg-link",
+)
 """Files of the same kind."""
 RUN_NAMES = (*EXECUTED, *BELIEVED)
 IMPORTABLE = (".py", ".pyc", ".pyd", ".so")

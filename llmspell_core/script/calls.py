@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.errors import InternalError, LLMSpellError, ResourceLimitError, ValidationError
 from llmspell_core.purse import OBJECT, weigh
 from llmspell_core.script.deadline import new_owner
+from llmspell_core.script.reference import Reference
 from llmspell_core.script.scope import HandleRef
 from llmspell_core.script.stream import STREAM_OPERATIONS, Stream
 from llmspell_core.script.validate import bind, fit
@@ -246,9 +247,9 @@ class Calls:
         return result
 
     def _special(self, value: Any) -> Any:
-        if isinstance(value, HandleRef):
+        if isinstance(value, HandleRef | Reference):
             self._has_handles = True
-            return value.to_wire()
+            return value.to_wire(self._worker.mark)
         return None
 
     def _refuse(self, call_id: int, error: BaseException, label: str = "") -> None:

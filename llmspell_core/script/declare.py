@@ -43,8 +43,8 @@ Builders are pure data until `build`:
     Agent.builder():model("openai/gpt-4o"):tool("calculator"):build()
 
 Callbacks: a parameter of type "function" arrives as an integer id; `scope.callback(id)` makes an async callable of it.
-`Param("def", "object", callbacks=("handler",))` allows functions under that key (at any depth): they arrive as
-`{"$fn": id}`, which `scope.callback` takes as well.
+`Param("def", "object", callbacks=("handler",))` allows functions under that key (at any depth): they arrive as a
+`Reference`, which `scope.callback` takes as well; data that looks like one is data (see `reference`).
 """
 
 from __future__ import annotations

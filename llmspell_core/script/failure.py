@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmspell_core.errors import LLMSpellError, ScriptError, error_from_dict
+from llmspell_core.messages import plain
 from llmspell_core.purse import weigh
 from llmspell_core.script.process import describe_status
 from llmspell_core.script.wire import OUT_OF_MEMORY
@@ -56,7 +57,9 @@ def failed(error: Any, language: str, *, source: str = "", name: str = "") -> Sc
 def _cause(data: dict[str, Any]) -> LLMSpellError | None:
     """The host's own error that a worker gave back, as far as it still looks like one."""
     try:
-        return error_from_dict({key: _text(value) or value for key, value in data.items() if weigh(value) < _MAX_BYTES})
+        return error_from_dict(
+            {key: _text(value) or plain(value) for key, value in data.items() if weigh(value) < _MAX_BYTES}
+        )
     except (TypeError, ValueError, AttributeError):
         return None
 

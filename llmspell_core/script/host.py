@@ -113,12 +113,11 @@ class ScriptSession:
         worker = worker or WorkerProcess.spawn(engine)
 
         def scope(session: ScriptSession) -> ScriptScope:
-            fields = {name: handle.fields for name, handle in api.handles.items()}
             return ScriptScope(
                 runtime,
                 context,
                 session,
-                lambda kind: fields.get(kind, ()),
+                lambda kind: api.handles[kind].fields if kind in api.handles else (),
                 language=engine.language,
                 profile=profile,
                 held_bytes=limits.held_bytes,
@@ -136,6 +135,7 @@ class ScriptSession:
             "frame": limits.frame_bytes,
             "interactive": interactive,
             "options": engine.options(),
+            "mark": worker.mark,
             "fence": {**fence, **engine.fence_options()},
         }
         worker.send(encoded(dump_text(["boot", boot])))

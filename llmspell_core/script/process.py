@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from llmspell_core.pace import SLICE
+from llmspell_core.script.reference import References, new_mark
 from llmspell_core.script.values import parse
 from llmspell_core.script.wire import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 
@@ -42,6 +43,7 @@ class WorkerProcess(asyncio.Protocol):
         gone: whether the connection has ended; what still arrives are last words.
         frame_bytes: size of the frame that `on_frame` is called with.
         largest: bytes of the largest frame, either way.
+        mark: what tells functions and objects from data, see `llmspell_core.script.reference`.
         problem: what the worker did against the protocol, if that is why it was ended.
     """
 
@@ -52,6 +54,8 @@ class WorkerProcess(asyncio.Protocol):
         self.gone = False
         self.frame_bytes = 0
         self.largest = MAX_FRAME
+        self.mark = new_mark()
+        self._references = References(self.mark)
         self.on_frame: Callable[[list[Any]], None] = _ignore
         self.on_end: Callable[[int], None] = _ignore
         self._sock: socket.socket | None = sock
@@ -245,7 +249,7 @@ class WorkerProcess(asyncio.Protocol):
         if self.problem is not None:
             return
         try:
-            frame = parse(payload)
+            frame = parse(payload, self._references)
         except ValueError as error:
             self.kill(f"it sent something that is not a message ({error})")
             return

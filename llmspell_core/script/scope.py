@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from llmspell_core.errors import ResourceLimitError, ScriptError, ValidationError
 from llmspell_core.purse import OBJECT, Purse
+from llmspell_core.script.reference import Reference, is_function, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,8 +39,9 @@ class HandleRef:
     id: int
     fields: dict[str, Any]
 
-    def to_wire(self) -> dict[str, Any]:
-        return {"$handle": self.kind, "id": self.id, "fields": self.fields}
+    def to_wire(self, mark: str) -> dict[str, Any]:
+        """As the VM knows it; see `llmspell_core.script.reference`."""
+        return {f"$handle{mark}": self.kind, "id": self.id, "fields": self.fields}
 
 
 class ScriptScope:
@@ -96,15 +98,13 @@ class ScriptScope:
 
     # -- callbacks --------------------------------------------------------------------------------------------------
 
-    def callback(
-        self, function: int | dict[str, Any], patience: Patience | None = None
-    ) -> Callable[..., Awaitable[Any]]:
-        """An async callable for a script function: an id, or the `{"$fn": id}` found inside an object.
+    def callback(self, function: int | Reference, patience: Patience | None = None) -> Callable[..., Awaitable[Any]]:
+        """An async callable for a script function: an id, or what stands for it inside an object.
 
         Calling it raises ScriptError when the function raises or its script has ended, and TimeoutError when
         `patience` is at its end.
         """
-        callback = function.get("$fn") if isinstance(function, dict) else function
+        callback = function.id if is_function(function) else function
         if not isinstance(callback, int):
             raise ValidationError("a function is expected here", hint="Pass a function of the script.")
 
@@ -149,12 +149,12 @@ class ScriptScope:
         return self.handle(kind, obj).id
 
     def get(self, id_: Any, kind: str | None = None) -> Any:
-        """The object of a handle id, or of a `{"$handle": ...}` that came as an argument.
+        """The object of a handle id, or of what stood for it in an argument.
 
         Raises:
             ValidationError: there is no such object (of that kind) in this script.
         """
-        number = id_.get("id") if isinstance(id_, dict) else id_
+        number = id_.id if is_object(id_) else id_
         found = self._objects.get(number) if isinstance(number, int) else None
         if found is None or (kind is not None and found[0] != kind):
             raise ValidationError(
@@ -165,9 +165,9 @@ class ScriptScope:
 
     def resolve(self, value: Any) -> Any:
         """`value` with every handle in it replaced by its object."""
+        if is_object(value):
+            return self.get(value)
         if isinstance(value, dict):
-            if "$handle" in value:
-                return self.get(value)
             return {key: self.resolve(item) for key, item in value.items()}
         return [self.resolve(item) for item in value] if isinstance(value, list) else value
 

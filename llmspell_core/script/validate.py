@@ -9,14 +9,13 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.script.reference import Reference, is_function, is_object
 
 if TYPE_CHECKING:
     from llmspell_core.script.declare import Param
 
 __all__ = ["bind", "fit"]
 
-_MARKS = frozenset(("$fn", "$handle"))
-"""What stands in for a function or an object of the host."""
 _ARTICLE = {
     "string": "a string",
     "integer": "an integer",
@@ -52,7 +51,7 @@ def _checked(call: str, param: Param, value: Any) -> Any:
         if param.required and param.type != "any":
             raise ValidationError(f"{call}: '{param.name}' is required", field=param.name, hint=_expect(param))
         return copy.copy(param.default)  # a handler may change its own
-    if isinstance(param.options, tuple) and isinstance(value, dict) and not value.keys() & _MARKS:
+    if isinstance(param.options, tuple) and isinstance(value, dict):
         value = _options(call, param.options, value)
     if param.type == "any":
         return value
@@ -92,13 +91,12 @@ def _accept(param: Param, value: Any) -> tuple[bool, Any]:
     if kind in {"integer", "number"}:
         return _accept_number(kind, value)
     if kind == "object":
-        return (isinstance(value, dict) and "$fn" not in value) or value == [], {} if value == [] else value
+        return isinstance(value, dict) or value == [], {} if value == [] else value
     if kind == "array":
         return isinstance(value, list) or value == {}, [] if value == {} else value
     if kind == "function":
-        function = value.get("$fn") if isinstance(value, dict) else None
-        return isinstance(function, int), function if isinstance(function, int) else value
-    return isinstance(value, dict) and value.get("$handle") == param.handle, value
+        return (True, value.id) if is_function(value) else (False, value)
+    return is_object(value) and value.kind == param.handle, value
 
 
 def _accept_number(kind: str, value: Any) -> tuple[bool, Any]:
@@ -121,7 +119,7 @@ def _word(value: Any) -> str:
     """What a script's author calls this value."""
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, dict):
-        return "function" if "$fn" in value else str(value.get("$handle", "table"))
-    words = {str: "string", int: "number", float: "number", list: "list"}
+    if isinstance(value, Reference):
+        return value.kind or "function"
+    words = {str: "string", int: "number", float: "number", list: "list", dict: "table"}
     return words.get(type(value), "nil")

@@ -22,6 +22,8 @@ from llmspell_core.script.wire import encoder, load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmspell_core.script.reference import References
+
 __all__ = ["MAX_DEPTH", "Encoder", "Path", "View", "parse"]
 
 MAX_DEPTH = 64
@@ -124,8 +126,8 @@ def _has_too_much(payload: bytes | bytearray) -> bool:
     return payload.count(b"{") + payload.count(b"[") > MAX_CONTAINERS or payload.count(b",") > MAX_VALUES
 
 
-def parse(payload: bytes | bytearray) -> Any:
-    """The JSON value in a frame from an untrusted process.
+def parse(payload: bytes | bytearray, references: References | None = None) -> Any:
+    """The JSON value in a frame from an untrusted process; with what in it are functions and objects of the script.
 
     Raises:
         ValueError: not JSON, or more values than memory should be spent on.
@@ -133,7 +135,10 @@ def parse(payload: bytes | bytearray) -> Any:
     if len(payload) > _BIG and _has_too_much(payload) and _has_too_much(_TEXTS.sub(b"", payload)):
         raise ValueError("too many values in one frame")
     try:
-        value = load(payload.decode())
+        read = load
+        if references is not None and references.mark in payload and not payload.startswith(b'["done"'):
+            read = references.load  # a result is data only
+        value = read(payload.decode())
     except RecursionError as error:
         raise ValueError("values nested too deeply") from error
     if payload.count(b"[") + payload.count(b"{") > MAX_NESTING and measure(value)[1] > MAX_NESTING:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
     from llmspell_core.script.scope import ScriptScope
 
-__all__ = ["View", "answer_view", "chunk_view", "output_view", "spelled", "tool_view"]
+__all__ = ["OURS", "View", "answer_view", "chunk_view", "output_view", "spelled", "tool_view"]
 
 ENVELOPE_KEYS = ("success", "result", "operation")
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
 
 
 TEXT_ALIASES = ("response", "content")
+OURS = frozenset({"text", "data", "metadata", "media", "tool_calls", "error_details", "_raw_text", *TEXT_ALIASES})
+"""What a model's text cannot say: it would be taken for what really happened."""
 LONG = 1000
 """Characters of a text that is worth not to be sent more than once."""
 
@@ -48,7 +50,7 @@ def tool_view(output: AgentOutput) -> View | dict[str, Any]:
 
 def answer_view(output: AgentOutput) -> View | dict[str, Any]:
     """What a script gets of an agent."""
-    view = output_view(output)
+    view = output_view(output, of_model=True)
     if len(output.text) < LONG:
         return view
     same = [alias for alias in TEXT_ALIASES if view.get(alias) is output.text]
@@ -70,15 +72,16 @@ def _without(envelope: dict[str, Any], text: str) -> tuple[dict[str, Any], list[
     return kept, places
 
 
-def output_view(output: AgentOutput) -> dict[str, Any]:
-    """The table of one output.
+def output_view(output: AgentOutput, *, of_model: bool = False) -> dict[str, Any]:
+    """The table of one output; `of_model`: its text is a model's.
 
     A text that is a JSON object with `success`, `result` or `operation` gives all its keys to the table (and stays in
-    `_raw_text`); any other JSON text is parsed into `data`. `response` and `content` repeat `text`.
+    `_raw_text`), except for those that are `OURS` in a model's; any other JSON text is parsed into `data`. `response` and
+    `content` repeat `text`.
     """
     extra = dict(output.metadata.extra)
     envelope = extra.get("response") if extra.pop("output_style", None) == "text" else None
-    view = _flat(envelope) if isinstance(envelope, dict) else _from_text(output.text)
+    view = _flat(envelope) if isinstance(envelope, dict) else _from_text(output.text, OURS if of_model else frozenset())
     if envelope is None:
         extra.pop("response", None)
     if "parsed" in extra:
@@ -94,7 +97,7 @@ def output_view(output: AgentOutput) -> dict[str, Any]:
     return view
 
 
-def _from_text(text: str) -> dict[str, Any]:
+def _from_text(text: str, left_out: frozenset[str]) -> dict[str, Any]:
     stripped = text.lstrip()
     if not stripped.startswith(("{", "[")) or json_weight(text) > MOST_PARSED:
         return {}
@@ -103,7 +106,8 @@ def _from_text(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     if isinstance(value, dict) and any(key in value for key in ENVELOPE_KEYS):
-        return {**_flat(value), "_raw_text": text}
+        own = {key: item for key, item in value.items() if key not in left_out}
+        return {**_flat(own), "_raw_text": text}
     return {"data": value}
 
 
@@ -143,7 +147,7 @@ def chunk_view(chunk: AgentChunk) -> dict[str, Any]:
     if chunk.call is not None:
         view["call"] = call_view(chunk.call)
     if chunk.output is not None:
-        view["output"] = output_view(chunk.output)
+        view["output"] = output_view(chunk.output, of_model=True)
         view["content"] = view["response"] = chunk.output.text
     else:
         view["content"] = view["response"] = chunk.text

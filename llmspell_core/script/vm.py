@@ -69,7 +69,8 @@ class VM(Protocol):
     `stop(invocation)`: it forgets that one, and calls `host.fail` for it.
 
     `boot` holds: manifest (see ScriptApi.manifest), profile ("high", "medium", "low"), memory (bytes or None),
-    interactive (bool), options (of the engine), language.
+    interactive (bool), options (of the engine), language, mark (str: the end of the keys `$fn` and `$handle` where they are
+    functions and objects; scripts must not see it).
     """
 
     raw: ClassVar[bool]

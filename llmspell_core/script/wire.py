@@ -14,7 +14,8 @@
     env              {"ok": true, "value": v}          {"ok": false, "error": {kind, type, message, hint, ...}}
                      "h": 1 beside "value" says that the value holds handles
                      "v": {...} beside "value" says what the VM adds to it, see `llmspell_core.script.values.View`
-    handle           {"$handle": "Agent", "id": 7, "fields": {...}}          function   {"$fn": 3}
+    handle           {"$handle<mark>": "Agent", "id": 7, "fields": {...}}    function   {"$fn<mark>": 3}
+    mark             in "boot"; see `llmspell_core.script.reference`
 
 An interrupt is SIGINT. The JSON text is compact (no blanks between tokens); the worker relies on that when it
 slices an env out of a frame without parsing it. Standard library only: the worker imports this module.

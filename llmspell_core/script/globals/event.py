@@ -8,6 +8,7 @@ from llmspell_core.errors import NotFoundError, ResourceLimitError, ValidationEr
 from llmspell_core.events import Event, EventBus, Inbox, Subscription
 from llmspell_core.purse import ENTRY, weigh
 from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.script.reference import is_function
 from llmspell_core.script.view import spelled
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def subscribe(scope: ScriptScope, pattern: str, options: Any, handler: Any) -> s
             hint="Subscribe to a pattern such as 'user.*', and unsubscribe what is done.",
         )
     function = options if isinstance(options, int) and not isinstance(options, bool) else handler
-    if isinstance(options, dict) and "$fn" in options:
+    if is_function(options):
         function = options
     if function is None:
         subscription = bus.subscribe(pattern, inbox=_inbox(scope))

@@ -11,6 +11,7 @@ from llmspell_core.events import Event
 from llmspell_core.hooks.points import WORKFLOW_PHASES
 from llmspell_core.messages import plain
 from llmspell_core.script.declare import Function, Handle, Param
+from llmspell_core.script.reference import is_function, is_object
 from llmspell_core.workflow.run import WorkflowRun
 from llmspell_core.workflow.workflow import Workflow
 
@@ -46,7 +47,7 @@ def result_view(output: AgentOutput) -> dict[str, Any]:
 
 
 async def execute(scope: ScriptScope, workflow: Workflow, input_: Any) -> dict[str, Any]:
-    given = scope.resolve(input_) if isinstance(input_, (dict, list)) else input_
+    given = scope.resolve(input_)
     return result_view(await scope.runtime.run_workflow(workflow, given, scope.context))
 
 
@@ -197,11 +198,11 @@ def add_step(scope: ScriptScope, workflow: Workflow, step: Mapping[str, Any]) ->
 
 def live(scope: ScriptScope, value: Any) -> Any:
     """`value` with its functions made callable and its handles replaced by their objects."""
+    if is_function(value):
+        return scope.callback(value)
+    if is_object(value):
+        return scope.get(value)
     if isinstance(value, dict):
-        if "$fn" in value:
-            return scope.callback(value)
-        if "$handle" in value:
-            return scope.get(value)
         return {key: live(scope, item) for key, item in value.items()}
     return [live(scope, item) for item in value] if isinstance(value, list) else value
 

@@ -29,25 +29,25 @@ def holds_big_integer(value: Any) -> bool:
     return False
 
 
-def rich(env: str) -> str:
+def rich(env: str, mark: str) -> str:
     """An env whose integers JavaScript can hold; its own would lose digits beyond 2^53 without a word."""
-    text, changed = with_big_integers(env)
+    text, changed = with_big_integers(env, mark)
     return f'{text[:-1]},"h":1}}' if changed else text
 
 
-def with_big_integers(text: str) -> tuple[str, bool]:
-    """`text` with every integer beyond 2^53 as {"$big": "..."}; whether there was one."""
+def with_big_integers(text: str, mark: str) -> tuple[str, bool]:
+    """`text` with every integer beyond 2^53 as {"$big<mark>": "..."}; whether there was one."""
     if _HUGE.search(text) is None:
         return text, False
-    changed = _TOKEN.sub(_big_integer, text)
+
+    def big_integer(match: re.Match[str]) -> str:
+        token = match[0]
+        if len(token) < 16 or not token.lstrip("-").isdigit() or abs(int(token)) <= _SAFE:
+            return token
+        return f'{{"$big{mark}":"{token}"}}'
+
+    changed = _TOKEN.sub(big_integer, text)
     return changed, changed != text
-
-
-def _big_integer(match: re.Match[str]) -> str:
-    token = match[0]
-    if len(token) < 16 or not token.lstrip("-").isdigit() or abs(int(token)) <= _SAFE:
-        return token
-    return f'{{"$big":"{token}"}}'
 
 
 def printable(text: str) -> str:

@@ -72,7 +72,7 @@ class JavaScriptVM:
     encoding: ClassVar[str] = "utf-8"
 
     def __init__(self, boot: dict[str, Any], host: Host) -> None:
-        self._host = host
+        self._host, self._mark = host, str(boot["mark"])
         self._sources = SourceMap()
         self._timers = Timers()
         self._calls: set[int] = set()
@@ -135,7 +135,7 @@ class JavaScriptVM:
         except HostError as error:
             self._invocations.discard(invocation)
             raise VMError("memory", str(error)) from None
-        self._guarded("invoke", invocation, callback, text, changed or '"$' in text)
+        self._guarded("invoke", invocation, callback, text, changed or self._mark in text)
         if self._depth == 0 and not self._driving:
             self._drive_callbacks()
         return LATER
@@ -149,10 +149,10 @@ class JavaScriptVM:
     def _weighed_arguments(self, args: str) -> tuple[str, bool]:
         """The arguments as the VM reads them, and whether there is a big integer among them. Raises: HostError."""
         if len(args) < LARGE:
-            return with_big_integers(args)
+            return with_big_integers(args, self._mark)
         value = load(args)
         self._memory.weigh("what a callback is given", value, args)
-        return with_big_integers(args) if holds_big_integer(value) else (args, False)
+        return with_big_integers(args, self._mark) if holds_big_integer(value) else (args, False)
 
     def idle(self) -> float | None:
         """Between the cells of an interactive session: what was started goes on, and timers fire."""
@@ -208,7 +208,7 @@ class JavaScriptVM:
         given = [context.eval(f"globalThis.{name}") for name in ("$bridge", "$ask", "$lower")]
         enter: Callable[..., Any] = shell(*given)
         context.eval("delete globalThis.$bridge; delete globalThis.$ask; delete globalThis.$lower")
-        enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), profile)
+        enter("boot", json.dumps(boot.get("manifest") or {"globals": [], "handles": {}}), profile, self._mark)
         return context, enter
 
     def _allow_interrupts(self) -> None:
@@ -367,13 +367,13 @@ class JavaScriptVM:
     def _weighed(self, op: str, env: str) -> str:
         """The env as the VM reads it, if there is room for what is in it; otherwise one that says so."""
         if len(env) < LARGE:
-            return rich(env)
+            return rich(env, self._mark)
         value = load(env)
         try:
             self._memory.weigh(f"the result of {op.replace('#', '.')}", value, env)
         except HostError as error:
             return json.dumps({"ok": False, "error": error.error})
-        return rich(env) if holds_big_integer(value) else env
+        return rich(env, self._mark) if holds_big_integer(value) else env
 
     def _wait_in_place(self, call: int) -> str:
         """Serves the callbacks that arrive meanwhile, asynchronous ones included."""

@@ -153,3 +153,15 @@ POLLUTED = {
 @pytest.mark.parametrize("script", POLLUTED.values(), ids=POLLUTED.keys())
 async def test_a_script_that_spoils_what_the_engine_uses_is_still_answered(js: Any, script: str) -> None:
     assert await js.value(script) == [1, 2]
+
+
+async def test_an_integer_that_the_host_does_not_read_is_an_error_of_the_script(js: Any) -> None:
+    source = """
+        const huge = 10n ** 5000n, said = [];
+        for (const give of [() => Test.echo(huge), () => Test.echo([-huge]), () => Test.later({x: huge}, 0)]) {
+          try { await give(); said.push("went through"); } catch (error) { said.push(error.message.includes("4,300 digits")); }
+        }
+        return [...said, Test.echo(10n ** 4299n) === 10n ** 4299n];"""
+    assert await js.value(source) == [True, True, True, True]
+    assert "4,300 digits" in (await js.error("return 10n ** 5000n")).message
+    assert "4,300 digits" in (await js.error("await Test.apply(() => 10n ** 5000n, [1])")).message

@@ -20,6 +20,8 @@ function K.keep(fn)
   return id
 end
 
+function K.kept(id) return callbacks[id] end
+
 -- The last line of a callback's traceback: a callback that ends in `return f()` leaves no other.
 local function defined_at(fn)
   local info = getinfo(fn, "S")

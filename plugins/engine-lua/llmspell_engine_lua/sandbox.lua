@@ -5,7 +5,7 @@ local K = ...
 local host, profile = K.host, K.profile
 local getinfo, traceback, sethook = debug.getinfo, debug.traceback, debug.sethook
 local type, error, select, pairs, next, tostring, setmetatable = type, error, select, pairs, next, tostring, setmetatable
-local getmetatable, rawget, load, pcall, xpcall = getmetatable, rawget, load, pcall, xpcall
+local getmetatable, rawget, rawset, load, pcall, xpcall = getmetatable, rawget, rawset, load, pcall, xpcall
 local floor, huge, mathtype = math.floor, math.huge, math.type
 local concat, unpack, format, sub, gsub, match = table.concat, table.unpack or unpack, string.format, string.sub, string.gsub, string.match
 local real_setmetatable, getreal = setmetatable, getmetatable
@@ -17,17 +17,39 @@ K.getinfo, K.traceback, K.unpack = getinfo, traceback, unpack
 -- jump: that would end with a lock that nobody gives back. So the memory limit holds only while Lua code runs; it is lifted
 -- before Python is entered, and what Python hands over has been weighed by then (memory.py).
 
+-- Nor does code of the script run then: its finalizers wait.
+
 local lift, lower, count = host.lift, host.lower, collectgarbage
+local lifted, waiting = false, nil
+
+local function finalize(guard)
+  local finalizer = rawget(guard.meta, "__gc")
+  if type(finalizer) == "function" then pcall(finalizer, guard.object) end
+end
+
+local function finalize_waiting()
+  local guard = waiting
+  waiting = nil
+  while guard do
+    finalize(guard)
+    guard = guard.before
+  end
+end
 
 local function back(...)
   lower()
+  lifted = false
+  if waiting then finalize_waiting() end
   return ...
 end
 
 local function out(...)
   lift()
+  lifted = true
   return ...
 end
+
+function K.lifted() lifted = true end
 
 -- A text that Python could not even take is refused here; texts in tables are looked at there.
 local function fits(count, first, ...)
@@ -57,6 +79,7 @@ local function crossing(raw)
   if not K.max_text then -- no text of this VM can be too large
     return function(...)
       lift()
+      lifted = true
       return back(raw(...))
     end
   end
@@ -64,6 +87,7 @@ local function crossing(raw)
     if not fits(select("#", ...), ...) then return false, too_large(...) end
     if K.soft_limit then check_room() end
     lift()
+    lifted = true
     return back(raw(...))
   end
 end
@@ -78,6 +102,7 @@ end
 function K.entry(body)
   return function(...)
     lower()
+    lifted = false
     return out(body(...))
   end
 end
@@ -89,6 +114,28 @@ for _, name in next, { "assert", "error", "getmetatable", "ipairs", "next", "pai
   env[name] = _G[name]
 end
 env._G = env
+
+-- A finalizer is called by the collector, whatever is under way. The script's belong to objects of ours that end with its own.
+local guards = real_setmetatable({}, { __mode = "k" }) -- object of the script -> {object, meta}
+local guard_meta = {
+  __gc = function(guard)
+    if not lifted then return finalize(guard) end
+    guard.before, waiting = waiting, guard
+  end,
+}
+
+function env.setmetatable(object, meta)
+  local finalizer = nil
+  if type(meta) == "table" then finalizer = rawget(meta, "__gc") end
+  if finalizer == nil then return setmetatable(object, meta) end -- Lua calls no finalizer that comes later
+  rawset(meta, "__gc", nil)
+  local ok, problem = pcall(setmetatable, object, meta)
+  rawset(meta, "__gc", finalizer)
+  if not ok then error(problem, 2) end
+  guards[object] = real_setmetatable({ object = object, meta = meta }, guard_meta)
+  return object
+end
+
 for _, name in next, { "string", "table", "math", "coroutine", "utf8" } do
   env[name] = _G[name]
 end
@@ -302,7 +349,7 @@ K.arm = function() sethook() end
 if K.interactive then
   local interval = 997 -- a prime: a loop in step with the collector would meet the hook in finalizers only, where it is off
   local function hook()
-    if host.interrupted() then error("interrupted", 0) end
+    if not lifted and host.interrupted() then error("interrupted", 0) end
   end
   K.arm = function() sethook(hook, "", interval) end
   local create, wrap = coroutine.create, coroutine.wrap

@@ -22,7 +22,6 @@ __all__ = ["MAX_DEPTH", "MAX_TABLES", "BadValue", "NoData", "Values", "bytes_vie
 MAX_DEPTH = 64
 MAX_TABLES = 100_000
 MAX_INTEGER = 1 << 63
-_HANDLE_KEYS = {"$handle", "id", "fields"}
 
 dump = encoder(ascii_only=False)
 _first = itemgetter(0)
@@ -48,17 +47,19 @@ class Values:
 
     Args:
         runtime: the lupa runtime.
+        mark: ends the keys that say what is a function or an object; no data has it.
         special: Lua function (table) -> {kind, id, fields} for handles, "array" for marked tables, "builder", "task" or
             "stream" for what is nothing but methods, else nil.
-        keep: Lua function (function) -> id; stores a callback.
+        keep: Lua function (function) -> id; stores a callback. `kept`: (id) -> function.
         handle: Lua function (kind, id, fields) -> the handle's table.
     """
 
-    def __init__(self, runtime: Any, special: Any, keep: Any, handle: Any) -> None:
+    def __init__(self, runtime: Any, mark: str, special: Any, keep: Any, kept: Any, handle: Any) -> None:
         self._table_from = runtime.table_from
         self._table = type(runtime.table())
         self._function = type(keep)
-        self._special, self._keep, self._handle = special, keep, handle
+        self._special, self._keep, self._kept, self._handle = special, keep, kept, handle
+        self._function_key, self._handle_key = f"$fn{mark}", f"$handle{mark}"
 
     # -- out of the VM ----------------------------------------------------------------------------------------------
 
@@ -106,7 +107,7 @@ class Values:
         if kind is self._table:
             return self._walk_table(value, walk, key, depth)
         if kind is self._function and walk.allow is not None and walk.allow(key):
-            return {"$fn": self._keep(value)}
+            return {self._function_key: self._keep(value)}
         word = "function" if kind is self._function else "thread" if "Coroutine" in kind.__name__ else "userdata"
         if walk.result:
             raise NoData("", "coroutine" if word == "thread" else word)
@@ -141,7 +142,7 @@ class Values:
                 raise NoData("", found)
             return {}
         if walk.references:
-            return {"$handle": found[1], "id": found[2]}
+            return {self._handle_key: found[1], "id": found[2]}
         if walk.result and not len(dict(found[3].items())):
             raise NoData("", "stream") if found[1] == "Stream" else NoData("", "object", found[1])
         return self._walk(found[3], walk, "", depth + 1)
@@ -149,7 +150,7 @@ class Values:
     # -- into the VM ------------------------------------------------------------------------------------------------
 
     def into(self, value: Any, *, handles: bool = False) -> Any:
-        """The Lua value for JSON data; with `handles`, {"$handle": ...} becomes the object's table."""
+        """The Lua value for JSON data; with `handles`, objects and functions in it become what they are."""
         kind = type(value)
         if kind is str or kind is bool or value is None or kind is float:
             return value
@@ -177,9 +178,11 @@ class Values:
             return self._table_from([self._build(item, handles=handles, text=text) for item in value])
         if not isinstance(value, dict):
             return _number(value) if type(value) is int else value
-        if handles and _is_handle(value):
+        if handles and self._function_key in value:
+            return self._kept(value[self._function_key])
+        if handles and self._handle_key in value:
             fields = self._build(value.get("fields") or {}, handles=True, text=text)
-            return self._handle(value["$handle"], value["id"], fields)
+            return self._handle(value[self._handle_key], value["id"], fields)
         return self._table_from({text(k): self._build(v, handles=handles, text=text) for k, v in value.items()})
 
 
@@ -198,11 +201,6 @@ class _Walk:
 def bytes_view(text: str) -> str:
     """Characters as UTF-8 bytes, each again a character."""
     return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("latin-1")
-
-
-def _is_handle(value: dict[str, Any]) -> bool:
-    """Data may look like anything: only exactly this shape is an object."""
-    return type(value.get("$handle")) is str and type(value.get("id")) is int and value.keys() <= _HANDLE_KEYS
 
 
 def _same(text: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["LuaVM"]
 
 CHUNKS = ("sandbox", "prelude", "async", "files", "session")
+CONVERTERS = ("special", "keep", "kept", "handle")
 HIGH_MEMORY = 32 * 1024 * 1024
 MAX_DEPTH = 60_000
 """Nested calls that are never too many. It is looked at each time the stack has grown to four times its size."""
@@ -65,7 +66,7 @@ class LuaVM:
             _sources[name] = (folder / f"{name}.lua").read_text("ascii")
 
     def __init__(self, boot: dict[str, Any], host: Host) -> None:
-        self._host = host
+        self._host, self._mark = host, str(boot["mark"])
         self._memory_error = _library.LuaMemoryError
         self._error = _library.LuaError
         self._runtime = self._new_runtime(boot)
@@ -88,7 +89,7 @@ class LuaVM:
         for name in CHUNKS:
             self._load(name)(self._k)
             if name == "prelude":
-                self._values = Values(self._runtime, self._k["special"], self._k["keep"], self._k["handle"])
+                self._values = Values(self._runtime, self._mark, *(self._k[each] for each in CONVERTERS))
         self._install(boot["manifest"])
 
     def _new_runtime(self, boot: dict[str, Any]) -> Any:
@@ -191,7 +192,7 @@ class LuaVM:
         try:
             given = load(args)
             self._memory.weigh("what a callback is given", given, len(args))
-            values = [self._values.into(item, handles='"$handle"' in args) for item in given]
+            values = [self._values.into(item, handles=self._mark in args) for item in given]
             table = self._runtime.table_from({i + 1: value for i, value in enumerate(values)})
             ok, value, trace = self._enter(self._dispatch, callback, table, len(values))
             if not ok:
@@ -215,6 +216,7 @@ class LuaVM:
             return body(*args)
         except BaseException:
             self._lift()
+            self._k["lifted"]()
             raise
 
     # -- errors -----------------------------------------------------------------------------------------------------

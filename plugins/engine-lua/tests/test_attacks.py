@@ -214,3 +214,47 @@ FOREIGN = {
 @pytest.mark.parametrize("script", FOREIGN.values(), ids=FOREIGN.keys())
 async def test_whatever_goes_wrong_in_the_host_is_a_text_for_the_script(lua: Any, script: str) -> None:
     assert await lua.value(script, profile="low") == "string"
+
+
+FINALIZERS = """
+    local keep, meta, armed, ran = {}, {}, false, 0
+    function meta.__gc()
+        setmetatable({}, meta)
+        if not armed then return end
+        ran = ran + 1
+        Test.echo(1) -- its way back lowers the limit that is lifted while Python is at work
+        local size = 4000000
+        while size > 4000 do
+            local ok, text = pcall(string.rep, "x", size)
+            if ok then keep[#keep + 1] = text else size = size // 2 end
+        end
+    end
+    setmetatable({}, meta)
+    local text = "[" .. ("[1,{}],"):rep(20000) .. "0]"
+    for i = 1, 4 do
+        armed = true
+        pcall(JSON.parse, text)
+        armed, keep = false, {}
+        collectgarbage()
+    end
+    return ran > 0"""
+
+
+@pytest.mark.parametrize("profile", ["medium", "high"])
+async def test_a_finalizer_does_not_run_while_python_is_at_work(lua: Any, profile: str) -> None:
+    """It could lower the limit or use the memory up; Lua would then jump over Python's frames."""
+    assert await lua.value(FINALIZERS, memory_bytes=32 << 20, profile=profile) is True
+
+
+async def test_finalizers_get_their_objects(lua: Any) -> None:
+    source = """
+        local seen, late = {}, {__gc = false}
+        for i = 1, 9 do setmetatable({i}, {__gc = function(o) seen[#seen + 1] = o[1] end, __metatable = "mine"}) end
+        setmetatable({}, late)
+        late.__gc = function() seen[#seen + 1] = 10 end
+        setmetatable({}, {__gc = error})
+        collectgarbage() collectgarbage()
+        table.sort(seen)
+        local ok, problem = pcall(setmetatable, setmetatable({}, {__metatable = 1}), late)
+        return {#seen, seen[1], seen[10], ok, problem, getmetatable(setmetatable({}, late)) == late}"""
+    assert await lua.value(source) == [10, 1, 10, False, "cannot change a protected metatable", True]

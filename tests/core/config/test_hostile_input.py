@@ -64,6 +64,13 @@ def test_a_file_that_is_nested_without_end_is_refused() -> None:
         parse("deep.toml", "a = " + "[" * 100_000)
 
 
+@pytest.mark.parametrize("name", ["large.toml", "large.json"])
+def test_a_number_that_python_does_not_read_is_refused(name: str) -> None:
+    number = "9" * 5000
+    with pytest.raises(ConfigurationError, match="too many digits"):
+        parse(name, f"a = {number}" if name.endswith("toml") else f'{{"a": {number}}}')
+
+
 @pytest.mark.parametrize("text", ["[profiles.x]\nextends = 5\n", "[profiles.x]\nprofile = 5\n"])
 def test_a_malformed_profile_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "llmspell.toml").write_text(text)

@@ -601,3 +601,13 @@ def test_an_error_about_a_file_cannot_repaint_the_terminal(home: Path, folder: P
     assert "\x1b" not in caught.value.message
     config = load(home, folder, '[debug]\n"\\u001b[2J" = 1\n')
     assert "\x1b" not in "".join(config.warnings)
+
+
+def test_a_folder_full_of_configuration_is_refused(folder: Path) -> None:
+    """It is read at each start, before anybody trusts it."""
+    (folder / "llmspell.toml").write_text("")
+    for number in range(11):
+        with (folder / f"llmspell.a{number}.toml").open("wb") as file:
+            file.truncate(999_999)
+    with pytest.raises(ConfigurationError, match="more than 10,000,000 bytes of configuration"):
+        Project.of(folder, {})

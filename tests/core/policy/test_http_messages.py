@@ -199,3 +199,28 @@ async def test_cookies_are_told_apart() -> None:
     answer = message(b"", "Set-Cookie: a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT", "Set-Cookie: b=2")
     async with answering(answer) as (url, _):
         assert (await fetch(url)).cookies == ["a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT", "b=2"]
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("punycode", "a-" + "z" * 100_000),
+        ('"PunyCode"', "a-" + "z" * 100_000),
+        ("unicode_escape", "\\x1b[31m"),
+        ("utf7", "+AGE-"),
+        ("raw_unicode_escape", "\\u0041"),
+        ("zlib_codec", "abc"),
+        ("nothing-known", "abc"),
+    ],
+)
+async def test_a_charset_that_is_none_is_not_believed(charset: str, text: str) -> None:
+    """Reading 300 kB of punycode keeps the host busy for seconds, whoever else waits for it."""
+    body = text.encode()
+    async with answering(message(body, f"Content-Type: text/html; charset={charset}")) as (url, _):
+        answer = await fetch(url)
+    assert answer.text == text
+
+
+async def test_a_real_charset_is_believed() -> None:
+    async with answering(message("ä".encode("latin-1"), "Content-Type: text/html; charset=ISO-8859-1")) as (url, _):
+        assert (await fetch(url)).text == "ä"

@@ -96,6 +96,7 @@ async def test_a_working_folder_below_a_hidden_folder_of_home_is_worked_in(home:
         ".venv/lib/python3.11/site-packages/x.pth", "venv/bin/activate", "x.pth", "lib/site-packages/a.py", "pyvenv.cfg",
         "sitecustomize.py", "usercustomize.pyc", "a/__pycache__/b.pyc", "x.dist-info/entry_points.txt",
         "src/x.egg-info/entry_points.txt", "__editable__.egg-link", ".envrc", ".vscode/tasks.json", ".idea/workspace.xml",
+        ".cursor/mcp.json", ".mcp.json", ".claude/settings.json",
         "llmspell_plugins/evil.py", "llmspell.toml", "Llmspell.TOML", "sub/llmspell.prod.toml", ".llmspell.toml",
         "config/llmspell.toml", "LLMSPELL_PLUGINS/x.py", "l\u200dlmspell.toml",
     ],

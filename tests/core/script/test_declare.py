@@ -11,6 +11,7 @@ from llmspell_core.errors import ValidationError
 from llmspell_core.script.api import ScriptApi, Summary, summarize
 from llmspell_core.script.declare import Builder, Function, Global, Handle, Param, Setter, camel, names_of, snake
 from llmspell_core.script.query import query
+from llmspell_core.script.reference import Reference
 from llmspell_core.script.validate import bind
 
 
@@ -87,7 +88,8 @@ def test_arguments_are_completed_and_made_to_fit(given: list[Any], bound: list[A
         ([], "T.f: 'name' is required"),
         ([5], "T.f: 'name' must be a string, got number"),
         ([{"a": 1}], "T.f: 'name' must be a string, got table"),
-        ([{"$fn": 1}], "T.f: 'name' must be a string, got function"),
+        ([{"$fn": 1}], "T.f: 'name' must be a string, got table"),
+        ([Reference("", 1)], "T.f: 'name' must be a string, got function"),
         (["a", True], "T.f: 'n' must be an integer, got boolean"),
         (["a", 1.5], "T.f: 'n' must be an integer, got number"),
         (["a", 1, {"x": 1}], "T.f: 'items' must be a list, got table"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -177,3 +178,15 @@ async def test_printed_nothing_takes_no_memory(worker: Any) -> None:
     async with worker.session() as session:
         await session.run('for _ in range(20000): frame(\'["out","stdout",""]\')')
         assert session._output.parts == []
+
+
+async def test_a_result_and_an_error_are_data_whatever_a_worker_marks(worker: Any) -> None:
+    value = await worker.value('result = {"a": fn(1), "b": {"$handle" + mark: "Box", "id": 1}}')
+    assert [type(item) for item in value.values()] == [dict, dict]
+    source = (
+        "cause = {'type': 'ToolError', 'message': 'c', 'tool_name': fn(1)}\n"
+        "frame(json.dumps(['done', 1, {'ok': False, 'error': {'message': 'm', 'cause': cause}}])); time.sleep(30)"
+    )
+    error = await worker.error(source)
+    assert error.message == "m"
+    assert json.dumps(error.to_dict())

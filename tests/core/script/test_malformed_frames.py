@@ -80,7 +80,8 @@ class Puppet:
         """What a run comes to whose worker sends these frames, and then its end with the value 7."""
         run = asyncio.ensure_future(self.session.run("source"))
         await asyncio.sleep(0)
-        data = b"".join(_packed(frame) for frame in (*frames, ["done", 1, {"ok": True, "value": 7}]))
+        mark = self.session._worker.mark
+        data = b"".join(_packed(frame, mark) for frame in (*frames, ["done", 1, {"ok": True, "value": 7}]))
         with suppress(BrokenPipeError, ConnectionResetError):  # it may be ended before it could say everything
             await asyncio.get_running_loop().sock_sendall(self.sock, data)
         async with asyncio.timeout(10):
@@ -90,8 +91,9 @@ class Puppet:
                 return error
 
 
-def _packed(frame: Any) -> bytes:
-    data = json.dumps(frame).encode()
+def _packed(frame: Any, mark: str) -> bytes:
+    text = json.dumps(frame).replace('"$fn"', f'"$fn{mark}"').replace('"$handle"', f'"$handle{mark}"')
+    data = text.encode()
     return len(data).to_bytes(4, "big") + data
 
 
@@ -177,7 +179,7 @@ async def test_who_waits_for_a_callback_is_told_of_a_worker_that_answers_nonsens
         run = asyncio.ensure_future(made.session.run("source"))
         waiting = asyncio.ensure_future(made.session.invoke(1, []))
         await asyncio.sleep(0)
-        await asyncio.get_running_loop().sock_sendall(made.sock, _packed(["ret", 1, {"ok": False}]))
+        await asyncio.get_running_loop().sock_sendall(made.sock, _packed(["ret", 1, {"ok": False}], ""))
         async with asyncio.timeout(5):
             for each in (waiting, run):
                 with pytest.raises(ScriptError, match="broke the protocol"):

@@ -58,16 +58,14 @@ async def test_much_output_before_a_hang_is_not_lost(worker: Any) -> None:
 
 
 async def test_a_callback_is_served_while_a_call_waits(worker: Any) -> None:
-    source = (
-        "callbacks[1] = lambda x: host.call('Test.echo', [x + 1])\nresult = host.call('Test.call', [{'$fn': 1}, 4])"
-    )
+    source = "callbacks[1] = lambda x: host.call('Test.echo', [x + 1])\nresult = host.call('Test.call', [fn(1), 4])"
     assert await worker.value(source) == 5
 
 
 async def test_callbacks_nest_and_more_of_them_wait(worker: Any) -> None:
     source = """
 def down(n):
-    return n if n == 0 else host.call("Test.call", [{"$fn": 1}, n - 1])
+    return n if n == 0 else host.call("Test.call", [fn(1), n - 1])
 callbacks[1] = down
 result = down(10)"""
     assert await worker.value(source) == 0

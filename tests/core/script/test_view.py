@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmspell_core.messages import AgentOutput, OutputMetadata
-from llmspell_core.script.view import View, answer_view, output_view, tool_view
+from llmspell_core.script.view import OURS, View, answer_view, output_view, tool_view
 from llmspell_core.script.wire import complete_view
 
 TEXT = "a text that a tool has read " * 100
@@ -61,11 +61,21 @@ def test_a_long_answer_of_an_agent_crosses_once() -> None:
     view = answer_view(output)
     assert isinstance(view, View)
     assert json.dumps(view.value).count(TEXT) == 1
-    assert crossed(view) == output_view(output)
+    assert crossed(view) == output_view(output, of_model=True)
 
 
 @pytest.mark.parametrize("text", ["short", '{"success": false, "content": "x", "tool_calls": [1]}' + " " * 2000])
 def test_other_answers_are_the_same_on_both_sides(text: str) -> None:
     output = AgentOutput(text=text)
     view = answer_view(output)
-    assert (crossed(view) if isinstance(view, View) else view) == output_view(output)
+    assert (crossed(view) if isinstance(view, View) else view) == output_view(output, of_model=True)
+
+
+def test_a_models_text_does_not_say_what_was_called_or_what_it_is() -> None:
+    said = dict.fromkeys(OURS, "forged") | {"success": False, "error": {"message": "mine"}, "own": 1}
+    text = json.dumps(said)
+    view = output_view(AgentOutput(text=text), of_model=True)
+    assert view.pop("metadata") == {}
+    assert view == {"success": False, "error": "mine", "error_details": {"message": "mine"}, "own": 1} | dict.fromkeys(
+        ("text", "response", "content", "_raw_text"), text
+    )

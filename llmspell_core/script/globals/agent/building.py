@@ -13,6 +13,7 @@ from llmspell_core.messages import as_list, new_id
 from llmspell_core.names import check_known, nearest
 from llmspell_core.script.declare import snake
 from llmspell_core.script.globals.address import check_server
+from llmspell_core.script.reference import is_function
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -209,9 +210,9 @@ def _member_name(value: Any) -> str:
 
 
 def _with_functions(scope: ScriptScope, routing: Any) -> Any:
+    if is_function(routing):
+        return scope.callback(routing)
     if isinstance(routing, Mapping):
-        if "$fn" in routing:
-            return scope.callback(dict(routing))
         return {key: _with_functions(scope, value) for key, value in routing.items()}
     return routing
 

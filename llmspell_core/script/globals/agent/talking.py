@@ -12,6 +12,7 @@ from llmspell_core.purse import weigh
 from llmspell_core.script.globals.agent.building import table
 from llmspell_core.script.globals.agent.contexts import find_context
 from llmspell_core.script.globals.agent.conversation import grow
+from llmspell_core.script.reference import is_function
 from llmspell_core.script.view import View, answer_view, chunk_view, tool_view
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ async def invoke_stream(scope: ScriptScope, agent: Agent, input_: Any, options: 
 
     Without a callback: the chunks, to go over.
     """
-    if options is not None and not isinstance(options, dict):
+    if options is not None and not isinstance(options, dict) and not is_function(options):
         raise ValidationError("Agent:invoke_stream: 'callback' must be a function", field="callback")
-    function = callback if callback is not None else options if _is_function(options) else None
+    function = callback if callback is not None else options if is_function(options) else None
     merged = input_ if function is options or options is None else _with_options(input_, options)
     chunks = stream(scope, agent, merged)
     if function is None:
@@ -59,10 +60,6 @@ async def invoke_stream(scope: ScriptScope, agent: Agent, input_: Any, options: 
             received += 1
             await call(chunk)
     return {"success": True, "chunks_received": received}
-
-
-def _is_function(value: Any) -> bool:
-    return isinstance(value, dict) and "$fn" in value
 
 
 def _with_options(input_: Any, options: Any) -> Any:

@@ -217,7 +217,7 @@ function handleOf(f, self) {
 function makeHandle(name, id, fields) {
   const object = create((handlePrototypes[name] ??= handlePrototype(name)));
   weakSet(handleIds, object, { name, id });
-  if (fields) addAll(keys(fields), (field) => { object[field] = revive(fields[field]); });
+  if (fields) addAll(keys(fields), (field) => setOwn(object, field, revive(fields[field])));
   return object;
 }
 

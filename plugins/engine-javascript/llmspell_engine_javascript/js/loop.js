@@ -37,7 +37,7 @@ function completed(value, view) {
   addAll(view.same, (same) => {
     const name = same[0][same[0].length - 1];
     const target = inside(value, same[0], same[0].length - 1);
-    if (!hasOwn(target, name)) target[name] = inside(value, same[1], same[1].length);
+    if (!hasOwn(target, name)) setOwn(target, name, inside(value, same[1], same[1].length));
   });
   return value;
 }
@@ -49,7 +49,7 @@ function inside(value, path, count) {
 
 function flatten(value, envelope) {
   addAll(keys(envelope), (key) => {
-    if (key !== "metadata" && !hasOwn(value, key)) value[key] = envelope[key];
+    if (key !== "metadata" && !hasOwn(value, key)) setOwn(value, key, envelope[key]);
   });
   const problem = value.error;
   if (problem !== null && typeof problem === "object") {
@@ -208,7 +208,7 @@ function encodeLoosely(value) {
   }
 }
 
-// Calls a function that crossed as {"$fn": id}. Answers at once if it can, later if the function is asynchronous.
+// Calls a function that crossed as its id. Answers at once if it can, later if the function is asynchronous.
 function invoke(invocation, id, text, rich) {
   try {
     const args = decode(parse(text), rich);

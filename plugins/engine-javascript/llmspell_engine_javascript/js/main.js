@@ -10,6 +10,7 @@ function enter(kind, a, b, c, d) {
     case "fire":
       return fire(a);
     case "boot":
+      setMark(c);
       installEnvironment(b);
       return install(parse(a));
     case "arguments":

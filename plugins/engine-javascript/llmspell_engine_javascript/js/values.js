@@ -36,6 +36,7 @@ const SyntaxErrorOf = SyntaxError;
 const BigIntOf = BigInt;
 const indirectEval = globalThis.eval;
 const MAX_DEPTH = 64;
+const MOST_INTEGER = 1n << 14284n; // 4,300 digits: Python reads no more of them
 
 // Where there is no memory left even for an error, the VM throws null; scripts get this one, which exists already.
 const NO_MEMORY = freeze(new ErrorOf("out of memory"));
@@ -47,6 +48,15 @@ const opaque = new WeakMap(); // builders and streams -> "builder", "stream"
 const unfit = new WeakMap(); // Error -> what stood in a result although it is no data
 const hostErrors = new WeakMap(); // Error -> the error as the host sent it
 let lastFunction = 0;
+// The keys that say what is a function, an object or a big integer end with a mark, so that no data is taken for one.
+let FUNCTION, HANDLE, BIG;
+
+function setMark(mark) {
+  FUNCTION = `$fn${mark}`;
+  HANDLE = `$handle${mark}`;
+  BIG = `$big${mark}`;
+}
+
 let sawBig = false;
 const trail = create(null);
 const seen = create(null);
@@ -111,6 +121,9 @@ function plain(value, rule, depth) {
       if (isInteger(value) && !isSafeInteger(value)) sawBig = true;
       return value;
     case "bigint":
+      if (value >= MOST_INTEGER || value <= -MOST_INTEGER) {
+        refuse(rule, depth, "is an integer of more than 4,300 digits; pass it on as text");
+      }
       sawBig = true;
       return value;
     case "symbol":
@@ -119,7 +132,7 @@ function plain(value, rule, depth) {
       if (!allowsFunction(rule, depth)) {
         refuseKind(rule, depth, "function", "a function", "is a function; only plain data can be passed on here");
       }
-      return plainHandle("$fn", functionId(value));
+      return plainHandle(FUNCTION, functionId(value));
   }
   return value === null ? null : plainObject(value, rule, depth);
 }
@@ -152,7 +165,7 @@ function plainObject(value, rule, depth) {
   const handle = weakGet(handleIds, value);
   if (handle !== undefined) {
     if (rule.result) return plainFields(value, rule, depth);
-    const out = plainHandle("$handle", handle.name);
+    const out = plainHandle(HANDLE, handle.name);
     out.id = handle.id;
     return out;
   }
@@ -278,7 +291,7 @@ function hasToJson() {
   return ObjectPrototype.toJSON !== undefined || ArrayPrototype.toJSON !== undefined;
 }
 
-// `rich`: somewhere inside there is a {"$handle"}, {"$fn"} or {"$big"}.
+// `rich`: somewhere inside there is a function, an object or a big integer.
 function decode(value, rich) {
   return rich ? revive(value) : value;
 }
@@ -289,14 +302,12 @@ function revive(value) {
     for (let i = 0; i < value.length; i++) value[i] = revive(value[i]);
     return value;
   }
-  if (hasOwn(value, "$handle") && typeof value.$handle === "string") {
-    return makeHandle(value.$handle, value.id, hasOwn(value, "fields") ? value.fields : undefined);
-  }
-  if (hasOwn(value, "$fn") && typeof value.$fn === "number") return functions[value.$fn] ?? null;
-  if (hasOwn(value, "$big") && typeof value.$big === "string" && matches(/^-?\d+$/, value.$big)) return BigIntOf(value.$big);
+  if (hasOwn(value, FUNCTION)) return functions[value[FUNCTION]];
+  if (hasOwn(value, HANDLE)) return makeHandle(value[HANDLE], value.id, value.fields);
+  if (hasOwn(value, BIG)) return BigIntOf(value[BIG]);
   const names = keys(value);
   for (let i = 0; i < names.length; i++) {
-    defineProperty(value, names[i], { value: revive(value[names[i]]), enumerable: true, writable: true, configurable: true });
+    setOwn(value, names[i], revive(value[names[i]]));
   }
   return value;
 }
@@ -324,6 +335,11 @@ function hostError(data, site) {
   }
   weakSet(hostErrors, error, data);
   return error;
+}
+
+// Whatever the name is: `__proto__` is a name like any other in data.
+function setOwn(object, name, value) {
+  defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true });
 }
 
 function hide(object, name, value) {
