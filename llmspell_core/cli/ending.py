@@ -24,6 +24,8 @@ PATIENCE = 0.5
 """Seconds in which the event loop has to take notice of an interrupt."""
 CLEANING = 0.5
 """Seconds after its deadline in which a script and all that it made the host do has ended."""
+LOCKED = 0.2
+"""Seconds more after which it ends even if nothing of Python's can run."""
 LAST_WORDS = 0.2
 """Seconds for the message of a program that ends itself: nobody may be reading it."""
 
@@ -41,6 +43,7 @@ class Ending:
         self.is_program = False
         self._alarms: list[Alarm] = []
         self._insisted = False
+        self._is_armed = False
 
     @property
     def exit_code(self) -> int:
@@ -116,11 +119,25 @@ class Ending:
         from llmspell_core import watchdog
 
         self._alarms.append(watchdog.at(when + CLEANING, lambda: self._leave(1, report)))
+        if self.is_program:
+            self._leave_without_python(when + CLEANING + LAST_WORDS + LOCKED)
+
+    def _leave_without_python(self, when: float) -> None:
+        """Code in C that keeps the interpreter's lock stops the watchdog's thread, too. This thread needs no lock."""
+        import faulthandler
+        import time
+
+        try:
+            faulthandler.dump_traceback_later(max(LOCKED, when - time.monotonic()), exit=True)
+        except (ValueError, OSError, RuntimeError):
+            return  # no standard error to write to
+        self._is_armed = True
 
     def _leave(self, code: int, say: Callable[[], int | None]) -> None:
         """End the process, in the watchdog's thread. Whoever holds a stream, or does not read from one, cannot stop it."""
         if not self.is_program:
             return
+        self._disarm()
         codes = [code]
 
         def speak() -> None:
@@ -138,3 +155,11 @@ class Ending:
         for alarm in self._alarms:
             alarm.cancel()
         self._alarms.clear()
+        self._disarm()
+
+    def _disarm(self) -> None:
+        if self._is_armed:
+            import faulthandler
+
+            faulthandler.cancel_dump_traceback_later()
+            self._is_armed = False

@@ -53,6 +53,14 @@ class Leaving:
     def llmspell_before_tool_execution(self, context):
         raise SystemExit(5)
 """
+LOCKED = """
+from llmspell_core import hookimpl
+
+class Locked:
+    @hookimpl
+    def llmspell_before_tool_execution(self, context):
+        pow(3**1000000, 10**9, 10**900000)  # one operation in C, far longer than the test waits
+"""
 ENTRIES = """
 [llmspell.tools]
 broken = broken_tool:Broken
@@ -77,9 +85,9 @@ try { await Tool.execute("unmade", {}); } catch (e) { console.log(e.message); }
 WANTED = ("SystemExit: 4", "CancelledError", "Odd: base", "Mute: (its text cannot be read)", "RuntimeError: not made")
 
 
-def _run(folder: Path, engine: str, code: str) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, engine: str, code: str, seconds: int = 30) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(folder / "site"), "HOME": str(folder)}
-    command = [sys.executable, "-m", "llmspell_core", "exec", "--engine", engine, "--timeout", "30", code]
+    command = [sys.executable, "-m", "llmspell_core", "exec", "--engine", engine, "--timeout", str(seconds), code]
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -101,3 +109,14 @@ def test_broken_hooks_and_tools_are_told_by_name_and_the_run_goes_on(tmp_path: P
         assert "Traceback" not in done.stderr
         for name in ("'unmade' of llmspell-broken", "'misfit'", "leaving:before_tool_execution"):
             assert name in done.stderr
+
+
+def test_a_hook_that_keeps_the_interpreter_for_itself_cannot_keep_the_program_past_its_deadline(tmp_path: Path) -> None:
+    info = tmp_path / "site" / "llmspell_locked-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: llmspell-locked\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[llmspell.hooks]\nlocked = locked_hook:Locked\n")
+    (info.parent / "locked_hook.py").write_text(LOCKED)
+    done = _run(tmp_path, "lua", 'Tool.execute("calculator", {operation = "evaluate", expression = "1"})', 1)
+    assert done.returncode == 1
+    assert "locked_hook.py" in done.stderr
