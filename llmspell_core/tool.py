@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llmspell_core.component import BaseAgent, HookPoints, stream_once
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
+from llmspell_core.foreign import describe, is_its_own
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, plain
 from llmspell_core.parameters import ParameterDef, ToolSchema, model_schema, validated
 from llmspell_core.purse import indented
@@ -266,11 +267,13 @@ class Tool(BaseAgent, Generic[P]):
                 return await asyncio.to_thread(self.run, params, context)
         except LLMSpellError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not is_its_own(error):
+                raise
             if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
                 raise self._half_a_character() from None
             raise ToolError(
-                f"{type(error).__name__}: {error}",
+                describe(error),
                 tool_name=self.name,
                 hint="The tool raised this itself; report it to its author if it looks like a defect.",
             ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from llmspell_core.context import ContextScope, ExecutionContext, SharedMemory
-from llmspell_core.errors import ComponentError
+from llmspell_core.errors import ComponentError, PluginError
 from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput
@@ -107,7 +107,10 @@ class Runtime(Agents):
         """Attach to the running event loop and let hook plugins in; `async with` does it after `open`."""
         self.policy.attach(self)
         for name in self.registry.names("hooks") if self.hooks.enabled else ():
-            self.hooks.load_plugin(self.registry.get("hooks", name), name)
+            try:
+                self.hooks.load_plugin(self.registry.get("hooks", name), name)
+            except PluginError as error:
+                log.warning("%s; going on without it", error)
         if self.tracer is None:
             self._start_tracing()
         await self.hooks.fire("SystemStartup", "runtime", {})
