@@ -90,27 +90,10 @@ def _alone(path: str) -> Iterator[None]:
         yield
         return
     try:
-        _wait_for_lock(number)
+        private.wait_for_lock(number, time.monotonic() + LONGEST_WAIT)
         yield
     finally:
         os.close(number)
-
-
-def _wait_for_lock(number: int) -> None:
-    if sys.platform == "win32":  # such locks are not to be had there
-        return
-    from fcntl import LOCK_EX, LOCK_NB, flock
-
-    end = time.monotonic() + LONGEST_WAIT
-    while time.monotonic() < end:
-        try:
-            flock(number, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        except OSError:
-            return  # a file system without locks
-        else:
-            return
 
 
 def build(previous: dict[str, Any] | None, path: str, blocked: list[str]) -> dict[str, Any]:
@@ -314,6 +297,8 @@ def _save(path: Path, data: dict[str, Any], schemas: dict[str, dict[str, Any]], 
     folder = path.with_suffix("")
     try:
         private.make_folder(folder)
+        private.forget_drafts(folder, "*.new")
+        private.forget_drafts(path.parent, f"{path.name}.*.new")
         for name, tables in schemas.items():
             _write(folder / f"{name}.json", tables)
         for stale in folder.glob("*.json"):
