@@ -294,6 +294,10 @@ class ResourceError(LLMSpellError):
     resource_type: str | None
 
 
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value or "")
+
+
 class ResourceLimitError(LLMSpellError):
     kind = "Resource limit"
     category_ = "Resource"
@@ -301,6 +305,14 @@ class ResourceLimitError(LLMSpellError):
     resource: str | None
     limit: Any
     used: Any
+
+    def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
+        """The message names the limit, also where only the message is shown."""
+        super().__init__(message, hint=hint, **details)
+        limit, used = _number(self.limit), _number(self.used)
+        if limit and str(self.limit) not in self.message and limit not in self.message:
+            now = f"{used}, " if used and self.used else ""
+            self.message = f"{self.message} ({self.resource}: {now}at most {limit})"
 
     def __str__(self) -> str:
         return f"Resource limit error: {self.resource} limit {self.limit} reached (used {self.used}): {self.message}"

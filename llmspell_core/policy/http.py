@@ -251,6 +251,12 @@ def _request(
         )
     except LLMSpellError:
         raise
+    except UnicodeEncodeError as error:
+        raise ValidationError(
+            f"the request holds {error.object[error.start]!r}, half of a character, which cannot be sent",
+            field="body",
+            hint="Cut the text between characters, or replace such halves (in JavaScript: text.toWellFormed()).",
+        ) from None
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise ValidationError(
             f"this cannot be requested: {error}", field="url", hint="Write http://host/... or https://host/..."
@@ -258,7 +264,11 @@ def _request(
     size = int(request.headers.get("content-length", "0"))
     if size > max_size:
         raise ResourceLimitError(
-            "the body of the request is too big", resource="request size", limit=max_size, used=size
+            "the body of the request is too big",
+            resource="request size",
+            limit=max_size,
+            used=size,
+            hint="Send less at one time, or raise tools.http_request.max_request_size (bytes).",
         )
     return request
 

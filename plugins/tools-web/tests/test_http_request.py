@@ -310,3 +310,9 @@ async def test_a_strange_retry_after_is_no_obstacle(httpserver: HTTPServer, invo
     answers(httpserver, 503, 200, **{"Retry-After": value})
     result = (await invoke(input=at(httpserver), retry=QUICKLY))["result"]
     assert result["status_code"] == (503 if value == "9" * 400 else 200)
+
+
+async def test_half_a_character_in_a_body_is_named_as_that(invoke: Invoke, httpserver: HTTPServer) -> None:
+    with pytest.raises(ValidationError, match="half of a character, which cannot be sent") as caught:
+        await invoke(url=httpserver.url_for("/"), method="POST", body="a\ud800b")
+    assert "toWellFormed" in str(caught.value.hint)
