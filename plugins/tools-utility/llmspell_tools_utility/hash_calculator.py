@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ToolError, ValidationError
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
+from llmspell_tools_utility.base64_text import read_either
 from llmspell_tools_utility.limit import MIB, deadline, require_size
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Parameters(BaseModel):
     file: str | None = Field(None, description="Path of the file to hash.")
     format: Encoding = Field("hex", description="How the digest is written.")
     expected_hash: str | None = Field(None, description="For verify: the digest to compare with.")
-    expected_format: Encoding = Field("hex", description="How `expected_hash` is written.")
+    expected_format: Encoding = Field(
+        "hex", description="How `expected_hash` is written; base64 of either alphabet, with or without padding."
+    )
 
     @field_validator("algorithm", mode="before")
     @classmethod
@@ -131,8 +133,8 @@ def _required(value: str | None, name: str) -> str:
 def _expected(params: Parameters) -> bytes:
     text = _required_hash(params.expected_hash)
     try:
-        return bytes.fromhex(text) if params.expected_format == "hex" else base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+        return bytes.fromhex(text) if params.expected_format == "hex" else read_either(text.encode())
+    except ValueError:
         raise ValidationError(
             f"hash-calculator: 'expected_hash' is not {params.expected_format}",
             field="expected_hash",
