@@ -157,7 +157,13 @@ class PathRules:
 
 
 def _allow(real: Path) -> str:
-    return f'Add "{real.parent}" to tools.file_operations.allowed_paths if this should be possible.'
+    """Advises the narrowest folder: never the whole disk, or all that is the user's, for the sake of one file in it."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where nobody has a home
+    wide = {Path(real.anchor), home, *home.parents}
+    if real in wide:
+        return "Name the folder that is needed in tools.file_operations.allowed_paths if this should be possible."
+    place = real if real.parent in wide else real.parent
+    return f'Add "{place}" to tools.file_operations.allowed_paths if this should be possible.'
 
 
 def _denial(asked: str | os.PathLike[str], real: Path, reason: str, hint: str) -> SecurityError:

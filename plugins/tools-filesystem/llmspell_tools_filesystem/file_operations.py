@@ -23,6 +23,7 @@ SYNONYMS = {
     "stat": "metadata",
     "info": "metadata",
 }
+BYTE_ORDER_MARK = "\ufeff"  # how a program marked the file, no part of what it says
 OTHER_NAMES = {"content": "input", "source": "source_path", "target": "target_path", "destination": "target_path"}
 
 Operation = Literal["read", "write", "append", "delete", "create_dir", "list_dir", "copy", "move", "metadata", "exists"]
@@ -34,9 +35,9 @@ def _canonical(word: Any) -> Any:
 
 class Parameters(BaseModel):
     operation: Annotated[Operation, BeforeValidator(_canonical)] = Field(
-        description="What to do. read and write whole text files; append adds to the end; delete removes one file; "
-        "create_dir and list_dir are for directories; copy and move need source_path and target_path; metadata tells "
-        "type, size and times; exists answers yes or no."
+        description="What to do. read and write whole text files in UTF-8; append adds to the end; delete removes one "
+        "file; create_dir and list_dir are for directories; copy and move need source_path and target_path; metadata "
+        "tells type, size and times; exists answers yes or no (no for a link that leads nowhere)."
     )
     path: str | None = Field(None, description="The file or directory; relative paths start at the working directory.")
     input: str | None = Field(None, description="For write and append: the text.")
@@ -79,6 +80,8 @@ class FileOperations(Tool[Parameters]):
 async def _make_room(path: str, ctx: ExecutionContext) -> None:
     """Make the directory that a file is to lie in, where it is missing; scripts write into folders they never made."""
     parent = str(Path(path).parent)
+    if path.endswith("/"):
+        return  # no name of a file: the next step says so, and nothing is made before
     if not await ctx.files.exists(parent):
         await ctx.files.mkdir(parent, parents=True, exist_ok=True)
 
@@ -89,30 +92,33 @@ async def _is_directory(path: str, ctx: ExecutionContext) -> bool:
 
 async def _read(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path = params.need("path")
-    text = await ctx.files.read_text(path)
-    size = len(text.encode())
+    whole = await ctx.files.read_text(path)
+    size = len(whole.encode())
+    text = whole.removeprefix(BYTE_ORDER_MARK)
+    marked = {"bom": True} if whole.startswith(BYTE_ORDER_MARK) else {}
     return ToolResult(
-        {"input": text, "size": size},
-        message=f"Read {size} bytes from {path}",
+        {"text": text, "input": text, "size": size, **marked},
+        message=f"Read {size} bytes from {path}" + (", without the byte order mark" if marked else ""),
         metadata={"file_path": path, "file_size": size},
         text=text,
     )
 
 
 async def _write(params: Parameters, ctx: ExecutionContext) -> ToolResult:
-    """A failure is returned, because scripts that write check `success` and carry on."""
+    """A failure is returned, because scripts that write check `success` and carry on. A refusal is none of those."""
     path, text = params.need("path"), params.need("input")
     try:
         await _make_room(path, ctx)
         entry = await ctx.files.write_text(path, text)
+    except SecurityError:
+        raise
     except LLMSpellError as error:
         return _failed_write(path, error)
     return _done(f"Wrote {entry.size} bytes to {path}", {"path": path, "size": entry.size}, path, entry.size)
 
 
 def _failed_write(path: str, error: LLMSpellError) -> ToolResult:
-    kinds = ((SecurityError, "security_violation"), (ValidationError, "validation_error"))
-    kind = next((word for cls, word in kinds if isinstance(error, cls)), "execution_error")
+    kind = "validation_error" if isinstance(error, ValidationError) else "execution_error"
     details = {key: value for key, value in error.to_dict().items() if key != "message"}
     made = ToolResult({"path": path, "error_type": kind}, success=False)
     made.error = {"message": error.message, "code": kind, "details": details}
@@ -149,8 +155,15 @@ async def _list_dir(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     made = _done(f"Found {len(entries)} entries in {path}", {"entries": entries, "count": len(entries)}, path)
     shown = "path" if params.recursive else "name"
     # A model that asked for the listing sees only the text.
-    made.text = "\n".join([f"{made.message}", *(f"{e['type']}\t{e['size']}\t{e[shown]}" for e in entries)])
+    made.text = "\n".join([f"{made.message}", *(f"{e['type']}\t{e['size']}\t{_one_line(e[shown])}" for e in entries)])
     return made
+
+
+def _one_line(name: str) -> str:
+    """A name may hold line breaks, which would forge further entries: what is no visible character is written out."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 async def _copy(params: Parameters, ctx: ExecutionContext) -> ToolResult:
