@@ -152,10 +152,9 @@ def _result(method: str, response: HttpResponse) -> ToolResult:
 
 
 def _headers(response: HttpResponse) -> dict[str, str | list[str]]:
-    """By name; cookies cannot be joined, so that several are a list."""
+    """By name; cookies cannot be joined, so that they are a list, also when there is one."""
     found: dict[str, str | list[str]] = dict(response.headers)
-    cookies = response.cookies
-    return found | {"set-cookie": cookies} if len(cookies) > 1 else found
+    return found | {"set-cookie": response.cookies} if response.cookies else found
 
 
 def _phrase(status: int) -> str:
