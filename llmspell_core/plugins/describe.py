@@ -51,6 +51,7 @@ class _Single(ExtensionManager[Any]):
 
 def main() -> None:
     """Answer one request, then end without running anybody's exit handlers."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # see `llmspell_core.cli.main`
     answers = _take_over_stdout()
     for distribution, kind, name, value in json.load(sys.stdin):
         key = [distribution, kind, name]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, field_validator
+from pydantic import AliasChoices, AllowInfNan, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, field_validator
 
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ValidationError
@@ -48,7 +48,7 @@ class Parameters(BaseModel):
         validation_alias=AliasChoices("input", "expression"),
         description="The expression, for example '2 + 3 * 4', 'sqrt(16) + x^2' or 'sin(pi() / 2)'.",
     )
-    variables: dict[str, StrictInt | StrictFloat] = Field(
+    variables: dict[str, StrictInt | Annotated[StrictFloat, AllowInfNan(False)]] = Field(
         default_factory=dict, description='Values of the names in the expression, for example {"x": 3}. Numbers only.'
     )
 
