@@ -14,6 +14,7 @@ from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import LLMSpellError, ResourceLimitError, TimeoutError, ToolError, ValidationError
 from llmspell_core.isolated import run_isolated
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
+from llmspell_tool_pdf.returns import PDF_PROCESSOR
 
 WORKER = Path(__file__).with_name("pdf_worker.py")
 MIB = 1024 * 1024
@@ -43,6 +44,7 @@ class PdfProcessor(Tool[Parameters]):
     description = "Extracts the text, single pages or the properties of a PDF file."
     category = "data"
     parameters = Parameters
+    returns = PDF_PROCESSOR
     security_level = SecurityLevel.RESTRICTED
     security_requirements = SecurityRequirements(file_permissions=("read",))
     requires = ("pypdf",)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import LLMSpellError, SecurityError, ValidationError
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
+from llmspell_tools_filesystem.returns import FILE_OPERATIONS
 
 SYNONYMS = {
     "mkdir": "create_dir",
@@ -68,6 +69,7 @@ class FileOperations(Tool[Parameters]):
     name = "file-operations"
     description = "Reads, writes, appends, deletes, copies and moves files, makes and lists directories."
     parameters = Parameters
+    returns = FILE_OPERATIONS
     category = "filesystem"
     security_level = SecurityLevel.PRIVILEGED
     security_requirements = SecurityRequirements(file_permissions=("*",))

@@ -13,6 +13,7 @@ from llmspell_core.errors import ValidationError
 from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
 from llmspell_tools_utility.base64_text import Alphabet, read_base64
 from llmspell_tools_utility.limit import MIB, deadline, require_size
+from llmspell_tools_utility.returns import BASE64
 
 MAX_BYTES = 50 * MIB
 MAX_SECONDS = 5
@@ -39,6 +40,7 @@ class Base64Encoder(Tool[Parameters]):
     name = "base64-encoder"
     description = "Encodes text, bytes or a file as base64, and decodes base64."
     parameters = Parameters
+    returns = BASE64
     security_requirements = SecurityRequirements(file_permissions=("read", "write"))
     example = {"operation": "encode", "input": "Hello, World!"}
 

@@ -13,6 +13,7 @@ from llmspell_core.errors import ValidationError
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_utility.arithmetic import ExpressionError
 from llmspell_tools_utility.expression import Evaluation, check_variables, memory_of, parse
+from llmspell_tools_utility.returns import CALCULATOR
 
 REFERENCE: dict[str, Any] = {
     "arithmetic": ["+", "-", "*", "/", "%", "^"],
@@ -62,6 +63,7 @@ class Calculator(Tool[Parameters]):
     name = "calculator"
     description = "Computes a mathematical expression exactly: arithmetic, powers, roots, logarithms, trigonometry."
     parameters = Parameters
+    returns = CALCULATOR
     example = {"input": "2+2"}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:

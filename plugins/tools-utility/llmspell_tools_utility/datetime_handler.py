@@ -15,6 +15,7 @@ from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_utility.limit import MIB, require_size
 from llmspell_tools_utility.moment import AVAILABLE, Timestamp, read_moment
 from llmspell_tools_utility.moment_text import write_moment
+from llmspell_tools_utility.returns import DATETIME
 from llmspell_tools_utility.zone import read_zone, settled
 
 MAX_BYTES = 10 * MIB
@@ -86,6 +87,7 @@ class DatetimeHandler(Tool[Parameters]):
         "Tells the current time, reads dates, converts time zones, adds and subtracts, and measures intervals."
     )
     parameters = Parameters
+    returns = DATETIME
     example = {"operation": "now"}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:

@@ -17,6 +17,7 @@ from llmspell_core.errors import ToolError, ValidationError
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
 from llmspell_tools_utility.base64_text import read_either
 from llmspell_tools_utility.limit import MIB, deadline, require_size
+from llmspell_tools_utility.returns import HASH
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -26,6 +27,7 @@ MAX_SECONDS = 30
 CHUNK = MIB
 
 Encoding = Literal["hex", "base64"]
+LABELS = {"sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512", "blake2b": "BLAKE2b"}
 
 
 class Parameters(BaseModel):
@@ -67,6 +69,7 @@ class HashCalculator(Tool[Parameters]):
     name = "hash-calculator"
     description = "Computes the hash of a text or a file, or verifies one against a known hash."
     parameters = Parameters
+    returns = HASH
     security_level = SecurityLevel.RESTRICTED
     security_requirements = SecurityRequirements(file_permissions=("read",))
     example = {"operation": "hash", "input": "hello world"}
@@ -154,13 +157,18 @@ def _written(digest: bytes, form: Encoding) -> str:
     return digest.hex() if form == "hex" else base64.b64encode(digest).decode()
 
 
+def _label(params: Parameters) -> str:
+    """As the standards write it."""
+    return LABELS.get(params.algorithm, params.algorithm.upper())
+
+
 def _computed(params: Parameters, digest: bytes) -> ToolResult:
-    result = {"algorithm": params.algorithm, "hash": _written(digest, params.format), "format": params.format}
-    return ToolResult(result, message=f"Calculated {params.algorithm} hash")
+    result = {"algorithm": _label(params), "hash": _written(digest, params.format), "format": params.format}
+    return ToolResult(result, message=f"Calculated {_label(params)} hash")
 
 
 def _compared(params: Parameters, digest: bytes, expected: bytes) -> ToolResult:
     if hmac.compare_digest(digest, expected):
-        return ToolResult({"verified": True, "algorithm": params.algorithm}, message="Hash verification passed")
+        return ToolResult({"verified": True, "algorithm": _label(params)}, message="Hash verification passed")
     forms = {"expected": _written(expected, params.format), "actual": _written(digest, params.format)}
-    return ToolResult({"verified": False, "algorithm": params.algorithm, **forms}, message="Hash verification failed")
+    return ToolResult({"verified": False, "algorithm": _label(params), **forms}, message="Hash verification failed")

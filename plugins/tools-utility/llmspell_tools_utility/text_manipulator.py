@@ -15,6 +15,7 @@ from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import TimeoutError, ValidationError
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_utility.limit import MIB, require_size
+from llmspell_tools_utility.returns import TEXT
 
 MAX_BYTES = 10 * MIB
 MAX_SECONDS = 1.0
@@ -83,6 +84,7 @@ class TextManipulator(Tool[Parameters]):
         "Changes text: case, naming style, trim, replace, substring, split, join, wrap, indent, truncate, count."
     )
     parameters = Parameters
+    returns = TEXT
     example = {"input": "hello world", "operation": "uppercase"}
 
     def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:

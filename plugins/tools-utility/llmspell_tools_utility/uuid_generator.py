@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ValidationError
 from llmspell_core.tool import Tool, ToolResult
+from llmspell_tools_utility.returns import UUID
 
 Form = Literal["standard", "hyphenated", "simple", "urn", "braced"]
 
@@ -62,6 +63,7 @@ class UuidGenerator(Tool[Parameters]):
     name = "uuid-generator"
     description = "Makes and checks UUIDs: random, time-based or derived from a name, and ids for components."
     parameters = Parameters
+    returns = UUID
     example = {"operation": "generate"}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:

@@ -15,6 +15,7 @@ from llmspell_core.errors import ValidationError
 from llmspell_core.policy import HttpResponse
 from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
 from llmspell_tools_web.retry import Retry, with_retries
+from llmspell_tools_web.returns import HTTP_REQUEST
 from llmspell_tools_web.window import SlidingWindow
 
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
@@ -104,6 +105,7 @@ class HttpRequest(Tool[Parameters]):
     name = "http-request"
     description = "Sends an HTTP request to a URL and returns status, headers and body."
     parameters = Parameters
+    returns = HTTP_REQUEST
     category = "api"
     security_requirements = SecurityRequirements(network_permissions=("*",))
     aliases = ("http-requester",)
