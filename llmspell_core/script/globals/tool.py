@@ -36,9 +36,11 @@ async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) 
         output = await scope.runtime.invoke_tool(name, params or {}, scope.context)
         _check_success(scope, name, output)
         return tool_view(output)
-    except (NotFoundError, CancelledByHookError):
+    except CancelledByHookError:
         raise
     except LLMSpellError as error:
+        if isinstance(error, NotFoundError) and (error.what, error.name) == ("tools", name):
+            raise  # the tool itself, not what it looked for
         error.message = f"Tool '{name}' execution failed: {error.message}"
         raise
 
@@ -178,7 +180,9 @@ GLOBAL = Global(
             execute,
             (NAME, OPTIONAL_PARAMS),
             "object",
-            "Run a tool and wait for its result: the envelope's keys (`success`, `result`, `error`), `text`, `metadata`.",
+            "Run a tool and wait for its result: the envelope's keys (`success`, `result`, `error`), `text`, `metadata`; "
+            "`data` of tools that answer JSON. A failure is an error (`envelope` holds the tool's whole answer, where there is "
+            "one), except for the operations that the reference of the tools marks: they answer `success = false`.",
             blocking=True,
             async_variant=True,
             aliases=("invoke",),
