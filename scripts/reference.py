@@ -156,16 +156,29 @@ def _returned(tool: str, operation: str, returns: Any) -> str:
             for name, (kind, doc) in returns.fields.items()
         ]
         parts += ["\n| in `result` | type | |\n| --- | --- | --- |\n", *rows]
-    if returns.example is not None:
-        given = ", ".join(f"{name} = {_lua(value)}" for name, value in returns.example.items())
-        shown = "" if returns.shows is None else f".result\n--> {_lua(returns.shows)}"
-        parts.append(f'\n```lua\nTool.execute("{tool}", {{{given}}}){shown}\n```\n')
     return "".join(parts)
+
+
+def _examples(tool: str, returns: list[Any]) -> str:
+    """One script of all: what it shows is what the contract tests of the tool compare."""
+    if not returns:
+        return ""
+    lines = [f"\n### {tool}: examples\n\n```lua\nlocal result"]
+    for each in returns:
+        given = ", ".join(f"{_key(name)} = {_lua(value)}" for name, value in each.example.items())
+        lines.append(f'result = Tool.execute("{tool}", {{{given}}}).result')
+        if each.shows is not None:
+            lines.append(f"-- {_lua(each.shows)}")
+    return "\n".join(lines) + "\n```\n"
+
+
+def _key(name: str) -> str:
+    return f'["{name}"]' if name in {"end", "not", "repeat", "until", "function"} or not name.isidentifier() else name
 
 
 def _lua(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_lua(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(key)} = {_lua(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
         return "{" + ", ".join(map(_lua, value)) + "}"
     return json.dumps(value, ensure_ascii=False)
@@ -186,6 +199,7 @@ def tools_page() -> str:
             for p in tool.schema.parameters
         ]
         parts += [_returned(tool.name, name, each) for name, each in tool.returns.items()]
+        parts.append(_examples(tool.name, [each for each in tool.returns.values() if each.example is not None]))
     return "".join(parts)
 
 

@@ -123,7 +123,7 @@ def _text(document: Any, start: int, end: int, limit: int) -> dict[str, Any]:
         size += len(texts[-1].encode("utf-8", "replace"))
         if size > limit:
             break
-    said = {"fields": fields} if fields else {}
+    said: dict[str, Any] = {"fields": fields} if fields else {}
     if problems:
         said["problems"] = problems
     return {"text": "\n\n".join(texts), "page_count": count, "end_page": last, **said}
@@ -239,12 +239,20 @@ def _date(text: str | None) -> str | None:
     match = DATE.fullmatch(text or "")
     if match is None:
         return text
-    parts = [int(part) for part in match.groups()[:6] if part]
+    year, month, day, hour, minute, second = (None if part is None else int(part) for part in match.groups()[:6])
     try:
-        day = datetime(*(parts + [1, 1][max(0, len(parts) - 1) :]), tzinfo=_zone(match))
+        moment = datetime(
+            year or 0,
+            1 if month is None else month,
+            1 if day is None else day,
+            hour or 0,
+            minute or 0,
+            second or 0,
+            tzinfo=_zone(match),
+        )
     except ValueError:
         return text
-    return day.isoformat()
+    return moment.isoformat()
 
 
 def _zone(match: re.Match[str]) -> timezone | None:
