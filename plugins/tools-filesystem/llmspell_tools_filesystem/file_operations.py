@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from llmspell_core.context import ExecutionContext
-from llmspell_core.errors import LLMSpellError, SecurityError, ValidationError
+from llmspell_core.errors import LLMSpellError, NotFoundError, SecurityError, ValidationError
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
 from llmspell_tools_filesystem.returns import FILE_OPERATIONS
 
@@ -27,6 +27,7 @@ SYNONYMS = {
 BYTE_ORDER_MARK = "\ufeff"  # how a program marked the file, no part of what it says
 OTHER_NAMES = {"content": "input", "source": "source_path", "target": "target_path", "destination": "target_path"}
 
+T = TypeVar("T")
 Operation = Literal["read", "write", "append", "delete", "create_dir", "list_dir", "copy", "move", "metadata", "exists"]
 
 
@@ -79,13 +80,18 @@ class FileOperations(Tool[Parameters]):
         return await OPERATIONS[params.operation](params, ctx)
 
 
-async def _make_room(path: str, ctx: ExecutionContext) -> None:
-    """Make the directory that a file is to lie in, where it is missing; scripts write into folders they never made."""
-    parent = str(Path(path).parent)
-    if path.endswith("/"):
-        return  # no name of a file: the next step says so, and nothing is made before
-    if not await ctx.files.exists(parent):
-        await ctx.files.mkdir(parent, parents=True, exist_ok=True)
+async def _with_room(path: str, ctx: ExecutionContext, work: Callable[[], Awaitable[T]]) -> T:
+    """`work`, after making the directory that a file is to lie in, where it is missing; scripts write where none is.
+
+    It is tried first, so that a refusal names the file, and what only one file is allowed for needs no more.
+    """
+    try:
+        return await work()
+    except NotFoundError as error:
+        if error.what != "directory":
+            raise
+        await ctx.files.mkdir(str(Path(path).parent), parents=True, exist_ok=True)
+        return await work()
 
 
 async def _is_directory(path: str, ctx: ExecutionContext) -> bool:
@@ -110,8 +116,7 @@ async def _write(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     """A failure is returned, because scripts that write check `success` and carry on. A refusal is none of those."""
     path, text = params.need("path"), params.need("input")
     try:
-        await _make_room(path, ctx)
-        entry = await ctx.files.write_text(path, text)
+        entry = await _with_room(path, ctx, lambda: ctx.files.write_text(path, text))
     except SecurityError:
         raise
     except LLMSpellError as error:
@@ -131,8 +136,7 @@ def _failed_write(path: str, error: LLMSpellError) -> ToolResult:
 
 async def _append(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path, data = params.need("path"), params.need("input")
-    await _make_room(path, ctx)
-    entry = await ctx.files.append(path, data)
+    entry = await _with_room(path, ctx, lambda: ctx.files.append(path, data))
     size = len(data.encode())
     return _done(f"Appended {size} bytes to {path}", {"appended_size": size}, path, entry.size)
 
@@ -170,15 +174,13 @@ def _one_line(name: str) -> str:
 
 async def _copy(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     source, target = params.need("source_path"), params.need("target_path")
-    await _make_room(target, ctx)
-    entry = await ctx.files.copy(source, target)
+    entry = await _with_room(target, ctx, lambda: ctx.files.copy(source, target))
     return _done(f"Copied {source} to {target}", {"source": source, "target": target}, target, entry.size)
 
 
 async def _move(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     source, target = params.need("source_path"), params.need("target_path")
-    await _make_room(target, ctx)
-    await ctx.files.move(source, target)
+    await _with_room(target, ctx, lambda: ctx.files.move(source, target))
     return _done(f"Moved {source} to {target}", {"source": source, "target": target}, target)
 
 

@@ -119,6 +119,19 @@ async def test_other_operations_outside_raise(
     assert [p.name for p in room.parent.iterdir() if p.name != "room"] == ["outside.txt"]
 
 
+async def test_one_file_that_is_allowed_can_be_written_and_a_refusal_names_it(tmp_path: Path) -> None:
+    registry = Registry()
+    registry.register("tools", FileOperations.name, FileOperations)
+    settings = {"tools": {"file_operations": {"allowed_paths": [str(tmp_path / "notes.txt")]}}}
+    async with Runtime(settings, registry=registry, cwd=tmp_path) as runtime:
+        call = {"operation": "write", "path": "notes.txt", "input": "x"}
+        assert response(await runtime.invoke_tool("file-operations", call))["success"] is True
+        for path in ("other.txt", "new/other.txt"):
+            with pytest.raises(SecurityError, match=f"access to '{path}'"):
+                await runtime.invoke_tool("file-operations", {**call, "path": path})
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 async def test_missing_files_raise_and_exists_answers(invoke: Invoke) -> None:
     for operation in ("read", "delete", "metadata"):
         with pytest.raises(NotFoundError, match="nope"):
