@@ -124,7 +124,7 @@ class PathRules:
             reason = f"'{rule.text}' is in denied_paths"
             raise _denial(asked, real, reason, f'Remove "{rule.text}" from security.sandbox.denied_paths.')
         if rule := self._sensitive_rule(real):
-            raise _denial(asked, real, f"'{rule.text}' is a sensitive place", _allow(real))
+            raise _denial(asked, real, f"'{rule.text}' is a sensitive place", _allow(real, alone=True))
         if not any(rule.covers(real) for rule in self._allowed):
             allowed = ", ".join(rule.text for rule in self._allowed) or "nothing"
             raise _denial(asked, real, f"it is not below an allowed path ({allowed})", _allow(real))
@@ -156,13 +156,17 @@ class PathRules:
             raise _denial(asked, real, f"files ending in .{extension} are not among allowed_extensions", hint)
 
 
-def _allow(real: Path) -> str:
-    """Advises the narrowest folder: never the whole disk, or all that is the user's, for the sake of one file in it."""
+def _allow(real: Path, *, alone: bool = False) -> str:
+    """Advises the narrowest folder: never the whole disk, or all that is the user's, for the sake of one file in it.
+
+    Args:
+        alone: what lies beside it is not to be allowed, too.
+    """
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where nobody has a home
     wide = {Path(real.anchor), home, *home.parents}
     if real in wide:
         return "Name the folder that is needed in tools.file_operations.allowed_paths if this should be possible."
-    place = real if real.parent in wide else real.parent
+    place = real if alone or real.parent in wide else real.parent
     return f'Add "{place}" to tools.file_operations.allowed_paths if this should be possible.'
 
 

@@ -511,6 +511,7 @@ async def test_text_in_another_encoding_is_named_as_such(room: Path) -> None:
     ("path", "advice"),
     [
         ("/notes.txt", 'Add "/notes.txt"'),
+        ("/etc/shadow", 'Add "/etc/shadow"'),
         ("/srv/data/notes.txt", 'Add "/srv/data"'),
         ("~/notes.txt", 'notes.txt"'),
         ("/", "Name the folder"),
