@@ -86,7 +86,7 @@ FORMS: Final = (
     Form("%d/%m/%Y", rf"(?P<first>\d{{1,2}})/(?P<other>\d{{1,2}})/{SHORT_YEAR}"),
     Form("%d.%m.%Y", rf"{DAY}\.(?P<month>\d{{1,2}})\.{SHORT_YEAR}"),
     Form("%d-%m-%Y", rf"{DAY}-(?P<month>\d{{1,2}})-{YEAR}"),
-    Form("%d-%b-%Y", rf"{WEEKDAY}{DAY}-{MONTH}-{YEAR}"),
+    Form("%d-%b-%Y", rf"{WEEKDAY}{DAY}-{MONTH}-{SHORT_YEAR}"),
     Form("%d %B %Y", rf"{WEEKDAY}{ORDINAL}(?: of)?\s+{MONTH},?\s+{YEAR}"),
     Form("%B %d, %Y", rf"{WEEKDAY}{MONTH}\s+{ORDINAL},?\s+{YEAR}"),
 )
