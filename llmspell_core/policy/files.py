@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 
 from llmspell_core.errors import ResourceLimitError, SecurityError, ValidationError
-from llmspell_core.policy.path import PathMode
+from llmspell_core.policy.path import PathMode, decodable
 from llmspell_core.policy.place import Place, explained, is_regular, open_directory, open_place, real_path
 
 if TYPE_CHECKING:
@@ -78,11 +78,6 @@ class FileEntry:
         name, path = decodable(self.name), decodable(self.path)
         plain = {"name": name, "path": path, "type": self.type, "size": self.size, "readonly": self.readonly}
         return plain | {key: value.isoformat().replace("+00:00", "Z") for key, value in times.items()}
-
-
-def decodable(name: str) -> str:
-    """A name as text that every encoding can write."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
 def _time(seconds: float) -> datetime:

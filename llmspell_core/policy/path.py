@@ -15,11 +15,16 @@ from llmspell_core.errors import SecurityError, ValidationError
 from llmspell_core.policy.read_only import ReadOnly, ancestors, folded
 from llmspell_core.policy.settings import PolicySettings
 
-__all__ = ["PathMode", "PathRules"]
+__all__ = ["PathMode", "PathRules", "decodable"]
 
 PathMode = Literal["read", "write"]
 FOLDS_CASE = sys.platform in {"darwin", "win32"}
 OUTSIDE = "Do it yourself, outside of llmspell."
+
+
+def decodable(name: str) -> str:
+    """A name as text that every encoding can write."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +172,11 @@ def _allow(real: Path, *, alone: bool = False) -> str:
     if real in wide:
         return "Name the folder that is needed in tools.file_operations.allowed_paths if this should be possible."
     place = real if alone or real.parent in wide else real.parent
-    return f'Add "{place}" to tools.file_operations.allowed_paths if this should be possible.'
+    return f'Add "{decodable(str(place))}" to tools.file_operations.allowed_paths if this should be possible.'
 
 
 def _denial(asked: str | os.PathLike[str], real: Path, reason: str, hint: str) -> SecurityError:
-    shown = f"'{os.fspath(asked)}'"
+    shown = f"'{decodable(os.fspath(asked))}'"
     if str(real) != os.fspath(asked):
-        shown += f" (really '{real}')"
+        shown += f" (really '{decodable(str(real))}')"
     return SecurityError(f"access to {shown} is denied: {reason}", violation_type="path_denied", hint=hint)

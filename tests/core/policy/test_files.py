@@ -523,3 +523,15 @@ async def test_a_denial_never_advises_the_whole_disk(room: Path, path: str, advi
         await files_in(room).list(path)
     assert advice in str(caught.value.hint)
     assert '"/"' not in str(caught.value.hint)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+async def test_an_error_about_a_name_that_cannot_be_decoded_can_be_written(room: Path) -> None:
+    odd = os.fsdecode(b"odd\xff")
+    (room.parent / odd).mkdir()
+    (room / "link").symlink_to(f"../{odd}/x")
+    for path, kind in (("link", SecurityError), (odd, NotFoundError), (f"../{odd}", SecurityError)):
+        with pytest.raises(kind) as caught:
+            await files_in(room).read_bytes(path)
+        assert "odd\ufffd" in caught.value.message
+        f"{caught.value.message}{caught.value.hint}".encode()
