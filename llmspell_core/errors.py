@@ -64,6 +64,7 @@ __all__ = [
     "ValidationError",
     "WorkflowError",
     "error_from_dict",
+    "failure_of",
 ]
 
 Category = Literal["Logic", "Configuration", "Network", "External", "Internal", "Security", "Resource"]
@@ -219,10 +220,26 @@ class ModelNotFoundError(ProviderError):
 
 
 class ToolError(LLMSpellError):
+    """A tool failed; `envelope` is its whole answer where it gave one, with `success` false."""
+
     kind = "Tool"
     category_ = "External"
-    fields: ClassVar[tuple[str, ...]] = ("tool_name",)
+    fields: ClassVar[tuple[str, ...]] = ("tool_name", "envelope")
     tool_name: str | None
+    envelope: dict[str, Any] | None
+
+
+def failure_of(envelope: dict[str, Any], name: str) -> ToolError:
+    """The error for a tool's answer that says `success = false`."""
+    error = envelope.get("error")
+    facts: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    details = facts.get("details")
+    return ToolError(
+        str(facts.get("message") or envelope.get("message") or f"tool '{name}' reported a failure"),
+        tool_name=name,
+        hint=details.get("hint") if isinstance(details, dict) else None,
+        envelope=envelope,
+    )
 
 
 class WorkflowError(LLMSpellError):

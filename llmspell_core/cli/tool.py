@@ -14,6 +14,7 @@ from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.parameters import parameter_options, parameters
 from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import aligned, bullets
+from llmspell_core.plugins.records import RETURNS
 
 if TYPE_CHECKING:
     from llmspell_core.messages import AgentOutput
@@ -90,12 +91,14 @@ def info(shell: Shell, name: str, show_schema: bool) -> None:
     """
     catalog = shell.catalog()
     component = component_named(catalog, "tools", name)
-    schema = catalog.schema(component) or {}
+    schema = dict(catalog.schema(component) or {})
+    returns = schema.pop(RETURNS, {})
     data = record(component) | {"aliases": list(component.aliases)} | ({"schema": schema} if show_schema else {})
-    shell.emit(data, lambda: _described(component, schema, show_schema=show_schema))
+    data |= {"returns": returns} if returns else {}
+    shell.emit(data, lambda: _described(component, schema, returns, show_schema=show_schema))
 
 
-def _described(component: Component, schema: dict[str, Any], *, show_schema: bool) -> str:
+def _described(component: Component, schema: dict[str, Any], returns: dict[str, Any], *, show_schema: bool) -> str:
     where = f"{component.distribution} {component.version}"
     facts = [("Category", component.category), ("Security level", component.security_level), ("From", where)]
     if component.aliases:
@@ -104,9 +107,17 @@ def _described(component: Component, schema: dict[str, Any], *, show_schema: boo
     rows = [_parameter(name, spec, schema) for name, spec in schema.get("properties", {}).items()]
     if rows:
         lines += ["", "Parameters:", aligned(rows)]
+    if returns:
+        lines += ["", "Answers, in result:", aligned([_answer(name, each) for name, each in returns.items()])]
     if show_schema:
         lines += ["", json.dumps(schema, indent=2, ensure_ascii=False)]
     return "\n".join(lines)
+
+
+def _answer(operation: str, returns: dict[str, Any]) -> tuple[str, str]:
+    fields = ", ".join(name for name in returns["fields"] if "." not in name) or returns.get("about", "")
+    marked = "; a failure is success = false, no error" if returns.get("answers_failure") else ""
+    return f"  {operation or 'always'}", fields + marked
 
 
 def _parameter(name: str, spec: dict[str, Any], schema: dict[str, Any]) -> tuple[str, str, str, str]:

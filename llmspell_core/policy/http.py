@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import codecs
 import json
 import logging
 import re
@@ -83,6 +84,8 @@ class HttpResponse:
 
     @property
     def text(self) -> str:
+        if self.content.startswith(codecs.BOM_UTF8):  # it says how to read the rest, and is no part of it
+            return self.content.decode("utf-8-sig", errors="replace")
         try:
             return self.content.decode(self.encoding, errors="replace")
         except (LookupError, UnicodeError):  # the server named an encoding that is none

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["OURS", "View", "answer_view", "chunk_view", "output_view", "spelled", "tool_view"]
 
 ENVELOPE_KEYS = ("success", "result", "operation")
+OURS = frozenset({"response", "output_style", "text_is_json"})
+"""What says how a tool's answer is to be shown, and is shown itself in no other way."""
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
 
 
@@ -32,10 +34,12 @@ def tool_view(output: AgentOutput) -> View | dict[str, Any]:
     envelope = output.metadata.extra.get("response")
     if not isinstance(envelope, dict) or output.tool_calls or output.media:
         return output_view(output)
-    extra = {key: value for key, value in output.metadata.extra.items() if key not in {"response", "output_style"}}
+    extra = {key: value for key, value in output.metadata.extra.items() if key not in OURS}
     value: dict[str, Any] = {"text": output.text, "metadata": _metadata(output, extra)}
     made = View(value, flat=True, same=[([alias], ["text"]) for alias in TEXT_ALIASES])
     if output.metadata.extra.get("output_style") == "text":
+        if output.metadata.extra.get("text_is_json") and envelope.get("result") is not None:
+            made.same.append((["data"], ["result"]))
         kept, places = _without(envelope, output.text)
         value["metadata"]["response"] = kept
         for place in places:
@@ -80,10 +84,13 @@ def output_view(output: AgentOutput, *, of_model: bool = False) -> dict[str, Any
     `content` repeat `text`.
     """
     extra = dict(output.metadata.extra)
+    is_json = extra.pop("text_is_json", False)
     envelope = extra.get("response") if extra.pop("output_style", None) == "text" else None
     view = _flat(envelope) if isinstance(envelope, dict) else _from_text(output.text, OURS if of_model else frozenset())
     if envelope is None:
         extra.pop("response", None)
+    if is_json and view.get("result") is not None:
+        view["data"] = view["result"]
     if "parsed" in extra:
         view["data"] = extra.pop("parsed")
     view["text"] = output.text

@@ -200,3 +200,18 @@ def test_the_observer_of_the_guide_is_told_when_its_table_is_there(
     checked = invoke_cli("config", "check").assert_success().stdout
     assert "fast: nothing reads this setting" in checked
     assert "slow:" not in checked
+
+
+def test_a_damaged_line_in_somebodys_entry_points_stops_no_command(site: Path, invoke_cli: Cli) -> None:
+    """Python's own reader, and whoever asks it for all distributions, gives up with the first such line."""
+    lay(site, "sunny-tools", TOOL.format(name="sun"), "sun")
+    points = site / "sunny_tools-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"{points.read_text()}weather\n")
+    (site / "sunny_tools-1.0.dist-info" / "METADATA").write_bytes(b"Name: sunny-tools\nSummary: gr\xfc\xdfe\n")
+    done = invoke_cli(
+        "exec", 'print(Tool.execute("sun", {}).result, Tool.execute("calculator", {input = "1+1"}).result.value)'
+    )
+    assert (done.assert_success().stdout, done.stderr) == ("sun says hello\t2\n", "")
+    problems = invoke_cli("plugin", "list", "--problems").stdout
+    assert "'weather' in its entry_points.txt" in problems
+    assert "Pair" not in problems

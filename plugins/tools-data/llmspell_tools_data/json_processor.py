@@ -20,6 +20,7 @@ from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_data import json_child
 from llmspell_tools_data.json_filter import ENDS, RunError, TimeUpError
 from llmspell_tools_data.json_subset import QueryError, compile_query
+from llmspell_tools_data.returns import JSON_PROCESSOR
 
 MAX_BYTES = 100 * 1024 * 1024
 MAX_QUERY = 10_000
@@ -57,6 +58,7 @@ class JsonProcessor(Tool[Parameters]):
     description = "Queries and transforms JSON with jq expressions, and validates it against a JSON Schema."
     category = "data"
     parameters = Parameters
+    returns = JSON_PROCESSOR
     example = {"operation": "query", "input": {"name": "llmspell", "tags": ["lua", "js"]}, "query": "."}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
@@ -69,7 +71,8 @@ class JsonProcessor(Tool[Parameters]):
         _check_query(params.query)
         outputs = await _outputs(params)
         result = outputs[0] if params.operation == "query" and len(outputs) == 1 else outputs
-        return ToolResult(result, text=await asyncio.to_thread(indented, result), metadata={"count": len(outputs)})
+        text = await asyncio.to_thread(indented, result)
+        return ToolResult(result, text=text, text_is_json=True, metadata={"count": len(outputs)})
 
 
 def _check_query(query: str) -> None:
@@ -184,4 +187,5 @@ async def _validate(params: Parameters) -> ToolResult:
     document = await asyncio.to_thread(_document, params.input)
     errors = await json_child.ask("validate", document, schema=schema)
     result = {"is_valid": not errors, "errors": errors}
-    return ToolResult(result, text=indented(result), message="JSON is valid" if not errors else "JSON is not valid")
+    message = "JSON is valid" if not errors else "JSON is not valid"
+    return ToolResult(result, text=indented(result), text_is_json=True, message=message)

@@ -15,6 +15,7 @@ from llmspell_core.errors import ValidationError
 from llmspell_core.policy import HttpResponse
 from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
 from llmspell_tools_web.retry import Retry, with_retries
+from llmspell_tools_web.returns import HTTP_REQUEST
 from llmspell_tools_web.window import SlidingWindow
 
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
@@ -104,6 +105,7 @@ class HttpRequest(Tool[Parameters]):
     name = "http-request"
     description = "Sends an HTTP request to a URL and returns status, headers and body."
     parameters = Parameters
+    returns = HTTP_REQUEST
     category = "api"
     security_requirements = SecurityRequirements(network_permissions=("*",))
     aliases = ("http-requester",)
@@ -152,10 +154,9 @@ def _result(method: str, response: HttpResponse) -> ToolResult:
 
 
 def _headers(response: HttpResponse) -> dict[str, str | list[str]]:
-    """By name; cookies cannot be joined, so that several are a list."""
+    """By name; cookies cannot be joined, so that they are a list, also when there is one."""
     found: dict[str, str | list[str]] = dict(response.headers)
-    cookies = response.cookies
-    return found | {"set-cookie": cookies} if len(cookies) > 1 else found
+    return found | {"set-cookie": response.cookies} if response.cookies else found
 
 
 def _phrase(status: int) -> str:

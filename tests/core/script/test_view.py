@@ -47,6 +47,15 @@ def test_a_tools_result_is_the_same_on_both_sides(name: str, text: bool) -> None
     assert metadata == {"execution_time_ms": 3, "operation": "read", "more": 1, "response": ENVELOPES[name]}
 
 
+def test_data_is_the_result_of_a_tool_whose_text_is_json() -> None:
+    output = tool_output({"operation": "query", "success": True, "result": {"a": [1]}}, text=True)
+    output.metadata.extra["text_is_json"] = True
+    value = crossed(tool_view(output))
+    assert value["data"] is value["result"] is value["metadata"]["response"]["result"]
+    assert "text_is_json" not in value["metadata"]
+    assert output_view(output)["data"] == {"a": [1]}
+
+
 def test_a_text_crosses_once() -> None:
     view = tool_view(tool_output(ENVELOPES["a text in the result"], text=True))
     assert isinstance(view, View)
