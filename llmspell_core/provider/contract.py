@@ -208,20 +208,22 @@ class Provider(ABC):
         self.make_provider = make_provider
         self.network: Network | None = None
 
-    def wire(self, base_url: str, *, sends: Collection[str] = ()) -> Wire:
+    def wire(self, base_url: str, *, sends: Collection[str] = (), whole_characters: bool = False) -> Wire:
         """The HTTP client for the vendor's package: `self.wire(url).client()`.
 
         It reaches the server at `base_url` and no other one, whatever a redirect or a variable of the package says, sends
         the configured key and headers and nothing else that might be a secret, and uses no proxy that is not configured.
+        What keeps connections open (empty events, blank lines) and marks in front of a text are gone from its answers.
 
         Args:
             sends: names of further headers that belong to the protocol, e.g. its version. Not those of keys.
+            whole_characters: for a package that refuses a text with half a character in it: U+FFFD stands there then.
 
         Raises: AuthenticationError, ConfigurationError for a key or header that cannot be sent, or a bad address.
         """
         from llmspell_core.provider.wire import Wire
 
-        return Wire(self.settings, base_url, self.network, sends)
+        return Wire(self.settings, base_url, self.network, sends, whole_characters=whole_characters)
 
     @classmethod
     def preload(cls) -> None:
