@@ -63,6 +63,13 @@ class ToolDefinition(Record):
     description: str
     parameters: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        """With whole characters only: nothing else can be sent."""
+        from llmspell_core.provider.intact import intact_data
+
+        for name in ("name", "description", "parameters"):
+            object.__setattr__(self, name, intact_data(getattr(self, name)))
+
 
 INVALID_JSON = "_invalid_json"
 """A provider puts a tool call's arguments under this key when they are not a JSON object; the agent tells the model."""

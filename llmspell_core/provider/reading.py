@@ -50,7 +50,8 @@ class Seam:
 
     def rest(self) -> str:
         """At the end: what nothing followed on."""
-        return whole_characters(self.join("") + self._kept)
+        kept, self._kept = self._kept, ""
+        return whole_characters(kept)
 
 
 def text_of(content: Any) -> str:

@@ -74,7 +74,10 @@ class _Events:
         self._data: list[bytes] = []
 
     def take(self, line: bytes, end: bytes) -> Iterator[bytes]:
-        """At the blank line that ends an event, all of it."""
+        """At the blank line that ends an event, all of it. Lines of JSON under this name are no events."""
+        if line.startswith(b"{"):
+            yield self._mend(line) + end
+            return
         self._lines.append(self._mend(line) + end)
         if line:
             if line.startswith(b"data"):

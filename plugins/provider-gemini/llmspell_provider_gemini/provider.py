@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -56,6 +57,9 @@ class GeminiProvider(Provider):
     @classmethod
     def preload(cls) -> None:
         import google.genai.models  # noqa: F401 - the import is the work
+
+        # A reason to finish that the package does not know yet is no news for whoever runs a script.
+        warnings.filterwarnings("ignore", message=".* is not a valid ", category=UserWarning, module="google.genai")
 
     @property
     def capabilities(self) -> ProviderCapabilities:
