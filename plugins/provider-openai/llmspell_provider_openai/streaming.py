@@ -37,7 +37,9 @@ class StreamReader:
             return
         self._events += 1
         self.model = getattr(event, "model", None) or self.model or self.request.model
-        self._usage = usage_of(getattr(event, "usage", None)) or self._usage
+        told = usage_of(getattr(event, "usage", None))
+        if told is not None and (told.total_tokens or self._usage is None):  # zeros at the end take nothing back
+            self._usage = told
         for choice in items_of(getattr(event, "choices", None)):
             if (getattr(choice, "index", 0) or 0) == 0:  # `n` asks for others; a whole answer is the first, too
                 yield from self._read(choice)

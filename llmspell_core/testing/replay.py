@@ -1,4 +1,4 @@
-"""A server that answers with the files of `tests/cases/providers`, and agents that ask it.
+"""A server that answers with files, byte by byte as some vendor's server once did.
 
 `<case>/<N>.<ext>` is the N-th answer to that case: json a whole answer, sse events, sse1 the same one byte at a time, ndjson
 lines, raw the bytes of the whole HTTP answer. The first letter of a case names its protocol.
@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["CASES", "PROTOCOLS", "Replay"]
+__all__ = ["PROTOCOLS", "Replay"]
 
-CASES = Path(__file__).parents[1] / "cases" / "providers"
 PROTOCOLS = {"o": "openai", "p": "openai", "q": "openai", "a": "anthropic", "g": "gemini", "l": "ollama"}
 WHOLE = ("json", "raw")
 STREAMED = ("sse", "sse1", "ndjson", "raw")
@@ -28,9 +27,11 @@ class Replay:
     """Listens on a port of this machine; a request for `/<case>/...` gets that case's next answer.
 
     Attributes:
+        cases: the folder of the cases.
         bodies: what was asked, by case.
     """
 
+    cases: Path
     bodies: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
     async def __aenter__(self) -> Self:
@@ -43,7 +44,7 @@ class Replay:
 
     def providers(self) -> dict[str, dict[str, Any]]:
         """A table for every case."""
-        return {folder.name: self._table(folder.name) for folder in CASES.iterdir()}
+        return {folder.name: self._table(folder.name) for folder in self.cases.iterdir()}
 
     def _table(self, case: str) -> dict[str, Any]:
         kind = PROTOCOLS[case[0]]
@@ -66,9 +67,9 @@ class Replay:
         self.bodies[key].append(body)
         endings = STREAMED if streamed else WHOLE
         names = [f"{len(self.bodies[key])}.{ending}" for ending in (*endings, *WHOLE, *STREAMED)]
-        found = next((CASES / case / name for name in names if (CASES / case / name).exists()), None)
+        found = next((self.cases / case / name for name in names if (self.cases / case / name).exists()), None)
         if found is None:
-            last = sorted((CASES / case).iterdir())
+            last = sorted((self.cases / case).iterdir())
             found = next((each for each in reversed(last) if each.suffix[1:] in endings), last[-1])
         ending, data = found.suffix[1:], found.read_bytes()
         if ending != "raw":
