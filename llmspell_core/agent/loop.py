@@ -372,9 +372,16 @@ def _error_text(envelope: Mapping[str, Any]) -> str:
     return str(error.get("message") if isinstance(error, Mapping) else error or envelope.get("message"))
 
 
+def _written(content: Any) -> str:
+    try:
+        return json.dumps(content, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError):  # without end, or with itself in it
+        return json.dumps({"success": False, "error": "the result is nested too deeply to be shown"})
+
+
 def _tool_message(call: ToolCall, most: int) -> Message:
     """What the model is told of a result: at most that many characters of it."""
     result = call.result or ToolOutput(False, None, "the call was not made")
     content = result.data if result.success else {"success": False, "error": result.error}
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, default=str)
+    text = content if isinstance(content, str) else _written(content)
     return Message("tool", clipped(text, most), tool_call_id=call.tool_id, name=call.tool_name)

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.messages import plain
-from llmspell_core.purse import MOST_PARSED, json_weight
+from llmspell_core.provider.reading import MOST_LEVELS
+from llmspell_core.purse import MOST_PARSED, json_weight, measure
 from llmspell_core.script.declare import camel
 from llmspell_core.script.values import Path, View
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
     from llmspell_core.script.scope import ScriptScope
 
-__all__ = ["View", "answer_view", "chunk_view", "output_view", "spelled", "tool_view"]
+__all__ = ["View", "answer_view", "chunk_view", "output_view", "plain_answer", "spelled", "tool_view"]
 
 ENVELOPE_KEYS = ("success", "result", "operation")
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
@@ -47,14 +48,30 @@ def tool_view(output: AgentOutput) -> View | dict[str, Any]:
 
 
 def answer_view(output: AgentOutput) -> View | dict[str, Any]:
-    """What a script gets of an agent."""
-    view = output_view(output)
+    """What a script gets of an agent; `plain_answer` has all of it in one place."""
+    view = plain_answer(output)
     if len(output.text) < LONG:
         return view
     same = [alias for alias in TEXT_ALIASES if view.get(alias) is output.text]
     for alias in same:
         del view[alias]
     return View(view, same=[([alias], ["text"]) for alias in same])
+
+
+def plain_answer(output: AgentOutput) -> dict[str, Any]:
+    """The table of an agent's answer, all of it in one place.
+
+    A model wrote the text, so nothing in it becomes a field: JSON is parsed into `data`, whatever its keys are.
+    """
+    extra = dict(output.metadata.extra)
+    data = _parsed(output.text) if "parsed" not in extra else (extra.pop("parsed"),)
+    view: dict[str, Any] = {"data": data[0]} if data else {}
+    view |= {"text": output.text, **dict.fromkeys(TEXT_ALIASES, output.text)}
+    view["metadata"] = _metadata(output, extra)
+    view["tool_calls"] = [call_view(call) for call in output.tool_calls]
+    if output.media:
+        view["media"] = _media(output)
+    return view
 
 
 def _without(envelope: dict[str, Any], text: str) -> tuple[dict[str, Any], list[Path]]:
@@ -71,7 +88,7 @@ def _without(envelope: dict[str, Any], text: str) -> tuple[dict[str, Any], list[
 
 
 def output_view(output: AgentOutput) -> dict[str, Any]:
-    """The table of one output.
+    """The table of a tool's output.
 
     A text that is a JSON object with `success`, `result` or `operation` gives all its keys to the table (and stays in
     `_raw_text`); any other JSON text is parsed into `data`. `response` and `content` repeat `text`.
@@ -88,20 +105,33 @@ def output_view(output: AgentOutput) -> dict[str, Any]:
         view.setdefault(alias, output.text)
     view["metadata"] = _metadata(output, extra)
     if output.media:
-        view["media"] = [{**m.to_dict(), **m.metadata, "base64": m.data} for m in output.media]
+        view["media"] = _media(output)
     if output.tool_calls:
         view["tool_calls"] = [call_view(call) for call in output.tool_calls]
     return view
 
 
-def _from_text(text: str) -> dict[str, Any]:
+def _media(output: AgentOutput) -> list[dict[str, Any]]:
+    return [{**m.to_dict(), **m.metadata, "base64": m.data} for m in output.media]
+
+
+def _parsed(text: str) -> tuple[Any, ...]:
+    """The list or table that a text is, if it is one; what is nested without end stays a text."""
     stripped = text.lstrip()
     if not stripped.startswith(("{", "[")) or json_weight(text) > MOST_PARSED:
-        return {}
+        return ()
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        return ()
+    return (value,) if measure(value, MOST_PARSED)[1] <= MOST_LEVELS else ()
+
+
+def _from_text(text: str) -> dict[str, Any]:
+    found = _parsed(text)
+    if not found:
         return {}
+    value = found[0]
     if isinstance(value, dict) and any(key in value for key in ENVELOPE_KEYS):
         return {**_flat(value), "_raw_text": text}
     return {"data": value}
@@ -143,7 +173,7 @@ def chunk_view(chunk: AgentChunk) -> dict[str, Any]:
     if chunk.call is not None:
         view["call"] = call_view(chunk.call)
     if chunk.output is not None:
-        view["output"] = output_view(chunk.output)
+        view["output"] = plain_answer(chunk.output)
         view["content"] = view["response"] = chunk.output.text
     else:
         view["content"] = view["response"] = chunk.text
