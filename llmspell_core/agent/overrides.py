@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_schema import with_lists
 from llmspell_core.messages import as_list
 from llmspell_core.provider import CompletionRequest
 
@@ -96,7 +97,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "temperature": _number,
     "max_tokens": _count,
     "tool_choice": _text,
-    "response_schema": _table,
+    "response_schema": lambda name, value: with_lists(_table(name, value)),
     "stop": _texts,
     "seed": _integer,
     "timeout": _number,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_schema import with_lists
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
 from llmspell_core.runtime.tools import Tools
 
@@ -72,7 +73,8 @@ class Agents(Tools):
         if config.response_schema is not None:
             from llmspell_core.agent.structured import check_schema
 
-            check_schema(config.response_schema)
+            config = replace(config, response_schema=with_lists(config.response_schema))
+            check_schema(config.response_schema or {})
         self.providers.preload(str(spec.provider), spec.model)
         agent = LLMAgent(replace(config, model=spec.model, provider=spec.provider), self)
         self.register_agent(agent)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_schema import check_tool_name, with_lists
 from llmspell_core.tool import Tool, ToolResult, ToolSchema
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class ScriptTool(Tool[_Free]):
     parameters = _Free
 
     def __init__(self, scope: ScriptScope, definition: dict[str, Any], handler: Any) -> None:
+        check_tool_name(definition["name"])
         self.name = definition["name"]
         self.description = str(definition.get("description") or f"The script's tool {self.name}.")
         self.category = str(definition.get("category") or "script")
@@ -77,14 +79,19 @@ def _article(word: str) -> str:
     return f"an {word}" if word[0] in "aio" else f"a {word}"
 
 
+DECLARED = frozenset({"name", "required"})
+"""Of a parameter's short form: what a JSON schema says elsewhere."""
+
+
 def json_schema_of(parameters: Any) -> dict[str, Any]:
     """A JSON schema from what a script wrote: a JSON schema, a list of `{name, type, ...}`, or a table name -> type or spec."""
     if isinstance(parameters, dict) and parameters.get("type") == "object":
-        return parameters
+        made: dict[str, Any] = with_lists(parameters)
+        return made
     if isinstance(parameters, list):
         specs = {str(p["name"]): p for p in parameters if isinstance(p, dict) and "name" in p}
     else:
         specs = {k: v if isinstance(v, dict) else {"type": str(v)} for k, v in (parameters or {}).items()}
-    properties = {n: {k: v for k, v in s.items() if k not in {"name", "required"}} for n, s in specs.items()}
+    properties = {n: with_lists({k: v for k, v in s.items() if k not in DECLARED}) for n, s in specs.items()}
     required = [name for name, spec in specs.items() if spec.get("required") is True]
     return {"type": "object", "properties": properties, "required": required}
