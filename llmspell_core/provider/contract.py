@@ -11,6 +11,7 @@ from llmspell_core.errors import ConfigurationError
 from llmspell_core.messages import AgentChunk, Message, Record, ToolCall, Usage
 
 if TYPE_CHECKING:
+    from llmspell_core.errors import LLMSpellError
     from llmspell_core.provider.wire import Wire
 
 __all__ = [
@@ -236,6 +237,23 @@ class Provider(ABC):
     def preload(cls) -> None:
         """Import the vendor's package. Called in a background thread as soon as an agent is built; must be idempotent."""
 
+    @classmethod
+    def is_usable(cls, settings: ProviderSettings) -> bool:
+        """Whether it can work on this machine at all: False when what it runs on is not installed. Asks nobody."""
+        return True
+
+    @classmethod
+    def lacks_key(cls, settings: ProviderSettings) -> LLMSpellError | None:
+        """The error of a provider that needs an API key and has none; a server of one's own may go without."""
+        preset = cls.presets.get(settings.provider_type, {})
+        usual = preset.get("base_url") or cls.default_url
+        is_own = bool(settings.base_url) and str(settings.base_url).rstrip("/") != str(usual or "").rstrip("/")
+        if settings.api_key or is_own or not preset.get("requires_key", cls.requires_key):
+            return None
+        from llmspell_core.provider.failures import ServerFailures
+
+        return ServerFailures(settings, preset.get("key_variable") or cls.key_variable, str(usual or "")).no_key()
+
     @property
     def capabilities(self) -> ProviderCapabilities:
         return ProviderCapabilities()
@@ -310,6 +328,11 @@ class LocalProvider(Provider):
     """A provider whose models are files on this machine."""
 
     requires_key = False
+
+    @classmethod
+    def holds(cls, settings: ProviderSettings, model: str) -> bool:
+        """Whether a model of this name is here already. Asks nobody."""
+        return False
 
     @abstractmethod
     async def list_local_models(self) -> list[LocalModel]: ...

@@ -59,6 +59,7 @@ class Agents(Tools):
 
         Raises:
             ValidationError: no model, a taken name, no JSON schema. NotFoundError: unknown provider or tool.
+            AuthenticationError: its provider needs a key and has none.
             MissingDependencyError: a response_schema, and the validator is not installed.
         """
         from dataclasses import replace
@@ -67,6 +68,7 @@ class Agents(Tools):
 
         self._check_free(config.name)
         spec = self.providers.resolve(config.model, config.provider)
+        self.providers.check_key(str(spec.provider), config.base_url, config.api_key)
         for tool in config.allowed_tools:
             if tool != "*":
                 self.tool_for(tool)
