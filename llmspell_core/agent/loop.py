@@ -98,7 +98,8 @@ class Run:
         if waited is not None:
             return await self._go_on(provider, model, waited)
         input = self.input
-        user = Message("user", input.text, media=input.media)
+        media = await _loaded(input.media, self.context) if input.media else []
+        user = Message("user", input.text, media=media)
         self.request = make_request(self.agent, provider, model, user, input)
         self.start = len(self.request.messages) - 1
         return await self._turns()
@@ -347,6 +348,12 @@ class Run:
         if isinstance(error, ResourceLimitError):
             return error.resource == "recursion depth" or self.budget.refused(error)
         return isinstance(error, ApprovalRequiredError)
+
+
+async def _loaded(media: list[Media], context: ExecutionContext) -> list[Media]:
+    from llmspell_core.agent.media import loaded  # most prompts have none
+
+    return await loaded(media, context)
 
 
 def _tell_apart(calls: list[ToolCall]) -> None:
