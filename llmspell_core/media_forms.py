@@ -16,7 +16,7 @@ PATH = "path"
 """The key of a media's `metadata` that names the file which is read when the media is sent."""
 HINT = (
     'Write {path = "cat.png"}, {base64 = "...", format = "png"}, {bytes = {137, 80, ...}}, {url = "https://..."} '
-    'or just the path.'
+    "or just the path."
 )
 SOURCES = ("path", "base64", "data", "bytes", "url")
 DETAILS = ("width", "height", "color_space", "metadata", "detail")

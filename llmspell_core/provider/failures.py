@@ -45,7 +45,9 @@ NO_CREDIT = re.compile(
 SPENT = re.compile(r"insufficient_quota|billing_|credit balance|out of credits", re.IGNORECASE)
 """What no waiting helps against, unlike a quota for a minute, which servers tell of in the same words."""
 SOON = re.compile(r"per[ _-]?(minute|second|hour|day)|rate[ _-]?limit", re.IGNORECASE)
-TOLD_WAIT = re.compile(r"(?:retry|try again)\s+(?:in|after)\s+((?:\d+(?:\.\d+)?\s*(?:ms|[smh])[a-z]*\s*)+)", re.IGNORECASE)
+TOLD_WAIT = re.compile(
+    r"(?:retry|try again)\s+(?:in|after)\s+((?:\d+(?:\.\d+)?\s*(?:ms|[smh])[a-z]*\s*)+)", re.IGNORECASE
+)
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smh])", re.IGNORECASE)
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 NAME = r"""[`'"]*([A-Za-z_][\w.\[\]-]*)"""

@@ -46,7 +46,9 @@ def _message(message: Message) -> Message:
 
 
 def _media(media: list[Media]) -> list[Media]:
-    return media if all(_is_whole(m.data) for m in media) else [replace(m, data=whole_characters(m.data)) for m in media]
+    return (
+        media if all(_is_whole(m.data) for m in media) else [replace(m, data=whole_characters(m.data)) for m in media]
+    )
 
 
 def _calls(calls: list[ToolCall]) -> list[ToolCall]:
@@ -100,9 +102,7 @@ def _usage(usage: Usage | None) -> Usage:
     if usage is None:
         return Usage()
     if type(usage.input_tokens) is not int or type(usage.output_tokens) is not int:
-        return replace(
-            usage, input_tokens=count_of(usage.input_tokens), output_tokens=count_of(usage.output_tokens)
-        )
+        return replace(usage, input_tokens=count_of(usage.input_tokens), output_tokens=count_of(usage.output_tokens))
     return usage
 
 

@@ -15,7 +15,16 @@ from typing import Any
 from llmspell_core.messages import ToolCall
 from llmspell_core.provider.contract import INVALID_JSON
 
-__all__ = ["MOST_LEVELS", "CallPieces", "Seam", "arguments_of", "count_of", "text_of", "tool_call_of", "whole_characters"]
+__all__ = [
+    "MOST_LEVELS",
+    "CallPieces",
+    "Seam",
+    "arguments_of",
+    "count_of",
+    "text_of",
+    "tool_call_of",
+    "whole_characters",
+]
 
 MOST_LEVELS = 100
 """How deeply arguments may be nested; more can't be written back as JSON by every package."""

@@ -100,7 +100,9 @@ async def test_a_file_that_may_not_be_read_ends_the_run_before_a_model_is_asked(
 ) -> None:
     from llmspell_core.errors import LLMSpellError
 
-    runtime = await make_runtime({"providers": {"own": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}})
+    runtime = await make_runtime(
+        {"providers": {"own": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}}
+    )
     agent = runtime.agent_builder().name("a").model("own/m").build()
     for path, words in (("/etc/shadow", "/etc/shadow"), ("missing.png", "missing.png")):
         with pytest.raises(LLMSpellError) as caught:

@@ -65,7 +65,9 @@ async def test_local_is_listed_when_its_backend_is_there(make_runtime: Any, is_t
 
 @pytest.mark.parametrize("language", BUILD)
 async def test_an_agent_whose_provider_has_no_key_is_not_built(make_runtime: Any, language: str) -> None:
-    runtime = await make_runtime({"providers": {"own": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}})
+    runtime = await make_runtime(
+        {"providers": {"own": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}}
+    )
     for model in ("openai/gpt-4o", "anthropic/x", "gemini/x", "groq/x"):
         source = BUILD[language].replace("MODEL", f'"{model}"')
         told = (await runtime.run_script(source, engine=language)).value

@@ -84,7 +84,12 @@ GLOBAL = Global(
     "Provider",
     doc="Which model providers can be used.",
     functions=(
-        Function("list", list_providers, returns="array", doc="Usable providers: `name`, `enabled`, `capabilities` with `max_context_tokens` where it is known, and `available_models`."),
+        Function(
+            "list",
+            list_providers,
+            returns="array",
+            doc="Usable providers: `name`, `enabled`, `capabilities` with `max_context_tokens` where it is known, and `available_models`.",
+        ),
         Function("get", get, (NAME,), "object", "One of them, or nil."),
         Function("getCapabilities", get_capabilities, (NAME,), "object", "What it can do, or nil."),
         Function(

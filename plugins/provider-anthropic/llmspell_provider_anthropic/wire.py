@@ -70,9 +70,7 @@ class Thoughts:
         return self._kept.get(message.tool_calls[0].tool_id, []) if message.tool_calls else []
 
 
-def body_of(
-    request: CompletionRequest, settings: ProviderSettings, thoughts: Thoughts | None = None
-) -> dict[str, Any]:
+def body_of(request: CompletionRequest, settings: ProviderSettings, thoughts: Thoughts | None = None) -> dict[str, Any]:
     """The body's fields; what is None is left out, `options` come last and win. The protocol knows no seed."""
     known = thoughts or Thoughts()
     temperature = settings.temperature if request.temperature is None else request.temperature
@@ -189,7 +187,7 @@ def plain_block(block: Any) -> dict[str, Any]:
         return block
     if isinstance(block, str):  # content that is a text in place of a list
         return {"type": "text", "text": block}
-    made: dict[str, Any] = block.to_dict(mode="json") if hasattr(block, "to_dict") else {}
+    made: dict[str, Any] = block.to_dict(mode="json", warnings=False) if hasattr(block, "to_dict") else {}
     return made
 
 
