@@ -28,6 +28,7 @@ from llmspell_core.messages import (
     AgentInput,
     AgentOutput,
     HandoffRequest,
+    Media,
     Message,
     OutputMetadata,
     ToolCall,

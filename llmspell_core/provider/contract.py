@@ -238,7 +238,7 @@ class Provider(ABC):
         """Import the vendor's package. Called in a background thread as soon as an agent is built; must be idempotent."""
 
     @classmethod
-    def is_usable(cls, settings: ProviderSettings) -> bool:
+    def is_usable(cls, settings: ProviderSettings) -> bool:  # noqa: ARG003 - for those that override it
         """Whether it can work on this machine at all: False when what it runs on is not installed. Asks nobody."""
         return True
 
@@ -330,7 +330,7 @@ class LocalProvider(Provider):
     requires_key = False
 
     @classmethod
-    def holds(cls, settings: ProviderSettings, model: str) -> bool:
+    def holds(cls, settings: ProviderSettings, model: str) -> bool:  # noqa: ARG003 - as above
         """Whether a model of this name is here already. Asks nobody."""
         return False
 

@@ -124,7 +124,8 @@ class _Tidied(httpx2.AsyncByteStream):
 
     def _split(self, text: bytes) -> tuple[bytes, bytes]:
         """What is finished, and the line that is not. A `\\r` at the end may be half of a break."""
-        made, start = [], 0
+        made: list[bytes] = []
+        start = 0
         for found in BREAK.finditer(text):
             if found.end() == len(text) and found[0] == b"\r":
                 break

@@ -91,9 +91,12 @@ class ProviderOddities(ProviderFailures):
         filler = nothing if nothing.startswith(b"\xef") else nothing + b"\n\n" if is_events else b"\n"
         kind = "text/event-stream" if is_events else "application/x-ndjson"
         reply = Reply(pieces=[filler, *start], hang=True, headers={"Content-Type": kind})
-        async with FakeServer(reply) as server, opened(self.make_provider_at(server.url)) as provider:
-            async with aclosing(stream_of(provider, self.failing_request())) as chunks:
-                assert (await anext(chunks)).type == "text"
+        async with (
+            FakeServer(reply) as server,
+            opened(self.make_provider_at(server.url)) as provider,
+            aclosing(stream_of(provider, self.failing_request())) as chunks,
+        ):
+            assert (await anext(chunks)).type == "text"
 
     async def test_a_quota_that_a_moment_helps_is_a_rate_limit(self) -> None:
         """Servers say "quota" and "billing" of a limit for a minute, too; who hears "no credit" gives up for nothing.
