@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 from llmspell_core.errors import ValidationError
@@ -84,7 +83,7 @@ def _content(source: str, value: Any, kind: str) -> tuple[str, str | None]:
     if not isinstance(value, str):
         raise _wrong(f"the field '{source}' of media is a text, not {type(value).__name__}")
     if source == "path":
-        return "", MIME.get(PurePath(value).suffix.lower().removeprefix("."))
+        return "", MIME.get(value.rpartition(".")[2].lower())
     if kind == "text" or value.startswith(("https://", "http://")):
         return value, None
     head, comma, body = value.partition(",") if value.startswith("data:") else ("", "", value)
