@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Self
 
 from llmspell_core.errors import ResourceLimitError, ValidationError
+from llmspell_core.media_forms import media_fields
 
 __all__ = [
     "AgentChunk",
@@ -102,6 +103,14 @@ class Media(Record):
     filename: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, value: Any) -> Media:
+        """A path, or a table with `path`, `base64`, `bytes` or `url`; the file is read when it is sent.
+
+        Raises: ValidationError for every other form.
+        """
+        return value if isinstance(value, Media) else cls(**media_fields(value))
+
     def validate_size(self) -> None:
         """Raises: ResourceLimitError above 100 MiB image, 500 MiB audio, 5 GiB video, 1 GiB binary."""
         limit = MEDIA_LIMITS.get(self.type)
@@ -190,7 +199,7 @@ class AgentInput(Record):
         parameters = {k: v for k, v in value.items() if k not in INPUT_KEYS}
         given = value.get("parameters")
         parameters.update(given if isinstance(given, Mapping) else {})
-        media = [m if isinstance(m, Media) else Media.from_dict(m) for m in value.get("media") or ()]
+        media = [Media.of(each) for name in ("media", "image") for each in as_list(value.get(name))]
         return cls(
             text=text, media=media, parameters=parameters, output_modalities=value.get("output_modalities") or ["text"]
         )

@@ -13,6 +13,7 @@ from llmspell_core.agent.history import trimmed
 from llmspell_core.agent.loop import Run
 from llmspell_core.agent.overrides import FIELDS
 from llmspell_core.errors import ComponentError, LLMSpellError, StorageError, ValidationError
+from llmspell_core.json_schema import check_tool_name
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, Message, Usage
 from llmspell_core.provider import ToolDefinition
 
@@ -88,6 +89,8 @@ class LLMAgent(Agent):
         """What the model is offered, the hand-over tool included."""
         if self._definitions is None:
             tools = [self.desk.tool_for(name) for name in self.tool_names()]
+            for tool in tools:
+                check_tool_name(tool.name)
             made = [ToolDefinition(t.name, t.description, t.schema.to_json_schema()) for t in tools]
             self._asking = frozenset(t.name for t in tools if self.asks_itself(t.name) or self.asks_operator(t.name))
             if self.config.handoff_targets:

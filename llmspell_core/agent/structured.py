@@ -27,6 +27,8 @@ def parsed_answer(text: str, schema: dict[str, Any]) -> Any:
     checker = check_schema(schema)
     try:
         value = json.loads(_unfenced(text))
+    except RecursionError:
+        raise ValidationError("the answer is nested too deeply", field="response_schema") from None
     except ValueError as error:
         raise ValidationError(f"the answer is not JSON: {error}", field="response_schema") from None
     problems = differences(checker, value, "the answer")

@@ -16,6 +16,7 @@ from typing import Any
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import AgentChunk, Message, ToolCall, new_id
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ToolDefinition
+from llmspell_core.provider.reading import arguments_of
 
 __all__ = [
     "as_call",
@@ -176,8 +177,8 @@ def read_call(text: str, tools: list[ToolDefinition]) -> ToolCall:
     call = ToolCall(new_id("call"), tools[0].name)
     try:
         data = json.loads(text, strict=False)
-        call.tool_name, call.parameters = str(data["name"]), dict(data["arguments"])
-    except (ValueError, KeyError, TypeError):
+        call.tool_name, call.parameters = str(data["name"]), arguments_of(data["arguments"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         named = re.search(r'"name"\s*:\s*"([^"]*)"', text)
         call.tool_name = named[1] if named else call.tool_name
         call.parameters = {INVALID_JSON: text}

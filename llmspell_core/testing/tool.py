@@ -24,6 +24,7 @@ import pytest
 
 from llmspell_core.config import load_config
 from llmspell_core.context import ExecutionContext
+from llmspell_core.json_schema import TOOL_NAME
 from llmspell_core.plugins.registry import Registry
 from llmspell_core.returns import Returns
 from llmspell_core.runtime import Runtime
@@ -88,6 +89,7 @@ class ToolContract(Contract):
         """
         tool = self.tool_class()
         assert NAME.fullmatch(tool.name), f"name {tool.name!r} is not lower case with dashes"
+        assert TOOL_NAME.fullmatch(tool.name), f"name {tool.name!r} is longer than models' vendors take"
         assert 10 <= len(tool.description) <= 300, "description should be one or two sentences for a model"
         assert re.fullmatch(r"[a-z][a-z_-]*", tool.category), f"category {tool.category!r} is not one lower-case word"
         assert isinstance(tool.security_level, SecurityLevel), "security_level is not a SecurityLevel"

@@ -79,7 +79,7 @@ def _envelope(output: AgentOutput) -> dict[str, Any] | None:
         return None
     try:
         parsed = json.loads(output.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) and "success" in parsed else {"success": True, "result": parsed}
 
