@@ -22,8 +22,8 @@ METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
 
 
 TEXT_ALIASES = ("response", "content")
-OURS = frozenset({"text", "data", "metadata", "media", "tool_calls", "error_details", "_raw_text", *TEXT_ALIASES})
-"""What a model's text cannot say: it would be taken for what really happened."""
+OURS = frozenset({"response", "output_style", "text_is_json"})
+"""What says how a tool's answer is to be shown, and is shown itself in no other way."""
 LONG = 1000
 """Characters of a text that is worth not to be sent more than once."""
 
