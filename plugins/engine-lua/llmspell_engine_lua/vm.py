@@ -88,7 +88,7 @@ class LuaVM:
         for name in CHUNKS:
             self._load(name)(self._k)
             if name == "prelude":
-                self._values = Values(self._runtime, self._k["special"], self._k["keep"], self._k["handle"])
+                self._values = Values(self._runtime, *(self._k[n] for n in ("special", "mark", "keep", "handle")))
         self._install(boot["manifest"])
 
     def _new_runtime(self, boot: dict[str, Any]) -> Any:
@@ -276,12 +276,13 @@ class LuaVM:
         """The value in an env. Raises: HostError."""
         size = len(env)
         found = load(env)
+        certain = "" if "null" not in env and "[]" not in env else None  # no list that has to be marked
         del env
         if not found["ok"]:
             self._host.open(found)
         value, view = found["value"], found.get("v")
         self._memory.weigh(f"the result of {_label(op)}", value, size)
-        table = self._values.into(value, handles="h" in found)
+        table = self._values.into(value, handles="h" in found, text=certain)
         if view is None:
             return table
         envelope = self._values.decode(value["text"], self._weigh_json) if view["json"] else None
@@ -356,6 +357,8 @@ class LuaVM:
     def _json_encode(self, value: Any, pretty: bool = False) -> Any:
         try:
             text = self._values.encode(value, pretty=bool(pretty))
+            if not text.isascii() and not _is_text(text):
+                return False, "there is text in it that is not UTF-8; encode it first (base64-encoder)"
             self._memory.weigh("the JSON text", text, len(text))
             return True, text
         except (BadValue, HostError) as error:
