@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - each case is one line
 """The language stays what it is: what the engine adds or replaces differs from the original in nothing that a script sees."""
 
 from __future__ import annotations

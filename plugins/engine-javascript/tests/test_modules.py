@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - each case is one line
 """`import` and `export`: the script itself may be a module, and files beside it are."""
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ end
 local function load_text(source, name, mode, ...)
   local kind = type(source)
   if kind ~= "string" and kind ~= "function" and kind ~= "number" then
-    return original("load", load, source, name, mode, ...)
+    local made = original("load", load, source, name, mode, ...)
+    return made
   end
   if kind ~= "function" then source = tostring(source) end
   if mode ~= nil and not find(mode, "t", 1, true) then return nil, "attempt to load a text chunk (mode is '" .. mode .. "')" end

@@ -144,6 +144,9 @@ end
 -- Short chunk names, as Lua writes them into messages -> the names the host knows.
 K.chunks = {}
 
+-- What our handler of errors has made of them.
+K.handled = setmetatable({}, { __mode = "k" })
+
 local function short_name(name)
   return getinfo(load("", "@" .. name), "S").short_src
 end
@@ -162,7 +165,7 @@ if not load(ONLY_CALLS, "=", "t") then ONLY_CALLS = "" end
 -- `load` as it should be: code that is nested too deeply makes it hand its message to the handler below.
 local function compiled(text, name, environment)
   local chunk, problem = load(text, name, "t", environment)
-  if type(problem) == "table" then problem = problem[1] end
+  if type(problem) == "table" and K.handled[problem] then problem = problem[1] end
   return chunk, problem
 end
 
@@ -251,12 +254,14 @@ if K.interactive then
     end
   end
   function coroutine.create(body, ...)
-    if type(body) ~= "function" then return K.original("create", create, body, ...) end
-    return create(armed(body))
+    if type(body) == "function" then return create(armed(body)) end
+    local made = K.original("create", create, body, ...) -- no tail call: the level of its message counts this function
+    return made
   end
   function coroutine.wrap(body, ...)
-    if type(body) ~= "function" then return K.original("wrap", wrap, body, ...) end
-    return wrap(armed(body))
+    if type(body) == "function" then return wrap(armed(body)) end
+    local made = K.original("wrap", wrap, body, ...)
+    return made
   end
   -- An interrupt is not a failure that a script may handle.
   local function rethrow(ok, ...)
@@ -341,7 +346,9 @@ end
 K.own_lines = own_lines
 
 local function handler(problem)
-  return { described(problem), traceback("", 2) }
+  local found = { described(problem), traceback("", 2) }
+  K.handled[found] = true
+  return found
 end
 
 local function finish(ok, ...)
