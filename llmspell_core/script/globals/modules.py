@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmspell_core.policy import Files
     from llmspell_core.script.scope import ScriptScope
 
-__all__ = ["engine_settings", "files_of", "find_module", "inside", "source_of"]
+__all__ = ["engine_settings", "files_of", "find_module", "inside", "refuse_typescript", "source_of"]
 
 MAX_SOURCE = 10_000_000
 MAX_NAME = 1000
@@ -32,6 +32,7 @@ _PATTERNS = {
     "lua": ("{}.lua", "{}/init.lua"),
     "javascript": ("{}", "{}.js", "{}.mjs", "{}.cjs", "{}.json", "{}/index.js"),
 }
+_TYPESCRIPT = frozenset({".ts", ".mts", ".cts", ".tsx", ".jsx"})
 _NODE_NAMES = """
 assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain events fs http
 http2 https inspector module net os path perf_hooks process punycode querystring readline repl stream string_decoder sys
@@ -71,8 +72,19 @@ def find_module(scope: ScriptScope, name: str, base: str | None = None) -> dict[
     if found is None:
         raise _missing(scope, name, search)
     folder, file = found
+    refuse_typescript(file)
     main = scope.script_dir is not None and file == Path(scope.script_dir, Path(scope.script_name).name).resolve()
     return {"name": str(file), "source": source_of(scope, folder, file), "main": main}
+
+
+def refuse_typescript(path: Path) -> None:
+    """Raises: ValidationError for a file whose types nothing here takes out."""
+    if path.suffix.lower() in _TYPESCRIPT:
+        raise ValidationError(
+            f"{path.name} is no JavaScript yet: types and markup are not taken out here",
+            field="script",
+            hint=f"Make JavaScript of it first, for example: npx esbuild {path.name} --outfile={path.with_suffix('.js').name}",
+        )
 
 
 class _Search:

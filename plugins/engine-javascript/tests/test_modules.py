@@ -179,3 +179,9 @@ async def test_parts_of_node_are_named_with_what_to_use_instead(js: Any) -> None
 async def test_export_default_function_in_a_script_is_said_to_be_no_data(js: Any) -> None:
     assert await js.value("export const a = 1") is None
     assert "a function" in (await js.error("export default function main() {}")).message
+
+
+async def test_typescript_is_said_to_need_a_compiler(js: Any) -> None:
+    (js.folder / "typed.ts").write_text("export const x: number = 1", encoding="utf-8")
+    error = await js.error("import './typed.ts'")
+    assert "typed.ts is no JavaScript yet" in error.message
