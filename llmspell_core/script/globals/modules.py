@@ -110,10 +110,10 @@ class _Search:
         """The name as a path. Raises: ValidationError."""
         if self.language == "lua":
             path = name.replace(".", "/") if "/" not in name else name
-            fine = _LUA_NAME.fullmatch(name) and ".." not in name.split("/") and not path.startswith("/")
+            fine = bool(_LUA_NAME.fullmatch(name)) and ".." not in name.split("/") and not path.startswith("/")
         else:
             path = name
-            fine = len(name) <= MAX_NAME and _JAVASCRIPT_NAME.fullmatch(name)
+            fine = len(name) <= MAX_NAME and bool(_JAVASCRIPT_NAME.fullmatch(name))
         if not fine:
             hint = "Letters, digits, _, -, . and / are allowed; it may begin with ./ or ../ in JavaScript."
             raise ValidationError(f"'{name[:80]}' is not a module name", hint=hint)

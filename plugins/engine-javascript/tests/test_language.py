@@ -92,9 +92,11 @@ AS_USUAL = """
     add(heard);
     console.log("%s %d", "a\\nb", 1, [1, 2], { k: 1 }, failure);
     console.table([{ a: 1 }]);
+    add(Debug.dumpCompact({ b: [1, "x"], a: null }));
+    add(Debug.stackTrace().length > 10);
     return found;
 """
-RIGHT = [2, 5, "no", [2, 3], 2, "http://a.b/c/x?q=1%202", "é", 1, "late"]
+RIGHT = [2, 5, "no", [2, 3], 2, "http://a.b/c/x?q=1%202", "é", 1, "late", '{a = null, b = [1, "x"]}', True]
 
 
 async def test_what_is_replaced_is_as_the_original(js: Any) -> None:

@@ -56,9 +56,8 @@ class _Words:
         self._before = sign
         if sign in _OPENING:
             self._open.append(sign)
-        elif sign in _CLOSING and self._open:
-            if self._open.pop() == '"':
-                self._skip_text()
+        elif sign in _CLOSING and self._open and self._open.pop() == '"':
+            self._skip_text()
 
     def _skip_text(self) -> None:
         found = _TEXT.match(self._query, self._at)

@@ -346,6 +346,11 @@ const vm = freeze({
   // What is wrong with JSON text, in the words that every engine uses.
   jsonProblem: (text) => typeof text === "string" ? parse(bridge("json", stringify(text))) : "a string is expected",
   stack: () => scriptFrames(new ErrorOf()),
+  // Functions of the language as they were before the script began: own.slice(text, 0, 3).
+  own: freeze({
+    __proto__: null, apply: ReflectApply, create, defineProperty, keys, isArray, stringify, slice, split, replace, repeat, startsWith, trim,
+    toLowerCase, push, put, join, sort: intrinsics.sort, Error: ErrorOf, hasOwn, addAll,
+  }),
   // `error` as if it came from whoever called `entry`.
   below(error, entry) {
     hide(error, "stack", ownFrames(site(entry)));
