@@ -122,3 +122,25 @@ def test_a_file_of_a_third_language_is_not_run_as_lua(invoke_cli: Cli, isolated:
     assert done.exit_code != 0
     assert "typed.ts is no JavaScript yet" in done.stderr
     assert "esbuild" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("engine", "code", "advice"),
+    [
+        ("lua", "io.popen('ls')", "the profile low has it"),
+        ("lua", "os.remove('x')", "file-operations"),
+        ("lua", "string.dump(print)", "load takes text"),
+        ("lua", "debug.sethook()", "traceback and getinfo"),
+        ("js", "Buffer.from('x')", "Uint8Array"),
+        ("js", "new Intl.NumberFormat()", "toFixed"),
+        ("js", "crypto.subtle.digest('x')", "hash-calculator"),
+        ("js", "require('fs')", "file-operations"),
+    ],
+)
+def test_what_is_left_out_on_purpose_comes_with_what_to_use_instead(
+    invoke_cli: Cli, engine: str, code: str, advice: str
+) -> None:
+    done = invoke_cli("exec", "--engine", engine, code)
+    assert done.exit_code == 1
+    assert advice in done.stderr
+    assert "Did you mean" not in done.stderr

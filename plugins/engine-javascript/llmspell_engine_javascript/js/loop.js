@@ -129,7 +129,9 @@ function run(text) {
   }
   // Nobody else knows this promise: whatever a script did to promises, it is awaited as one.
   hide(started, "constructor", PromiseOf);
-  const done = (value) => finish(module ? value.default : value, request.cell);
+  // A module exports functions for others: they are not its result.
+  const result = (value) => (module && typeof value.default === "function" ? undefined : module ? value.default : value);
+  const done = (value) => finish(result(value), request.cell);
   follow(started, done, (error) => bridge("failed", "runtime", describe(error)));
 }
 
