@@ -144,3 +144,10 @@ def test_what_is_left_out_on_purpose_comes_with_what_to_use_instead(
     assert done.exit_code == 1
     assert advice in done.stderr
     assert "Did you mean" not in done.stderr
+
+
+def test_what_scripts_find_beyond_the_language_hides_no_global(invoke_cli: Cli) -> None:
+    code = """
+        print(typeof Event, typeof Event.publish, Object.getOwnPropertyDescriptor(globalThis, 'URL').get !== undefined);
+        const target = new EventTarget(); target.addEventListener('x', (e) => print(e.type)); target.dispatchEvent({ type: 'x' });"""
+    assert invoke_cli("exec", "--engine", "js", code).assert_success().stdout == "object function true\nx\n"

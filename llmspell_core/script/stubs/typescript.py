@@ -121,14 +121,10 @@ declare class TextDecoder {
   constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
   decode(bytes?: ArrayBuffer | ArrayBufferView, options?: { stream?: boolean }): string;
 }
-declare class Event {
-  constructor(type: string, options?: { cancelable?: boolean });
-  readonly type: string;
-}
 declare class EventTarget {
   addEventListener(type: string, listener: (event: any) => void, options?: { once?: boolean; signal?: AbortSignal }): void;
   removeEventListener(type: string, listener: (event: any) => void): void;
-  dispatchEvent(event: Event): boolean;
+  dispatchEvent(event: any): boolean;
 }
 declare class AbortSignal extends EventTarget {
   static abort(reason?: any): AbortSignal;

@@ -355,8 +355,8 @@ function installEnv(process, profile) {
 }
 
 // What the language itself lacks and other places have, made when it is first used (web.js).
-const WEB = [
-  "URL", "URLSearchParams", "TextEncoder", "TextDecoder", "Event", "EventTarget", "AbortController", "AbortSignal",
+const WEB = [ // no Event: that is a global of llmspell
+  "URL", "URLSearchParams", "TextEncoder", "TextDecoder", "EventTarget", "AbortController", "AbortSignal",
   "structuredClone", "crypto", "Headers", "Request", "Response", "fetch",
 ];
 const CONSOLE = ["table", "time", "timeEnd", "timeLog", "group", "groupCollapsed", "groupEnd", "assert", "count", "countReset", "trace"];

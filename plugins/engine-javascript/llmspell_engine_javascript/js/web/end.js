@@ -1,6 +1,6 @@
 // What a script can ask for.
 const found = {
-  URL, URLSearchParams, TextEncoder, TextDecoder, Event, EventTarget, AbortController, AbortSignal, structuredClone, crypto, Headers,
+  URL, URLSearchParams, TextEncoder, TextDecoder, EventTarget, AbortController, AbortSignal, structuredClone, crypto, Headers,
   Request, Response, fetch,
 };
 const named = keys(found);

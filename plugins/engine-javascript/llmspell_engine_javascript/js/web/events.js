@@ -1,5 +1,6 @@
 // Events and aborting.
 
+// What listeners get; scripts know `Event` as the events of llmspell.
 class Event {
   #type; #prevented = false; #cancelable;
   constructor(type, { cancelable = false } = {}) {
