@@ -68,11 +68,11 @@ def _example(key: str) -> str:
 
 def _text(whole: str) -> str:
     if whole == "-":
-        return read_stdin().decode("utf-8", "replace")
+        return read_stdin().decode("utf-8-sig", "replace")
     if not whole.startswith("@"):
         return whole
     try:
-        return Path(whole[1:]).read_text("utf-8")
+        return Path(whole[1:]).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"--params: cannot read {whole[1:]}: {reason}", field="params") from None

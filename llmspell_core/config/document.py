@@ -100,7 +100,7 @@ def decoded(name: str, content: bytes) -> Document:
     if len(content) > MAX_BYTES:
         raise too_large(name)
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{name} is not a text file in UTF-8 (byte {error.start})", path=name, hint="Save it as UTF-8 TOML."

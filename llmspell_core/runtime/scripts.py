@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, NotFoundError, PluginError, ScriptError, ValidationError
+from llmspell_core.script.globals.modules import refuse_typescript
 from llmspell_core.script.host import ScriptSession
 from llmspell_core.script.result import Limits, ScriptResult
 
@@ -44,7 +45,10 @@ class Scripts:
 
         Raises:
             NotFoundError: it is not installed; says how to install it.
+            ValidationError: the file is of a language that nothing here runs.
         """
+        if name is None and path is not None:
+            refuse_typescript(path)
         chosen = name or self._by_suffix(path) or self._by_first_line(source)
         return self._make(chosen or str(self._runtime.config.get("default_engine") or "lua"))
 

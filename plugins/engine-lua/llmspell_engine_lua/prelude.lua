@@ -119,8 +119,15 @@ local opaque = setmetatable({}, { __mode = "k" })     -- builders, tasks, stream
 K.arrays, K.opaque = arrays, opaque
 
 function K.special(value)
-  if arrays[value] then return "array" end
+  local size = arrays[value]
+  if size then return size == true and 0 or size end
   return identity[value] or opaque[value]
+end
+
+-- Marks what stands at the path in `value` as a list of `size`: an empty one, or one with nil in it.
+function K.mark(value, size, ...)
+  for i = 1, select("#", ...) do value = value[(select(i, ...))] end
+  arrays[value] = size
 end
 
 local function make_method(kind, method)

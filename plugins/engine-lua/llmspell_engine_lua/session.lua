@@ -13,6 +13,8 @@ function K.set_args(args)
   env.ARGS, env.Args, env.arg = ARGS, ARGS, arg
 end
 
+if K.list_libraries then K.list_libraries() end
+
 local function pack(...) return { n = select("#", ...), ... } end
 
 local function displayed(values)
@@ -31,9 +33,9 @@ local function displayed(values)
   return concat(parts, "\t")
 end
 
-local function run_chunk(chunk, mode)
+local function run_chunk(chunk, mode, ...)
   K.arm()
-  local values = pack(K.protected(chunk))
+  local values = pack(K.protected(chunk, ...))
   K.flush_files()
   if not values[1] then return false, values[2], values[3] end
   local ok, problem, trace = K.protected(K.drain)
@@ -51,7 +53,7 @@ function K.run(source, name, mode)
   if mode == "cell" then chunk = K.compile("return " .. source, name) end
   if not chunk then chunk, problem = K.compile(source, name) end
   if not chunk then return false, problem, nil end
-  local ok, values, trace = run_chunk(chunk, mode)
+  local ok, values, trace = run_chunk(chunk, mode, K.unpack(env.arg, 1, #env.arg)) -- `...` of a script: what stood behind it
   if not ok then
     if host.interrupted() then K.abandon() end
     return false, values, trace or ""

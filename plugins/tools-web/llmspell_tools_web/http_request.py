@@ -74,6 +74,9 @@ class Parameters(BaseModel):
     method: Annotated[Method, BeforeValidator(_upper)] = Field("GET", description="The HTTP method.")
     headers: Headers = Field(default_factory=dict, description="Request headers by name.")
     body: Any = Field(None, description="The request body: text is sent as it is, any other value as JSON.")
+    body_as: Literal["auto", "base64"] = Field(
+        "auto", description="How the answer's body is given: by its content type, or its bytes as base64."
+    )
     auth: Annotated[Auth, BeforeValidator(_empty_table)] = Field(default_factory=Auth, description="Credentials.")
     retry: Annotated[Retry, BeforeValidator(_empty_table)] = Field(
         default_factory=Retry, description="When and how often to try again."
@@ -122,7 +125,7 @@ class HttpRequest(Tool[Parameters]):
             return await ctx.http.request(params.method, params.input, **options)
 
         response = await with_retries(send, params.retry, may_repeat=params.may_repeat)
-        return _result(params.method, response)
+        return _result(params, response)
 
 
 def _options(params: Parameters) -> dict[str, Any]:
@@ -136,8 +139,9 @@ def _options(params: Parameters) -> dict[str, Any]:
     return {"headers": headers, "content": params.body}
 
 
-def _result(method: str, response: HttpResponse) -> ToolResult:
-    body, body_type = _body(response)
+def _result(params: Parameters, response: HttpResponse) -> ToolResult:
+    method = params.method
+    body, body_type = _body(response) if params.body_as == "auto" else (_base64(response.content), "binary")
     result = {
         "status_code": response.status_code,
         "headers": _headers(response),
@@ -172,10 +176,14 @@ def _body(response: HttpResponse) -> tuple[Any, Literal["json", "text", "binary"
             return response.text, "text"
     if not response.content or kind.startswith(TEXT_TYPES) or kind.endswith("+xml") or not kind:
         return _text_or_binary(response)
-    return binascii.b2a_base64(response.content, newline=False).decode(), "binary"
+    return _base64(response.content), "binary"
+
+
+def _base64(content: bytes) -> str:
+    return binascii.b2a_base64(content, newline=False).decode()
 
 
 def _text_or_binary(response: HttpResponse) -> tuple[str, Literal["text", "binary"]]:
     if b"\0" in response.content and not response.encoding.lower().startswith(WIDE):
-        return binascii.b2a_base64(response.content, newline=False).decode(), "binary"
+        return _base64(response.content), "binary"
     return response.text, "text"
