@@ -232,9 +232,11 @@ function answer(invocation, value) {
   }
 }
 
+const longestDelay = 2147483647;
+
 function addTimer(f, delay, args, repeated) {
   if (typeof f !== "function") throw new TypeErrorOf("a timer needs a function");
-  const ms = delay >= 1 && delay <= 2147483647 ? +delay : 1;
+  const ms = delay >= 1 && delay <= longestDelay ? +delay : 1;
   const id = ++lastTimer;
   timers[id] = { run: () => ReflectApply(f, undefined, args), every: repeated ? ms : 0 };
   bridge("timer", id, ms);
@@ -283,7 +285,7 @@ function installEnvironment(profile) {
     clearTimeout: clearTimer,
     clearInterval: clearTimer,
     queueMicrotask: (f) => void then(PromiseOf.resolve(), f),
-    sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms, [], false)),
+    sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms > longestDelay ? longestDelay : ms, [], false)),
     process: { argv: [], exit, stdin },
     os: { exit },
     require: (name) => requireModule(`${name}`),
