@@ -232,6 +232,15 @@ function answer(invocation, value) {
   }
 }
 
+// What is no code would become 0, which is success.
+function exitCode(code) {
+  if (code === undefined || code === null || code === true) return 0;
+  if (code === false) return 1;
+  const number = typeof code === "string" && code !== "" ? +code : code;
+  if (typeof number !== "number" || number !== (number | 0)) throw new TypeErrorOf("exit: the code must be a whole number");
+  return number;
+}
+
 const longestDelay = 2147483647;
 
 function addTimer(f, delay, args, repeated) {
@@ -276,7 +285,7 @@ function installEnvironment(profile) {
   ErrorOf.stackTraceLimit = 100;
   const out = (...args) => print("stdout", args);
   const err = (...args) => print("stderr", args);
-  const exit = (code) => bridge("exit", code === undefined || code === true ? 0 : code === false ? 1 : code | 0);
+  const exit = (code) => bridge("exit", exitCode(code));
   const environment = {
     print: out,
     console: { log: out, info: out, debug: out, trace: err, warn: err, error: err, dir: (value) => print("stdout", [value]) },
