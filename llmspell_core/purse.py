@@ -7,7 +7,6 @@ A script's own memory limit covers its process only. Bytes of Python memory are 
 from __future__ import annotations
 
 import json
-import math
 from sys import getsizeof
 from typing import Any
 
@@ -83,26 +82,14 @@ def json_weight(text: str | bytes) -> int:
 def indented(value: Any) -> str:
     """JSON text with line ends, for people; on one line where the blanks before the lines would take most of it.
 
-    Numbers that are none (`NaN`, infinity) are `null`, as JavaScript writes them.
+    Raises: ValueError for what JSON has no word for, RecursionError.
     """
-    try:
-        text = _compact(value)
-    except ValueError:  # JSON has no word for infinity
-        value = _finite(value)
-        text = _compact(value)
+    text = _compact(value)
     if len(text) > LONG_TEXT:
         lines = text.count(",") + 2 * (text.count("[") + text.count("{"))
         if lines * 2 * measure(value)[1] > LONG_TEXT + 10 * len(text):
             return text
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Room:

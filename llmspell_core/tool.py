@@ -262,7 +262,10 @@ class Tool(BaseAgent, Generic[P]):
         started = time.perf_counter()
         result = await self._call(params, child)
         made = result if isinstance(result, ToolResult) else ToolResult(result)
-        return self._output(made, str(getattr(params, "operation", None) or self.name), started)
+        try:
+            return self._output(made, str(getattr(params, "operation", None) or self.name), started)
+        except Exception as error:
+            raise self._no_data(error) from error
 
     async def _tool_validation_hook(self, arguments: dict[str, Any], context: ExecutionContext) -> None:
         if context.desk is not None and context.desk.hooks.any_active("ToolValidation"):
@@ -288,6 +291,17 @@ class Tool(BaseAgent, Generic[P]):
                 tool_name=self.name,
                 hint="The tool raised this itself; report it to its author if it looks like a defect.",
             ) from error
+
+    def _no_data(self, error: Exception) -> ToolError:
+        """The tool returned what cannot be handed over: a NaN, a list that contains itself, an object without a text."""
+        problem = (
+            "it is nested too deeply, or contains itself" if isinstance(error, RecursionError) else describe(error)
+        )
+        return ToolError(
+            f"{self.name}: its result is no data: {problem}",
+            tool_name=self.name,
+            hint="What a tool returns must be plain: texts, numbers, lists and tables. Report it to the tool's author.",
+        )
 
     def _half_a_character(self) -> ValidationError:
         """JSON can say "\\ud800" alone, which no encoding can write."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from llmspell_core.cli.streams import read_stdin
 from llmspell_core.errors import UsageError
+from llmspell_core.json_text import read_json
 
 __all__ = ["parameter_options", "parameters"]
 
@@ -57,8 +57,8 @@ def _pair(text: str, texts: set[str]) -> tuple[str, Any]:
     if key.strip() in texts:
         return key.strip(), value
     try:
-        return key.strip(), json.loads(value, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        return key.strip(), read_json(value, finite=True)
+    except ValueError:
         return key.strip(), value
 
 
@@ -80,11 +80,10 @@ def _text(whole: str) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text.removeprefix("\ufeff"), parse_constant=_no_number)  # of a file that is marked as UTF-8
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        value = read_json(text.removeprefix("\ufeff"), finite=True)  # of a file that is marked as UTF-8
+    except ValueError as error:
         raise UsageError(
-            f"--params is not JSON: {reason}",
+            f"--params is not JSON: {error}",
             field="params",
             hint='Quote it for the shell: --params \'{"key": "value"}\'',
         ) from None
@@ -93,12 +92,6 @@ def _object(text: str) -> dict[str, Any]:
             f"--params must be a JSON object, got {_word(value)}", field="params", hint='--params \'{"key": "value"}\''
         )
     return value
-
-
-def _no_number(word: str) -> NoReturn:
-    """Python's reader takes `NaN` and `Infinity` for numbers; JSON has none of them. Raises: ValueError."""
-    message = f"{word} is not a JSON value"
-    raise ValueError(message)
 
 
 def _word(value: Any) -> str:

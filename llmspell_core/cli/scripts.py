@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from llmspell_core.runtime import Runtime
     from llmspell_core.script.result import ScriptResult
 
-__all__ = ["Writer", "exec_", "run"]
+__all__ = ["Seconds", "Writer", "exec_", "run"]
 
 
 TREE = "tree"
@@ -87,14 +88,14 @@ class Code(click.types.StringParamType):
 
 
 class Seconds(click.FloatRange):
-    """A positive number; `nan` compares with nothing and would never end."""
+    """A positive number; `nan` compares with nothing and would never end, and no clock of the system reaches `inf`."""
 
     def __init__(self) -> None:
         super().__init__(min=0, min_open=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         made = super().convert(value, param, ctx)
-        if made != made:
+        if not isfinite(made):
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         return made
 
@@ -191,7 +192,11 @@ def default_engine(source: str | bytes = "") -> str | None:
 
 def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
     started = time.perf_counter()
-    return shell.run(_execute(shell, request)), time.perf_counter() - started
+    try:
+        return shell.run(_execute(shell, request)), time.perf_counter() - started
+    finally:
+        if request["timeout"] is not None:
+            shell.ending.at_unread_output(request["timeout"])
 
 
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:

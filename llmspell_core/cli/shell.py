@@ -134,7 +134,7 @@ class Shell:
         log.debug("configuration: %s", ", ".join(map(str, config.files)) or "no file, only defaults")
         if config.files:
             config.check()  # again: now it is known what is installed
-        idle = len(config.without_effect()) if config.files else 0
+        idle = len(config.without_effect()) if config.needs_checking else 0
         if idle:
             log.warning("%d setting%s without effect; see: llmspell config check", idle, "s" if idle > 1 else "")
         return Runtime(config)

@@ -17,7 +17,7 @@ FAILURE = 1
 
 
 class Stream(io.TextIOWrapper):
-    """One that remembers the first write that failed."""
+    """One that remembers the first write that failed, and that only the program closes, by its end."""
 
     lost: OSError | None = None
 
@@ -26,13 +26,26 @@ class Stream(io.TextIOWrapper):
             return super().write(text)
         except OSError as error:
             self.fail(error)
-            return len(text)
+        except ValueError:
+            self.miss()
+        return len(text)
 
     def flush(self) -> None:
         try:
             super().flush()
         except OSError as error:
             self.fail(error)
+        except ValueError:
+            self.miss()
+
+    def close(self) -> None:
+        """A library that closes what it did not open takes nobody else's words away."""
+        self.flush()
+
+    def miss(self) -> None:
+        """What is below was closed or taken away: Python says ValueError, the system would say this. Once is enough."""
+        if self.lost is None:
+            self.fail(_closed())
 
     def fail(self, error: OSError) -> None:
         self.lost = self.lost or error
@@ -45,6 +58,10 @@ class Diagnostics(Stream):
     def fail(self, error: OSError) -> None:
         self.lost = self.lost or error
         _lead_nowhere(2)
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def prepare() -> None:
@@ -128,6 +145,8 @@ def finish(code: int) -> int:
 
 
 def _lost_output() -> OSError | None:
+    if sys.stdout is None:
+        return _closed()
     try:
         sys.stdout.flush()
     except OSError as error:

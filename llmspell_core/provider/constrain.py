@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_text import read_json
 from llmspell_core.messages import AgentChunk, Message, ToolCall, new_id
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ToolDefinition
 from llmspell_core.provider.reading import arguments_of
@@ -176,7 +177,7 @@ def read_call(text: str, tools: list[ToolDefinition]) -> ToolCall:
     """The call in `text`; one that was cut off is marked as such, so that the model hears of it."""
     call = ToolCall(new_id("call"), tools[0].name)
     try:
-        data = json.loads(text, strict=False)
+        data = read_json(text, strict=False)
         call.tool_name, call.parameters = str(data["name"]), arguments_of(data["arguments"])
     except (ValueError, KeyError, TypeError, RecursionError):
         named = re.search(r'"name"\s*:\s*"([^"]*)"', text)

@@ -396,7 +396,7 @@ class ScriptSession:
         exit_code, display = env.get("exit"), env.get("display")
         return ScriptResult(
             value=env.get("value"),
-            exit_code=exit_code & 0xFF if isinstance(exit_code, int) else 0,
+            exit_code=_one_byte(exit_code) if isinstance(exit_code, int) else 0,
             output=self._output.text(),
             display=display if isinstance(display, str) else None,
             duration=duration,
@@ -482,3 +482,8 @@ def script_args(name: str, args: Sequence[str] | Mapping[str, Any]) -> dict[str,
             next(rest)
         named[key] = value if equals or value else "true"
     return {"script": name, "raw": words, "positional": positional, "named": named}
+
+
+def _one_byte(code: int) -> int:
+    """What a system keeps of an exit code; 256 is no success, though its last byte is."""
+    return code & 0xFF or int(bool(code))

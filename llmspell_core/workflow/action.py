@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, ValidationError, WorkflowError, failure_of
+from llmspell_core.json_text import read_json
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.purse import MOST_PARSED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
@@ -78,8 +78,8 @@ def _envelope(output: AgentOutput) -> dict[str, Any] | None:
     if json_weight(output.text) > MOST_PARSED:
         return None
     try:
-        parsed = json.loads(output.text)
-    except (ValueError, RecursionError):
+        parsed = read_json(output.text)
+    except ValueError:
         return None
     return parsed if isinstance(parsed, dict) and "success" in parsed else {"success": True, "result": parsed}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tracemalloc
 from typing import Any
 
@@ -63,8 +62,3 @@ def test_json_for_people_is_indented_unless_that_is_most_of_it() -> None:
     for _ in range(60):
         deep = [deep]
     assert "\n" not in indented(deep)
-
-
-def test_numbers_that_json_has_no_word_for_are_null_in_a_text() -> None:
-    text = indented({"a": [1.5, math.nan, {"b": -math.inf}]})
-    assert json.loads(text, parse_constant=pytest.fail) == {"a": [1.5, None, {"b": None}]}

@@ -45,7 +45,8 @@ def test_the_output_of_a_step_is_reached_by_each_of_its_names(run_script: Any, l
         local known = State.load("workflow", id .. ":s").output
         return {{known, State.load("workflow:" .. id, "s").output, State.load("custom", ":workflow:" .. id .. ":s").output}}"""
     if language == "javascript":
-        source = """const r = await Workflow.sequential({name: "w", steps: [{name: "s", tool: "calculator", input: {input: "1+1"}}]}).execute({})
+        source = """const step = {name: "s", tool: "calculator", input: {input: "1+1"}}
+            const r = await Workflow.sequential({name: "w", steps: [step]}).execute({})
             const id = r.execution_id
             return [State.load("workflow", id + ":s").output, State.load("workflow:" + id, "s").output,
               State.load("custom", ":workflow:" + id + ":s").output]"""

@@ -260,8 +260,13 @@ def _same(text: str) -> str:
 
 
 def _number(value: int) -> int | float:
-    """Beyond 64 bits only a float will do."""
-    return value if -MAX_INTEGER <= value < MAX_INTEGER else float(value)
+    """Beyond 64 bits only a float will do, and beyond that only infinity, as in JavaScript."""
+    if -MAX_INTEGER <= value < MAX_INTEGER:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _key(key: Any) -> str:

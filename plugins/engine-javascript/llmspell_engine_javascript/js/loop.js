@@ -252,9 +252,20 @@ function answer(invocation, value) {
   }
 }
 
+// What is no code would become 0, which is success.
+function exitCode(code) {
+  if (code === undefined || code === null || code === true) return 0;
+  if (code === false) return 1;
+  const number = typeof code === "string" && code !== "" ? +code : code;
+  if (typeof number !== "number" || number !== (number | 0)) throw new TypeErrorOf("exit: the code must be a whole number");
+  return number;
+}
+
+const longestDelay = 2147483647;
+
 function addTimer(f, delay, args, repeated) {
   if (typeof f !== "function") throw new TypeErrorOf("a timer needs a function");
-  const ms = delay >= 1 && delay <= 2147483647 ? +delay : 1;
+  const ms = delay >= 1 && delay <= longestDelay ? +delay : 1;
   const id = ++lastTimer;
   timers[id] = { run: () => ReflectApply(f, undefined, args), every: repeated ? ms : 0 };
   bridge("timer", id, ms);
@@ -301,7 +312,7 @@ function installEnvironment(profile) {
   ErrorOf.stackTraceLimit = 100;
   const out = (...args) => print("stdout", args);
   const err = (...args) => print("stderr", args);
-  const exit = (code) => bridge("exit", code === undefined || code === true ? 0 : code === false ? 1 : code | 0);
+  const exit = (code) => bridge("exit", exitCode(code));
   const environment = {
     __proto__: null,
     print: out,
@@ -314,7 +325,7 @@ function installEnvironment(profile) {
       if (typeof f !== "function") throw new TypeErrorOf("not a function");
       runSoon(f);
     },
-    sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms, [], false)),
+    sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms > longestDelay ? longestDelay : ms, [], false)),
     process: {
       argv: [], exit, stdin, stdout: sink("stdout"), stderr: sink("stderr"),
       nextTick(f, ...args) { runSoon(() => ReflectApply(f, undefined, args)); },
