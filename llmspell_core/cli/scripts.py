@@ -160,21 +160,23 @@ def run(
 def exec_(shell: Shell, /, code: str, args: tuple[str, ...], engine: str | None, **options: Any) -> int:
     """Run a piece of code.
 
-    CODE is the text itself, or - for standard input. A value that the code returns is printed.
+    CODE is the text itself, or - for standard input. The value of an expression is printed, and what the code returns.
 
     \b
     Examples:
       llmspell exec 'print("hello")'
+      llmspell exec '6 * 7'
       llmspell exec --engine js 'console.log(Tool.list().length)'
       cat hello.lua | llmspell exec -
     """
     request: dict[str, Any] = _from_stdin(read_stdin()) if code == "-" else {"source": code}
     words = [word.removeprefix(Code.MARK) for word in args]
     engine = engine or default_engine(request["source"])
-    result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"])
+    result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"], is_code=True)
     about = {"status": "executed", "mode": "embedded", "code_length": len(request["source"])}
-    if result.value is not None and shell.options.output == "text":
-        print(_shown(result.value))
+    shown = _shown(result)
+    if shown is not None and shell.options.output == "text":
+        print(shown)
     return _finish(shell, about, result, elapsed)
 
 
@@ -298,13 +300,20 @@ def _size(path: str) -> int:
 
 def _finish(shell: Shell, about: dict[str, Any], result: ScriptResult, elapsed: float) -> int:
     if shell.is_json:
-        extra = {"exit_code": result.exit_code} if result.exit_code else {}
+        extra: dict[str, Any] = {"exit_code": result.exit_code} if result.exit_code else {}
+        if result.display is not None:
+            extra["display"] = result.display
         print(dumps(about | {"result": result.value, "output": result.output} | extra))
     elif shell.is_pretty:
-        print(f"\nResult: {_shown(result.value)}" if result.value is not None else "")
+        shown = _shown(result)
+        print("" if shown is None else f"\nResult: {shown}")
         print(f"Time: {elapsed:.3f} s")
     return result.exit_code
 
 
-def _shown(value: Any) -> str:
+def _shown(result: ScriptResult) -> str | None:
+    """What the code ended in; None for nothing."""
+    value = result.value
+    if result.display is not None or value is None:
+        return result.display
     return value if isinstance(value, str) else dumps(value)

@@ -91,7 +91,7 @@ class JavaScriptVM:
         """Runs a script to its end: its result, its timers and its open calls."""
         self._running = True
         try:
-            return self._run(source, name, args, cell=mode == "cell")
+            return self._run(source, name, args, mode)
         except (Interrupted, VMError):
             if self._stopping:
                 raise self._interrupted() from None
@@ -99,8 +99,8 @@ class JavaScriptVM:
         finally:
             self._running = False
 
-    def _run(self, source: str, name: str, args: dict[str, Any], *, cell: bool) -> str:
-        self._outcome = None
+    def _run(self, source: str, name: str, args: dict[str, Any], mode: str) -> str:
+        self._outcome, cell = None, mode == "cell"
         line = self._sources.place(name, source)
         if not cell:
             self._guarded("arguments", json.dumps(_arguments(name, args)))
@@ -108,7 +108,7 @@ class JavaScriptVM:
         module = self._failures.knows_modules and not cell and is_module(source)
         if module:
             self._main = name, text
-        self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell, "module": module}))
+        self._guarded("run", json.dumps({"source": text, "line": line, "mode": mode, "module": module}))
         self._turn()
         while self._outcome is None or (self._has_work() and not cell and isinstance(self._outcome, str)):
             self._turn()

@@ -109,14 +109,20 @@ function describe(error) {
   return stringify(out);
 }
 
-// Starts a script or a cell; the host hears of its end through "settled".
+// Starts a script, a cell or the code of `exec`; the host hears of its end through "settled".
 function run(text) {
   const request = parse(text);
+  const isCell = request.mode === "cell";
   lower();
-  let started;
+  let started, ending = isCell ? finishCell : finish;
   try {
-    const source = request.cell ? rewriteCell(request.source, request.line) : request.source;
-    started = compile(source, request.line, request.cell ? "$cell" : "")(defineFromCell);
+    let source = isCell ? rewriteCell(request.source, request.line) : request.source;
+    const expression = request.mode === "code" ? expressionOf(source) : undefined;
+    if (expression !== undefined) {
+      source = expression;
+      ending = finishExpression;
+    }
+    started = compile(source, request.line, isCell ? "$cell" : "")(defineFromCell);
   } catch (error) {
     if (!request.module) {
       bridge("failed", "syntax", describe(error));
@@ -124,7 +130,7 @@ function run(text) {
     }
     started = then(import("<main>"), (module) => module.default);
   }
-  then(started, (value) => finish(value, request.cell), (error) => bridge("failed", "runtime", describe(error)));
+  then(started, ending, (error) => bridge("failed", "runtime", describe(error)));
 }
 
 function compile(source, line, parameters) {
@@ -188,18 +194,37 @@ function mistake(message, line) {
   return error;
 }
 
-function finish(value, cell) {
+function finish(value) {
+  handOver(() => encode(value, "the script's result", false, true), () => undefined);
+}
+
+function finishCell(value) {
+  handOver(() => encodeLoosely(value), () => {
+    if (value === undefined) return undefined;
+    const shown = inspect(value);
+    globalThis._ = value;
+    return shown;
+  });
+}
+
+// Of an expression that is no plain data there is only how it looks.
+function finishExpression(value) {
+  const text = encodeLoosely(value);
+  const isNothing = value === null || value === undefined;
+  handOver(() => text, () => text !== "null" || isNothing ? undefined : inspect(value));
+}
+
+function handOver(toValue, toShown) {
   try {
-    const text = cell ? encodeLoosely(value) : encode(value, "the script's result", false, true);
-    const shown = cell && value !== undefined ? stringify(inspect(value)) : "null";
-    if (cell && value !== undefined) globalThis._ = value;
-    bridge("settled", text, shown);
+    const value = toValue();
+    const shown = toShown();
+    bridge("settled", value, shown === undefined ? "null" : stringify(shown));
   } catch (error) {
     bridge("failed", "runtime", describe(error));
   }
 }
 
-// A cell may end in anything; what is not plain data is only shown.
+// What may end in anything: what is not plain data is only shown.
 function encodeLoosely(value) {
   try {
     return encode(value, "the value", false, true);
