@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "app"]
 
 HERE = "llmspell_core.cli"
 COMMANDS = {
+    "ask": Entry(f"{HERE}.ask:ask", "Ask a model one question."),
     "run": Entry(f"{HERE}.scripts:run", "Run a script file."),
     "exec": Entry(f"{HERE}.scripts:exec_", "Run a piece of code."),
     "repl": Entry(f"{HERE}.repl:repl", "Talk to a script engine line by line."),
@@ -71,6 +72,7 @@ VERSION = click.Option(
     callback=_show_version,
     help="Show the version.",
 )
+
 
 class Program(LazyGroup):
     """The commands; what is no command but a script's file is run. A command of the same name wins."""

@@ -96,10 +96,10 @@ def _stream(number: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedWriter(raw) if number else io.BufferedReader(raw), encoding="utf-8")
 
 
-def read_stdin() -> bytes:
-    """All of it. Raises: ValidationError when it is closed."""
+def read_stdin(most: int = -1) -> bytes:
+    """All of it, or so many bytes. Raises: ValidationError when it is closed."""
     try:
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(most)
     except OSError as error:
         from llmspell_core.errors import ValidationError
 

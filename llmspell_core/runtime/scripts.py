@@ -259,11 +259,16 @@ class Scripts:
 
 
 MAX_SCRIPT_BYTES = 20_000_000
-TO_JAVASCRIPT = "Make JavaScript of it first, e.g. with: npx esbuild FILE --outfile=script.js (or tsc); then run script.js."
+TO_JAVASCRIPT = (
+    "Make JavaScript of it first, e.g. with: npx esbuild FILE --outfile=script.js (or tsc); then run script.js."
+)
 OTHER_LANGUAGES = {
     **dict.fromkeys((".ts", ".mts", ".cts", ".tsx"), ("TypeScript", TO_JAVASCRIPT)),
     ".jsx": ("JavaScript with JSX", TO_JAVASCRIPT),
-    ".py": ("Python", "From Python, use the package: from llmspell_core.runtime import Runtime (docs/how-to/python.md)."),
+    ".py": (
+        "Python",
+        "From Python, use the package: from llmspell_core.runtime import Runtime (docs/how-to/python.md).",
+    ),
 }
 """What people try to run, taken for the default engine's language otherwise: its syntax error says nothing."""
 KNOWN_SUFFIXES = {".lua": "lua", ".js": "javascript", ".mjs": "javascript"}

@@ -1,0 +1,171 @@
+"""What the program waits for, in one line on the terminal: from a second on, and gone before anything else is printed.
+
+Not by the library that draws the bars: that one hides the cursor, and a program that is killed never shows it again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from llmspell_core.cli.harmless import printable
+
+if TYPE_CHECKING:
+    from llmspell_core.cli.shell import Shell
+    from llmspell_core.runtime import Runtime
+    from llmspell_core.trace import Span
+
+__all__ = ["Waiting", "watch"]
+
+PATIENCE = 1.0
+"""Seconds in which nobody wonders."""
+KINDS = {"model": "waiting for", "tool": "calling"}
+
+
+class Waiting:
+    """The line; of several things waited for, the latest. Shown only where a person is watching.
+
+    Used from any thread: the line is drawn by one of its own, for work that keeps the main thread busy.
+    """
+
+    def __init__(self, shell: Shell) -> None:
+        self.is_wanted = sys.stderr.isatty() and not shell.options.quiet and os.environ.get("TERM") != "dumb"
+        self._changed = threading.Condition()
+        self._what: list[str] = []
+        self._since = self._quiet_since = 0.0
+        self._is_drawn = self._is_held = False
+        self._is_at_start = True
+        self._thread: threading.Thread | None = None
+
+    def begin(self, what: str) -> None:
+        """Wait for this, too."""
+        if not self.is_wanted:
+            return
+        with self._changed:
+            self._what.append(printable(what))
+            self._since = self._quiet_since = time.monotonic()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._draw, name="waiting", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def end(self, what: str) -> None:
+        """It is there."""
+        if not self.is_wanted:
+            return
+        with self._changed:
+            if (word := printable(what)) in self._what:
+                self._what.remove(word)
+            self._since = time.monotonic()
+            self._erase()
+            self._changed.notify()
+
+    def make_way(self, text: str) -> None:
+        """`text` is about to be printed. The line comes back after a while, unless that leaves the cursor in a line."""
+        if not self.is_wanted or not text:
+            return
+        with self._changed:
+            self._erase()
+            self._is_at_start = text.endswith("\n")
+            self._quiet_since = time.monotonic()
+            self._changed.notify()
+
+    def undisturbed(self, ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """`ask` with the terminal for itself."""
+
+        async def alone(*arguments: Any) -> Any:
+            self._hold(True)
+            try:
+                return await ask(*arguments)
+            finally:
+                self._hold(False)
+
+        return alone
+
+    def _hold(self, is_held: bool) -> None:
+        with self._changed:
+            self._erase()
+            self._is_held, self._is_at_start = is_held, True
+            self._quiet_since = self._since = time.monotonic()
+            self._changed.notify()
+
+    @contextmanager
+    def during(self, what: str) -> Iterator[None]:
+        """Inside, it waits for this one thing."""
+        self.begin(what)
+        try:
+            yield
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Nothing is drawn from now on."""
+        with self._changed:
+            self._erase()
+            self.is_wanted = False
+            self._changed.notify()
+
+    def _draw(self) -> None:
+        with self._changed:
+            while self.is_wanted:
+                now = time.monotonic()
+                due = self._quiet_since + PATIENCE - now
+                if not self._what or self._is_held or not self._is_at_start:
+                    self._changed.wait()
+                elif due > 0:
+                    self._changed.wait(due)
+                else:
+                    self._write(f"{self._what[-1]} ... {now - self._since:.0f} s")
+                    self._changed.wait(1.0)
+
+    def _write(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"\r\x1b[2K{text[:width]}")
+        sys.stderr.flush()
+        self._is_drawn = True
+
+    def _erase(self) -> None:
+        if self._is_drawn:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+            self._is_drawn = False
+
+
+class _Work:
+    """An observer: models that have not answered and tools that are at work."""
+
+    def __init__(self, line: Waiting) -> None:
+        self._line = line
+
+    def started(self, span: Span) -> None:
+        if span.kind in KINDS:
+            self._line.begin(_what(span))
+
+    def ended(self, span: Span) -> None:
+        if span.kind in KINDS:
+            self._line.end(_what(span))
+
+    def close(self) -> None:
+        self._line.close()
+
+
+def _what(span: Span) -> str:
+    provider = span.attributes.get("provider")
+    return f"{KINDS[span.kind]} {f'{provider}/' if provider else ''}{span.name}"
+
+
+def watch(runtime: Runtime, line: Waiting) -> None:
+    """Say what a run waits for, and leave the terminal to the questions that a person is asked."""
+    if not line.is_wanted:
+        return
+    runtime.observe(_Work(line))
+    if runtime.approver is not None:
+        runtime.approver = line.undisturbed(runtime.approver)
+    if runtime.offer_model is not None:
+        runtime.offer_model = line.undisturbed(runtime.offer_model)
