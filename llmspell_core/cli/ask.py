@@ -56,7 +56,7 @@ class Question:
 @click.option("--schema", metavar="FILE|JSON", help="JSON schema; the answer is JSON that follows it.")
 @click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Deadline; by default 300.")
 @click.pass_obj
-def ask(shell: Shell, words: tuple[str, ...], model: str | None, **options: Any) -> None:
+def ask(shell: Shell, /, words: tuple[str, ...], model: str | None, **options: Any) -> None:
     """Ask a model one question.
 
     What comes through a pipe follows the PROMPT; - alone, or no PROMPT, asks what comes through the pipe. The answer appears
@@ -213,7 +213,7 @@ def _emit(shell: Shell, output: AgentOutput, question: Question, *, is_shown: bo
     data = output.to_dict()
     metadata = data["metadata"]
     parsed = metadata["extra"].pop("parsed", None)
-    about = {"status": "success", "text": output.text}
+    about: dict[str, Any] = {"status": "success", "text": output.text}
     about |= {"data": parsed} if question.schema is not None else {}
     about |= {"tool_calls": data["tool_calls"], "metadata": {**metadata.pop("extra"), **metadata}}
     text = output.text if question.schema is None else dumps(parsed)

@@ -102,7 +102,7 @@ class StreamReader:
 
     def _progress(self, index: int) -> AgentChunk:
         call = self._calls[index]
-        return AgentChunk("tool_call_progress", text=call.arguments, call_id=call.call_id, tool_name=call.name)
+        return AgentChunk("tool_call_progress", call_id=call.call_id, tool_name=call.name, arguments=call.arguments)
 
     def _chunk(self, chunk: AgentChunk) -> AgentChunk:
         chunk.stream_id, chunk.chunk_index = self.stream_id, self._count

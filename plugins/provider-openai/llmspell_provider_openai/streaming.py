@@ -85,7 +85,7 @@ class StreamReader:
         if function is not None:
             call.name = call.name or function.name or ""
             call.arguments += function.arguments or ""
-        chunk = AgentChunk("tool_call_progress", text=call.arguments, call_id=call.call_id, tool_name=call.name)
+        chunk = AgentChunk("tool_call_progress", call_id=call.call_id, tool_name=call.name, arguments=call.arguments)
         return self._chunk(chunk)
 
     def _call_for(self, piece: Any) -> _PartialCall:

@@ -33,7 +33,7 @@ AGENT = Handle(
                 Param("callback", "function", required=False),
             ),
             "stream",
-            "Ask, and call a function with each chunk of the answer; without one, iterate over the chunks.",
+            "Ask, and call a function with each chunk of the answer (docs/how-to/streaming.md); without one, iterate over them.",
             blocking=True,
             aliases=("invokeStream",),
         ),
@@ -42,7 +42,7 @@ AGENT = Handle(
             talking.stream,
             (INPUT,),
             "stream",
-            "Ask, and iterate over the chunks of the answer.",
+            "Ask, and iterate over the chunks of the answer: docs/how-to/streaming.md.",
             blocking=True,
         ),
         Function(
