@@ -159,20 +159,19 @@ async def _ask(shell: Shell, question: Question) -> tuple[AgentOutput, bool]:
     from llmspell_core.cli.model import offer_models
     from llmspell_core.cli.person import Person
 
-    account, line, person = Account(), Waiting(shell), Person(StandardInput())
+    account, person = Account(), Person(StandardInput())
     is_live = sys.stdout.isatty() and question.schema is None and shell.options.output == "text"
     async with shell.runtime() as runtime:
         offer_models(shell, runtime, person)
         ask_for_consent(shell, runtime, person)
-        watch(runtime, line)
+        watch(runtime, Waiting(shell))
         runtime.observe(account)
         agent = _agent(runtime, question)
         try:
             if not is_live:
                 return await runtime.run_agent(agent, question.text), False
-            return await _stream(runtime, agent, question.text, line), True
+            return await _stream(runtime, agent, question.text), True
         except asyncio.CancelledError:
-            line.close()
             account.tell(shell)
             raise
 
@@ -185,7 +184,7 @@ def _agent(runtime: Runtime, question: Question) -> LLMAgent:
     return builder.set(**values).build()
 
 
-async def _stream(runtime: Runtime, agent: LLMAgent, text: str, line: Waiting) -> AgentOutput:
+async def _stream(runtime: Runtime, agent: LLMAgent, text: str) -> AgentOutput:
     """Print the pieces as they come."""
     output: AgentOutput | None = None
     is_open = False
@@ -197,7 +196,6 @@ async def _stream(runtime: Runtime, agent: LLMAgent, text: str, line: Waiting) -
                 shown = harmless(chunk.text) if chunk.type == "text" else ""
                 if chunk.type == "tool_call" and is_open:
                     shown = "\n"  # what it said before a call is no part of the next sentence
-                line.make_way(shown)
                 print(shown, end="", flush=True)
                 is_open = not shown.endswith("\n") if shown else is_open
     finally:

@@ -210,7 +210,7 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
         if watcher is not None:
             _watch(watcher, runtime, writer)
         elif writer is not None:
-            writer.wait_for(shell, runtime)
+            _tell_what_is_awaited(shell, runtime)
         work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=keyboard))
         asyncio.get_running_loop().call_soon(runtime.observe, account)  # once the worker boots, beside it
         if writer is not None:
@@ -238,6 +238,14 @@ def _let_decide(shell: Shell, runtime: Runtime, keyboard: StandardInput, writer:
     person = Person(keyboard, lambda: writer is not None and writer.is_painted)
     offer_models(shell, runtime, person)
     ask_for_consent(shell, runtime, person)
+
+
+def _tell_what_is_awaited(shell: Shell, runtime: Runtime) -> None:
+    """On a terminal, while the script prints nothing."""
+    if sys.stderr.isatty():
+        from llmspell_core.cli.waiting import Waiting, watch
+
+        watch(runtime, Waiting(shell))
 
 
 def _tell_what_was_done(shell: Shell, account: Account, watcher: Watcher | None) -> None:
@@ -277,16 +285,6 @@ class Writer:
         """Whether control sequences went to the terminal."""
         self.on_broken: Callable[[], object] = lambda: None
         self.instead: Callable[[str, str], None] | None = None
-        self._make_way: Callable[[str], None] = lambda _: None
-
-    def wait_for(self, shell: Shell, runtime: Runtime) -> None:
-        """On a terminal, say what the script waits for while it prints nothing."""
-        if sys.stderr.isatty():
-            from llmspell_core.cli.waiting import Waiting, watch
-
-            line = Waiting(shell)
-            watch(runtime, line)
-            self._make_way = line.make_way
 
     def __call__(self, stream: str, text: str) -> None:
         self.is_painted = self.is_painted or "\x1b" in text or "\x9d" in text
@@ -296,7 +294,6 @@ class Writer:
         target = sys.stderr if stream == "stderr" else sys.stdout
         if self.broken is not None:
             return
-        self._make_way(text)
         try:
             target.write(text)
             target.flush()

@@ -10,18 +10,26 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
 
-__all__ = ["finish", "is_lost_output", "prepare", "read_stdin"]
+__all__ = ["Stream", "finish", "is_lost_output", "prepare", "read_stdin"]
 
 FAILURE = 1
 
 
 class Stream(io.TextIOWrapper):
-    """One that remembers the first write that failed."""
+    """One that remembers the first write that failed.
+
+    Attributes:
+        make_way: called with what is about to be written, where something on the terminal has to go for it.
+    """
 
     lost: OSError | None = None
+    make_way: Callable[[str], None] | None = None
 
     def write(self, text: str, /) -> int:
+        if self.make_way is not None:
+            self.make_way(text)
         try:
             return super().write(text)
         except OSError as error:

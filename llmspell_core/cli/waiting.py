@@ -1,4 +1,4 @@
-"""What the program waits for, in one line on the terminal: from a second on, and gone before anything else is printed.
+"""What the program waits for, in one line on the terminal: from a second on, and gone before anything else is written there.
 
 Not by the library that draws the bars: that one hides the cursor, and a program that is killed never shows it again.
 """
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.cli.harmless import printable
+from llmspell_core.cli.streams import Stream
 
 if TYPE_CHECKING:
     from llmspell_core.cli.shell import Shell
@@ -39,9 +40,10 @@ class Waiting:
         self._changed = threading.Condition()
         self._what: list[str] = []
         self._since = self._quiet_since = 0.0
-        self._is_drawn = self._is_held = False
+        self._is_drawn = self._is_held = self._is_writing = False
         self._is_at_start = True
         self._thread: threading.Thread | None = None
+        self._heard: list[tuple[Stream, Callable[[str], None] | None]] = []
 
     def begin(self, what: str) -> None:
         """Wait for this, too."""
@@ -53,6 +55,7 @@ class Waiting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._draw, name="waiting", daemon=True)
                 self._thread.start()
+                self._listen()
             self._changed.notify()
 
     def end(self, what: str) -> None:
@@ -66,11 +69,18 @@ class Waiting:
             self._erase()
             self._changed.notify()
 
-    def make_way(self, text: str) -> None:
-        """`text` is about to be printed. The line comes back after a while, unless that leaves the cursor in a line."""
-        if not self.is_wanted or not text:
-            return
+    def _listen(self) -> None:
+        """To whatever is written to the terminal: notes, logs, errors, and the output if that is the same terminal."""
+        streams = [sys.stderr, *([sys.stdout] if sys.stdout.isatty() else [])]
+        self._heard = [(each, each.make_way) for each in streams if isinstance(each, Stream)]
+        for each, _ in self._heard:
+            each.make_way = self._make_way
+
+    def _make_way(self, text: str) -> None:
+        """The line comes back after a while, unless `text` leaves the cursor in a line."""
         with self._changed:
+            if self._is_writing or not text:
+                return
             self._erase()
             self._is_at_start = text.endswith("\n")
             self._quiet_since = time.monotonic()
@@ -109,6 +119,9 @@ class Waiting:
         with self._changed:
             self._erase()
             self.is_wanted = False
+            for stream, before in self._heard:
+                stream.make_way = before
+            self._heard = []
             self._changed.notify()
 
     def _draw(self) -> None:
@@ -126,15 +139,21 @@ class Waiting:
 
     def _write(self, text: str) -> None:
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r\x1b[2K{text[:width]}")
-        sys.stderr.flush()
+        self._replace(text[:width])
         self._is_drawn = True
 
     def _erase(self) -> None:
         if self._is_drawn:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            self._replace("")
             self._is_drawn = False
+
+    def _replace(self, text: str) -> None:
+        self._is_writing = True
+        try:
+            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.flush()
+        finally:
+            self._is_writing = False
 
 
 class _Work:

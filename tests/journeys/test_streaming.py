@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from llmspell_core.errors import NetworkError, ScriptError
 from llmspell_core.messages import AgentChunk
 from llmspell_core.provider import CompletionRequest
 from llmspell_core.runtime import Runtime
@@ -42,31 +43,34 @@ ALL = {
         local agent = Agent.builder():name("a"):model("talking/any"):tool("calculator"):build()
         local pulled, pushed = {}, {}
         for chunk in agent:stream("go") do pulled[#pulled + 1] = chunk end
-        agent:invoke_stream("go", {temperature = 0}, function(chunk) pushed[#pushed + 1] = chunk end)
+        agent[ARGS[1]](agent, "go", {temperature = 0}, function(chunk) pushed[#pushed + 1] = chunk end)
         return {pulled, pushed}""",
     "javascript": """
         const agent = Agent.builder().name("a").model("talking/any").tool("calculator").build();
         const pulled = [], pushed = [];
         for await (const chunk of agent.stream("go")) pulled.push(chunk);
-        await agent.invokeStream("go", {temperature: 0}, (chunk) => { pushed.push(chunk); });
+        await agent[ARGS[1]]("go", {temperature: 0}, (chunk) => { pushed.push(chunk); });
         return [pulled, pushed];""",
 }
 
 
-async def chunks_of(make_runtime: MakeRuntime, language: str) -> list[list[dict[str, Any]]]:
+async def chunks_of(
+    make_runtime: MakeRuntime, language: str, name: str = "invoke_stream"
+) -> list[list[dict[str, Any]]]:
     runtime = await make_runtime()
     replies = [calculating("Let me see. "), say("It is 42.")]
     runtime.registry.register("providers", "talking", Talking.serving(*replies, *replies))
-    result = await runtime.run_script(ALL[language], engine=language)
+    result = await runtime.run_script(ALL[language], engine=language, args=[name])
     found: list[list[dict[str, Any]]] = result.value
     return found
 
 
+@pytest.mark.parametrize("name", ["invoke_stream", "invokeStream", "stream"])
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_text_of_a_chunk_is_the_new_piece_and_the_whole_is_at_the_end(
-    make_runtime: MakeRuntime, language: str
+    make_runtime: MakeRuntime, language: str, name: str
 ) -> None:
-    for chunks in await chunks_of(make_runtime, language):
+    for chunks in await chunks_of(make_runtime, language, name):
         assert [chunk["index"] for chunk in chunks] == list(range(len(chunks)))
         for name in ("text", "content", "response"):
             assert "".join(chunk[name] for chunk in chunks) == "Let me see. It is 42."
@@ -132,3 +136,21 @@ async def test_python_gets_the_same_pieces(make_runtime: MakeRuntime) -> None:
     assert [chunk.arguments for chunk in chunks if chunk.type == "tool_call_progress"][-1] == '{"expression": "1"}'
     assert chunks[-1].output is not None
     assert chunks[-1].output.text == "It is 42."
+
+
+FAILING = {
+    "a loop": "\nfor _ in agent:stream('go') do end",
+    "next": "\nlocal s = agent:stream('go')\ns:next()",
+    "collect": "\n\nagent:stream('go'):collect()",
+}
+
+
+@pytest.mark.parametrize("source", FAILING.values(), ids=FAILING)
+async def test_a_model_that_fails_is_the_error_of_the_line_that_took_the_chunk(
+    make_runtime: MakeRuntime, source: str
+) -> None:
+    runtime = await make_runtime(replies=[NetworkError("nobody answers")])
+    code = f'local agent = Agent.builder():name("a"):model("scripted/any"):build(){source}'
+    with pytest.raises(ScriptError, match="nobody answers") as caught:
+        await runtime.run_script(code, engine="lua")
+    assert caught.value.line == len(code.splitlines())
