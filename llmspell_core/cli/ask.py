@@ -101,7 +101,8 @@ def _piped(shell: Shell, *, is_wanted: bool) -> str:
     """What comes through a pipe or from a file. A terminal and /dev/null have nothing, and are not waited for."""
     if not is_wanted and not _is_fed():
         return ""
-    data = read_stdin(MOST_INPUT + 1)
+    with shell.waiting("reading standard input"):
+        data = read_stdin(MOST_INPUT + 1)
     if len(data) > MOST_INPUT:
         raise ValidationError(
             f"standard input has more than {MOST_INPUT:,} bytes, which no model takes at once",

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Waiting", "watch"]
 
+FALLBACK = "fallback"
+"""The provider of a chain, whose models have their own."""
 PATIENCE = 1.0
 """Seconds in which nobody wonders."""
+TICK = 0.25
+"""Seconds after which it is looked at again; nobody who begins or ends something has to wake that thread."""
 KINDS = {"model": "waiting for", "tool": "calling"}
 
 
@@ -40,7 +44,8 @@ class Waiting:
         self._changed = threading.Condition()
         self._what: list[str] = []
         self._since = self._quiet_since = 0.0
-        self._is_drawn = self._is_held = self._is_writing = False
+        self._is_held = self._is_writing = False
+        self._drawn = ""
         self._is_at_start = True
         self._thread: threading.Thread | None = None
         self._heard: list[tuple[Stream, Callable[[str], None] | None]] = []
@@ -56,7 +61,6 @@ class Waiting:
                 self._thread = threading.Thread(target=self._draw, name="waiting", daemon=True)
                 self._thread.start()
                 self._listen()
-            self._changed.notify()
 
     def end(self, what: str) -> None:
         """It is there."""
@@ -67,7 +71,6 @@ class Waiting:
                 self._what.remove(word)
             self._since = time.monotonic()
             self._erase()
-            self._changed.notify()
 
     def _listen(self) -> None:
         """To whatever is written to the terminal: notes, logs, errors, and the output if that is the same terminal."""
@@ -84,7 +87,6 @@ class Waiting:
             self._erase()
             self._is_at_start = text.endswith("\n")
             self._quiet_since = time.monotonic()
-            self._changed.notify()
 
     def undisturbed(self, ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """`ask` with the terminal for itself."""
@@ -103,7 +105,6 @@ class Waiting:
             self._erase()
             self._is_held, self._is_at_start = is_held, True
             self._quiet_since = self._since = time.monotonic()
-            self._changed.notify()
 
     @contextmanager
     def during(self, what: str) -> Iterator[None]:
@@ -128,30 +129,26 @@ class Waiting:
         with self._changed:
             while self.is_wanted:
                 now = time.monotonic()
-                due = self._quiet_since + PATIENCE - now
-                if not self._what or self._is_held or not self._is_at_start:
-                    self._changed.wait()
-                elif due > 0:
-                    self._changed.wait(due)
-                else:
+                is_free = not self._is_held and self._is_at_start
+                if self._what and is_free and now - self._quiet_since >= PATIENCE:
                     self._write(f"{self._what[-1]} ... {now - self._since:.0f} s")
-                    self._changed.wait(1.0)
+                self._changed.wait(TICK)
 
     def _write(self, text: str) -> None:
-        width = shutil.get_terminal_size().columns - 1
-        self._replace(text[:width])
-        self._is_drawn = True
+        shown = text[: shutil.get_terminal_size().columns - 1]
+        if shown != self._drawn:
+            self._replace(shown)
 
     def _erase(self) -> None:
-        if self._is_drawn:
+        if self._drawn:
             self._replace("")
-            self._is_drawn = False
 
     def _replace(self, text: str) -> None:
         self._is_writing = True
         try:
             sys.stderr.write(f"\r\x1b[2K{text}")
             sys.stderr.flush()
+            self._drawn = text
         finally:
             self._is_writing = False
 
@@ -175,8 +172,8 @@ class _Work:
 
 
 def _what(span: Span) -> str:
-    provider = span.attributes.get("provider")
-    return f"{KINDS[span.kind]} {f'{provider}/' if provider else ''}{span.name}"
+    provider = span.attributes.get("provider") or FALLBACK
+    return f"{KINDS[span.kind]} {'' if provider == FALLBACK else f'{provider}/'}{span.name}"
 
 
 def watch(runtime: Runtime, line: Waiting) -> None:

@@ -72,6 +72,7 @@ VALUES = [
     ("js", "await Promise.resolve('a') // late", "a\n"),
     ("js", "[1].length && 0/0", "NaN\n"),
     ("js", "console.log(3)", "3\n"),
+    ("js", "// a\n/* b */ function f() {}", ""),
     ("js", "let x = 3; x", ""),
     ("js", "null", ""),
 ]

@@ -33,7 +33,8 @@ function rewriteCell(source, line) {
 }
 
 function isExpression(text) {
-  return !matches(/^\s*(?:async\s+function|function|class|let)\b/, text) && compiles(`return (${text}\n)`);
+  const isDeclaration = matches(/^(?:\s|\/\/.*\n|\/\*[^]*?\*\/)*(?:async\s+function|function|class|let)\b/, text);
+  return !isDeclaration && compiles(`return (${text}\n)`);
 }
 
 // The body that returns the value of `source`, if all of it is one expression.
