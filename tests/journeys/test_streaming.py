@@ -138,19 +138,26 @@ async def test_python_gets_the_same_pieces(make_runtime: MakeRuntime) -> None:
     assert chunks[-1].output.text == "It is 42."
 
 
-FAILING = {
-    "a loop": "\nfor _ in agent:stream('go') do end",
-    "next": "\nlocal s = agent:stream('go')\ns:next()",
-    "collect": "\n\nagent:stream('go'):collect()",
+BUILT = {
+    "lua": 'local agent = Agent.builder():name("a"):model("scripted/any"):build()',
+    "javascript": 'const agent = Agent.builder().name("a").model("scripted/any").build();',
 }
+FAILING = [
+    ("lua", "\nfor _ in agent:stream('go') do end"),
+    ("lua", "\nlocal s = agent:stream('go')\ns:next()"),
+    ("lua", "\n\nagent:stream('go'):collect()"),
+    ("javascript", "\n\nfor await (const _ of agent.stream('go')) ;"),
+    ("javascript", "\nawait agent.stream('go').next();"),
+    ("javascript", "\nawait agent.stream('go', () => 1);"),
+]
 
 
-@pytest.mark.parametrize("source", FAILING.values(), ids=FAILING)
+@pytest.mark.parametrize(("language", "source"), FAILING)
 async def test_a_model_that_fails_is_the_error_of_the_line_that_took_the_chunk(
-    make_runtime: MakeRuntime, source: str
+    make_runtime: MakeRuntime, language: str, source: str
 ) -> None:
     runtime = await make_runtime(replies=[NetworkError("nobody answers")])
-    code = f'local agent = Agent.builder():name("a"):model("scripted/any"):build(){source}'
+    code = BUILT[language] + source
     with pytest.raises(ScriptError, match="nobody answers") as caught:
-        await runtime.run_script(code, engine="lua")
+        await runtime.run_script(code, engine=language)
     assert caught.value.line == len(code.splitlines())

@@ -58,8 +58,7 @@ function flatten(value, envelope) {
   }
 }
 
-function startHost(op, args, entry) {
-  const where = site(entry);
+function startHost(op, args, entry, where = site(entry)) {
   return new PromiseOf((resolve, reject) => {
     const id = bridge("start", op, args, where);
     if (typeof id === "string") reject(hostError(parse(id).error, where)); // it was refused before it left
