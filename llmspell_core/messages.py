@@ -34,7 +34,16 @@ __all__ = [
 Role = Literal["system", "user", "assistant", "tool"]
 MediaKind = Literal["text", "image", "audio", "video", "binary"]
 ChunkKind = Literal[
-    "text", "tool_call_progress", "tool_call", "tool_result", "handoff", "start", "end", "cancelled", "error"
+    "text",
+    "tool_call_progress",
+    "tool_call",
+    "tool_result",
+    "handoff",
+    "restart",
+    "start",
+    "end",
+    "cancelled",
+    "error",
 ]
 
 MIB = 1024 * 1024
@@ -259,8 +268,9 @@ class AgentOutput(Record):
 class AgentChunk(Record):
     """One piece of a stream, tagged by `type`; the other fields belong to these tags:
 
-    `text`: text. `tool_call_progress`: call_id, tool_name, text (arguments so far). `tool_call`: call.
-    `tool_result`: call (with its result). `handoff`: data. `end`: usage, output. `error`: data (`LLMSpellError.to_dict`).
+    `text`: text, the new piece and nothing that was there before. `tool_call_progress`: call_id, tool_name, arguments (all
+    of them so far). `tool_call`: call. `tool_result`: call (with its result). `handoff`: data. `restart`: data (`reason`);
+    the text of this turn was no answer and comes anew. `end`: usage, output (the whole). `error`: data.
     """
 
     type: ChunkKind
@@ -273,6 +283,7 @@ class AgentChunk(Record):
     usage: Usage | None = None
     output: AgentOutput | None = None
     data: dict[str, Any] | None = None
+    arguments: str | None = None
     timestamp: float = field(default_factory=time.time)
 
     @property

@@ -140,6 +140,8 @@ class Run:
                     return self._handed_over(completion)
             elif request.response_schema is None or self._fits(completion, request.response_schema):
                 return self._answered(completion)
+            elif self._emit is not None:
+                await self._emit(AgentChunk("restart", data={"reason": "the answer did not follow the schema"}))
         raise self._too_many(most)
 
     def _use(self, usage: Usage) -> None:

@@ -10,18 +10,26 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
 
-__all__ = ["finish", "is_lost_output", "prepare", "read_stdin"]
+__all__ = ["Stream", "finish", "is_lost_output", "prepare", "read_stdin"]
 
 FAILURE = 1
 
 
 class Stream(io.TextIOWrapper):
-    """One that remembers the first write that failed, and that only the program closes, by its end."""
+    """One that remembers the first write that failed, and that only the program closes, by its end.
+
+    Attributes:
+        make_way: called with what is about to be written, where something on the terminal has to go for it.
+    """
 
     lost: OSError | None = None
+    make_way: Callable[[str], None] | None = None
 
     def write(self, text: str, /) -> int:
+        if self.make_way is not None:
+            self.make_way(text)
         try:
             return super().write(text)
         except OSError as error:
@@ -113,10 +121,10 @@ def _stream(number: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedWriter(raw) if number else io.BufferedReader(raw), encoding="utf-8")
 
 
-def read_stdin() -> bytes:
-    """All of it. Raises: ValidationError when it is closed."""
+def read_stdin(most: int = -1) -> bytes:
+    """All of it, or so many bytes. Raises: ValidationError when it is closed."""
     try:
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(most)
     except OSError as error:
         from llmspell_core.errors import ValidationError
 

@@ -196,8 +196,9 @@ def _schema(shell: Shell, name: str) -> dict[str, Any] | None:
 
 
 async def _invoke(shell: Shell, name: str, given: dict[str, Any]) -> AgentOutput:
-    async with shell.runtime() as runtime:
-        return await runtime.invoke_tool(name, given)
+    with shell.waiting(f"calling {name}"):
+        async with shell.runtime() as runtime:
+            return await runtime.invoke_tool(name, given)
 
 
 def _elapsed(started: float) -> int:
@@ -254,7 +255,8 @@ def test(shell: Shell, name: str, verbose: bool) -> int:
 
     component = component_named(shell.catalog(), "tools", name)
     try:
-        details = shell.run(_try(shell, component.name))
+        with shell.waiting(f"trying {component.name}"):
+            details = shell.run(_try(shell, component.name))
         success, message = True, "works" if "example" in details else "loads; it has no example that runs offline"
     except LLMSpellError as error:
         success, message, details = False, error.message, error.to_dict()

@@ -202,7 +202,8 @@ async def call_stream(
         async for chunk in chunks:
             if chunk.type == "text":
                 text += chunk.text
-                yield replace(chunk, type="tool_call_progress", text=text, tool_name=name, call_id=call_id)
+                progress = replace(chunk, type="tool_call_progress", text="", tool_name=name, call_id=call_id)
+                yield replace(progress, arguments=text)
             elif chunk.type == "end":
                 call = replace(read_call(text, tools), tool_id=call_id)
                 made = AgentChunk("tool_call", "", chunk.stream_id, chunk.chunk_index, call_id, call.tool_name, call)

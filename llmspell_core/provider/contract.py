@@ -266,8 +266,8 @@ class Provider(ABC):
     def stream(self, request: CompletionRequest) -> AsyncIterator[AgentChunk]:
         """Answer piece by piece: `text`, `tool_call_progress`, `tool_call` chunks, then one `end` with `usage` and `data`
 
-        (`{"finish_reason", "model"}`). The text chunks add up to what `complete` would have said. Closing the iterator
-        early ends the request.
+        (`{"finish_reason", "model"}`). Only text chunks have a `text`: they add up to what `complete` would have said.
+        Progress has all `arguments` so far. Closing the iterator early ends the request.
         """
 
     async def list_models(self) -> list[str]:

@@ -67,6 +67,9 @@ class Scripts:
         for name in registry.names("engines") if suffix else ():
             if suffix in registry.load("engines", name).extensions:
                 return name
+        if suffix in OTHER_LANGUAGES:
+            language, hint = OTHER_LANGUAGES[suffix]
+            raise ValidationError(f"{path} is {language}, which no installed engine runs", field="script", hint=hint)
         return None
 
     def _by_first_line(self, source: str | bytes) -> str | None:
@@ -166,6 +169,7 @@ class Scripts:
         stdin: Stdin | None = None,
         context: ExecutionContext | None = None,
         worker: WorkerProcess | None = None,
+        is_code: bool = False,
     ) -> ScriptResult:
         """Run a script from a file or from text; see `Runtime.run_script`."""
         file = Path(path) if path is not None else None
@@ -180,7 +184,8 @@ class Scripts:
             session.scope.stdin = stdin
             try:
                 folder = str(file.resolve().parent) if file is not None else None
-                return await session.run(text, name=name, args=args, directory=folder)
+                mode = "code" if is_code else "script"
+                return await session.run(text, name=name, args=args, directory=folder, mode=mode)
             finally:
                 await scripts.close_session(session)
 
@@ -258,5 +263,17 @@ class Scripts:
 
 
 MAX_SCRIPT_BYTES = 20_000_000
+TO_JAVASCRIPT = (
+    "Make JavaScript of it first, e.g. with: npx esbuild FILE --outfile=script.js (or tsc); then run script.js."
+)
+OTHER_LANGUAGES = {
+    **dict.fromkeys((".ts", ".mts", ".cts", ".tsx"), ("TypeScript", TO_JAVASCRIPT)),
+    ".jsx": ("JavaScript with JSX", TO_JAVASCRIPT),
+    ".py": (
+        "Python",
+        "From Python, use the package: from llmspell_core.runtime import Runtime (docs/how-to/python.md).",
+    ),
+}
+"""What people try to run, taken for the default engine's language otherwise: its syntax error says nothing."""
 KNOWN_SUFFIXES = {".lua": "lua", ".js": "javascript", ".mjs": "javascript"}
 SHEBANG_WORDS = {"lua": "lua", "javascript": "javascript", "node": "javascript", "js": "javascript"}

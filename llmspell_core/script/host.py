@@ -163,7 +163,7 @@ class ScriptSession:
         timeout: float | None = None,
         directory: str | None = None,
     ) -> ScriptResult:
-        """Runs a script, or in an interactive session a cell (`mode` "cell").
+        """Runs a script or a piece of code (`mode` "code"), or in an interactive session a cell ("cell").
 
         Args:
             name: file name for messages; `directory`: where `require` and `dofile` look first.

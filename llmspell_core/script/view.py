@@ -166,14 +166,14 @@ def call_view(call: ToolCall) -> dict[str, Any]:
 
 
 def chunk_view(chunk: AgentChunk) -> dict[str, Any]:
-    """One chunk of a stream: `type`, `text`, and what belongs to the type."""
+    """One chunk of a stream: `type`, `text`, and what belongs to the type. Only the end's `output` has the whole text."""
     view: dict[str, Any] = {
         "type": chunk.type,
-        "text": chunk.text,
+        **dict.fromkeys(("text", *TEXT_ALIASES), chunk.text),
         "index": chunk.chunk_index,
         "is_final": chunk.is_final,
     }
-    for key in ("call_id", "tool_name", "data"):
+    for key in ("call_id", "tool_name", "arguments", "data"):
         value = getattr(chunk, key)
         if value is not None:
             view[key] = plain(value)
@@ -181,9 +181,6 @@ def chunk_view(chunk: AgentChunk) -> dict[str, Any]:
         view["call"] = call_view(chunk.call)
     if chunk.output is not None:
         view["output"] = plain_answer(chunk.output)
-        view["content"] = view["response"] = chunk.output.text
-    else:
-        view["content"] = view["response"] = chunk.text
     return view
 
 

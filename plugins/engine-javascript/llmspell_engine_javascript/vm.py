@@ -98,7 +98,7 @@ class JavaScriptVM:
         """Runs a script to its end: its result, its timers and its open calls."""
         self._running = True
         try:
-            return self._run(source, name, args, cell=mode == "cell")
+            return self._run(source, name, args, mode)
         except (Interrupted, VMError):
             if self._stopping:
                 raise self._interrupted() from None
@@ -106,8 +106,8 @@ class JavaScriptVM:
         finally:
             self._running = False
 
-    def _run(self, source: str, name: str, args: dict[str, Any], *, cell: bool) -> str:
-        self._outcome = None
+    def _run(self, source: str, name: str, args: dict[str, Any], mode: str) -> str:
+        self._outcome, cell = None, mode == "cell"
         line = self._sources.place(name, source)
         module = self._failures.knows_modules and not cell and is_module(source)
         if not cell:
@@ -115,7 +115,7 @@ class JavaScriptVM:
         text = source if source[:2] != "#!" else "//" + source
         if module:
             self._modules.main = name, text
-        self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell, "module": module}))
+        self._guarded("run", json.dumps({"source": text, "line": line, "mode": mode, "module": module}))
         self._turn()
         while self._outcome is None or (self._has_work() and not cell and isinstance(self._outcome, str)):
             self._turn()

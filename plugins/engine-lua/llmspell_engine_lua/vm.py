@@ -157,8 +157,10 @@ class LuaVM:
             outcome = self._enter(self._run, source, name, mode)
             if not outcome[0]:
                 raise self._failure(str(outcome[1]), outcome[2])
-            value = self._result(outcome[1] if len(outcome) > 1 else None, cell=mode == "cell")
             display = outcome[2] if len(outcome) > 2 else None
+            value = self._result(outcome[1] if len(outcome) > 1 else None, loosely=display is not None)
+            if mode == "code" and outcome[3] == 1 and value is not None:
+                display = None
             return _text({"value": value, "display": display})
         except BadValue as error:
             raise VMError("runtime", f"the script's result cannot be handed over: {error}", file=name) from None
@@ -175,12 +177,12 @@ class LuaVM:
         self._k["abandon"]()
         return VMError("interrupted", "interrupted")
 
-    def _result(self, value: Any, *, cell: bool) -> Any:
-        """Data of what was returned. A cell may end in anything: what is no data is only shown."""
+    def _result(self, value: Any, *, loosely: bool) -> Any:
+        """Data of what was returned. Cells and expressions may end in anything: what is no data is only shown."""
         try:
             return self._values.result(value)
         except BadValue as error:
-            if cell:
+            if loosely:
                 return None
             if not isinstance(error, NoData):
                 raise

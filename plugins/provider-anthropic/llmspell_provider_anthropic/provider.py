@@ -268,7 +268,7 @@ def _chunks(answer: Completion) -> list[AgentChunk]:
     arguments = json.dumps(call.parameters, ensure_ascii=False)
     data = {"finish_reason": answer.finish_reason, "model": answer.model}
     return [
-        AgentChunk("tool_call_progress", arguments, stream_id, 0, call.tool_id, call.tool_name),
+        AgentChunk("tool_call_progress", "", stream_id, 0, call.tool_id, call.tool_name, arguments=arguments),
         AgentChunk("tool_call", "", stream_id, 1, call.tool_id, call.tool_name, call),
         AgentChunk("end", "", stream_id, 2, usage=answer.usage, data=data),
     ]
@@ -288,9 +288,10 @@ async def _as_text(chunks: AsyncGenerator[AgentChunk, None]) -> AsyncGenerator[A
     async with aclosing(chunks):
         async for chunk in chunks:
             if chunk.type == "tool_call_progress" and chunk.tool_name == ANSWER_TOOL:
-                fresh, told = chunk.text[told:], len(chunk.text)
+                so_far = chunk.arguments or ""
+                fresh, told = so_far[told:], len(so_far)
                 if fresh:
-                    yield replace(chunk, type="text", text=fresh, call_id=None, tool_name=None)
+                    yield replace(chunk, type="text", text=fresh, call_id=None, tool_name=None, arguments=None)
             elif chunk.type == "end" and (chunk.data or {}).get("finish_reason") == "tool_calls":
                 yield replace(chunk, data=(chunk.data or {}) | {"finish_reason": "stop"})
             elif chunk.type != "tool_call":

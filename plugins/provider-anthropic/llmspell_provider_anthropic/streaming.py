@@ -171,8 +171,8 @@ class StreamReader:
 
     def _progress(self, block: _Block) -> AgentChunk:
         sent = block.sent
-        text = block.pieces.get("input", "")
-        return AgentChunk("tool_call_progress", text=text, call_id=sent.get("id"), tool_name=sent.get("name"))
+        written = block.pieces.get("input", "")
+        return AgentChunk("tool_call_progress", call_id=sent.get("id"), tool_name=sent.get("name"), arguments=written)
 
     def _chunk(self, chunk: AgentChunk) -> AgentChunk:
         chunk.stream_id, chunk.chunk_index = self.stream_id, self._count

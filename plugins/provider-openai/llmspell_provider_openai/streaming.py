@@ -87,7 +87,7 @@ class StreamReader:
 
     def _progress(self, number: Any, piece: Any) -> AgentChunk:
         call = self._calls.add(number, getattr(piece, "id", None), *function_of(piece))
-        chunk = AgentChunk("tool_call_progress", text=call.arguments, call_id=call.call_id, tool_name=call.name)
+        chunk = AgentChunk("tool_call_progress", call_id=call.call_id, tool_name=call.name, arguments=call.arguments)
         return self._chunk(chunk)
 
     def _chunk(self, chunk: AgentChunk) -> AgentChunk:

@@ -128,14 +128,15 @@ function makeAsync(f, name) {
 // With a callback the host pushes the chunks; without one the script pulls them: for await (const chunk of ...).
 function callStream(f, args, self, entry) {
   for (let i = 0; i < args.length; i++) if (typeof args[i] === "function") return callLater(f, args, self, entry);
-  return pull(callLater(f, args, self, entry));
+  return pull(callLater(f, args, self, entry), site(entry));
 }
 
-function pull(opening) {
+// `where` the script asked for the stream: a loop takes the chunks, and has no line of its own in a stack.
+function pull(opening, where) {
   let ended = false;
   const step = async (op) => {
     const stream = weakGet(handleIds, await opening);
-    return startHost(op, json([stream.id]));
+    return startHost(op, json([stream.id]), undefined, where);
   };
   const stream = {
     async next() {

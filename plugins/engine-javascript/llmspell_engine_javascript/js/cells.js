@@ -58,7 +58,17 @@ function isStrict(source) {
 }
 
 function isExpression(text) {
-  return !matches(/^\s*(?:async\s+function|function|class|let)\b/, text) && compiles(`return (${text}\n)`);
+  const isDeclaration = matches(/^(?:\s|\/\/.*\n|\/\*[^]*?\*\/)*(?:async\s+function|function|class|let)\b/, text);
+  return !isDeclaration && compiles(`return (${text}\n)`);
+}
+
+// The body that returns the value of `source`, if all of it is one expression.
+function expressionOf(source) {
+  let end = source.length;
+  while (end > 0 && matches(/[\s;]/, source[end - 1])) end--;
+  const text = slice(source, 0, end);
+  const isWhole = text !== "" && isExpression(text) && compiles(`return [${text}\n]`); // not `a) + (b`
+  return isWhole ? `return (${text}\n)` : undefined;
 }
 
 // The value of a cell is that of its last statement, if that is an expression: the longest expression at the end of the

@@ -58,8 +58,7 @@ function flatten(value, envelope) {
   }
 }
 
-function startHost(op, args, entry) {
-  const where = site(entry);
+function startHost(op, args, entry, where = site(entry)) {
   return new PromiseOf((resolve, reject) => {
     const id = bridge("start", op, args, where);
     if (typeof id === "string") reject(hostError(parse(id).error, where)); // it was refused before it left
@@ -109,16 +108,22 @@ function describe(error) {
   return json(out);
 }
 
-// Starts a script or a cell; the host hears of its end through "settled".
+// Starts a script, a cell or the code of `exec`; the host hears of its end through "settled".
 function run(text) {
   const request = parse(text);
+  const isCell = request.mode === "cell";
   lower();
-  let started;
+  let started, ending = isCell ? finishCell : finish;
   let module = false;
   try {
-    const source = request.cell ? rewriteCell(request.source, request.line) : request.source;
-    const body = compile(source, request.line, request.cell ? "$cell" : "");
-    started = request.cell ? body(defineFromCell) : body();
+    let source = isCell ? rewriteCell(request.source, request.line) : request.source;
+    const expression = request.mode === "code" ? expressionOf(source) : undefined;
+    if (expression !== undefined) {
+      source = expression;
+      ending = finishExpression;
+    }
+    const body = compile(source, request.line, isCell ? "$cell" : "");
+    started = isCell ? body(defineFromCell) : body();
   } catch (error) {
     if (!request.module) {
       bridge("failed", "syntax", describe(error));
@@ -131,8 +136,7 @@ function run(text) {
   hide(started, "constructor", PromiseOf);
   // A module exports functions for others: they are not its result.
   const result = (value) => (module && typeof value.default === "function" ? undefined : module ? value.default : value);
-  const done = (value) => finish(result(value), request.cell);
-  follow(started, done, (error) => bridge("failed", "runtime", describe(error)));
+  follow(started, (value) => ending(result(value)), (error) => bridge("failed", "runtime", describe(error)));
 }
 
 // Like `then`, which would ask the script's own species and constructor for the promise that it makes.
@@ -208,18 +212,37 @@ function mistake(message, line) {
   return error;
 }
 
-function finish(value, cell) {
+function finish(value) {
+  handOver(() => encode(value, "the script's result", false, true), () => undefined);
+}
+
+function finishCell(value) {
+  handOver(() => encodeLoosely(value), () => {
+    if (value === undefined) return undefined;
+    const shown = inspect(value);
+    globalThis._ = value;
+    return shown;
+  });
+}
+
+// Of an expression that is no plain data there is only how it looks.
+function finishExpression(value) {
+  const text = encodeLoosely(value);
+  const isNothing = value === null || value === undefined;
+  handOver(() => text, () => text !== "null" || isNothing ? undefined : inspect(value));
+}
+
+function handOver(toValue, toShown) {
   try {
-    const text = cell ? encodeLoosely(value) : encode(value, "the script's result", false, true);
-    const shown = cell && value !== undefined ? stringify(inspect(value)) : "null";
-    if (cell && value !== undefined) globalThis._ = value;
-    bridge("settled", text, shown);
+    const value = toValue();
+    const shown = toShown();
+    bridge("settled", value, shown === undefined ? "null" : stringify(shown));
   } catch (error) {
     bridge("failed", "runtime", describe(error));
   }
 }
 
-// A cell may end in anything; what is not plain data is only shown.
+// What may end in anything: what is not plain data is only shown.
 function encodeLoosely(value) {
   try {
     return encode(value, "the value", false, true);
