@@ -263,12 +263,7 @@ class Scripts:
 
 
 MAX_SCRIPT_BYTES = 20_000_000
-TO_JAVASCRIPT = (
-    "Make JavaScript of it first, e.g. with: npx esbuild FILE --outfile=script.js (or tsc); then run script.js."
-)
 OTHER_LANGUAGES = {
-    **dict.fromkeys((".ts", ".mts", ".cts", ".tsx"), ("TypeScript", TO_JAVASCRIPT)),
-    ".jsx": ("JavaScript with JSX", TO_JAVASCRIPT),
     ".py": (
         "Python",
         "From Python, use the package: from llmspell_core.runtime import Runtime (docs/how-to/python.md).",

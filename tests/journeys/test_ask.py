@@ -141,8 +141,15 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("arguments", "piped", "exit_code", "message"), MISTAKES)
 async def test_what_cannot_be_asked_is_one_clear_error(
-    world: World, arguments: tuple[str, ...], piped: bytes | None, exit_code: int, message: str
+    world: World,
+    arguments: tuple[str, ...],
+    piped: bytes | None,
+    exit_code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if "tokens" in message:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "k-1")
     code, out, err = await llmspell(*arguments, piped=piped)
     assert (code, out) == (exit_code, ""), err
     assert err.count("Error: ") == 1
