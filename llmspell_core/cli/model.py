@@ -10,7 +10,7 @@ import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned, listed
+from llmspell_core.cli.tables import facts, listed, on_terminal
 from llmspell_core.errors import LLMSpellError, ModelNotFoundError, NetworkError, NotFoundError
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ in_backend = click.option("--backend", metavar="NAME", help="Only this local pro
 
 @model.command("list")
 @in_backend
-@click.option("-v", "--verbose", is_flag=True, help="Also size, quantization and place.")
+@click.option("-v", "--verbose", is_flag=True, help="In a pipe, too: size, quantization and place.")
 @click.pass_obj
 def list_(shell: Shell, backend: str | None, verbose: bool) -> None:
-    """List the models that are here.
+    """List the models that are here: a table on a terminal, names alone in a pipe.
 
     \b
     Example:
@@ -74,7 +74,7 @@ def _emit(shell: Shell, found: list[LocalModel], *, verbose: bool) -> None:
     rows = [(m.id, m.backend, _size(m.size_bytes), m.quantization or "-", m.path or m.description) for m in found]
     shell.emit(
         data,
-        lambda: listed(HEADING, rows) if verbose else "\n".join(m.id for m in found),
+        lambda: listed(HEADING, rows) if verbose or on_terminal() else "\n".join(m.id for m in found),
         lambda: listed(HEADING, rows),
     )
 
@@ -114,7 +114,7 @@ def info(shell: Shell, name: str, backend: str | None) -> None:
     """
     found = shell.run(_with_holder(shell, name, backend, lambda at, model: at.model_info(model)))
     data = found.to_dict()
-    shell.emit(data, lambda: aligned([(f"{k}:", _shown(k, v)) for k, v in data.items() if v not in (None, "")]))
+    shell.emit(data, lambda: facts([(f"{k}:", _shown(k, v)) for k, v in data.items() if v not in (None, "")]))
 
 
 def _shown(key: str, value: Any) -> str:

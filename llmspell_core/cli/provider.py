@@ -8,7 +8,7 @@ import click
 
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned, boxed
+from llmspell_core.cli.tables import boxed, listed
 
 if TYPE_CHECKING:
     from llmspell_core.provider import Provider
@@ -46,7 +46,7 @@ def list_(shell: Shell, detailed: bool) -> None:
     heading = ["name", "type", "enabled", "has_credentials", "default_model"]
     heading += ["streaming", "multimodal", "base_url"] if detailed else []
     cells = [[_word(row.get(key)) for key in heading] for row in data]
-    shell.emit(data, lambda: aligned([heading, *cells]), lambda: boxed(heading, cells))
+    shell.emit(data, lambda: listed(heading, cells), lambda: boxed(heading, cells))
 
 
 def _word(value: Any) -> str:

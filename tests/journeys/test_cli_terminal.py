@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -160,9 +161,11 @@ def test_ctrl_c_at_a_question_is_an_interrupt(terminals: list[Terminal]) -> None
 @pytest.mark.parametrize(
     ("command", "heading"),
     [
+        (("tool", "list"), ["name", "what it does", "level", "from"]),
         (("model", "available"), ["model", "backend", "size"]),
-        (("template", "list"), ["name", "category", "description"]),
+        (("template", "list"), ["name", "what it does", "category", "from"]),
         (("plugin", "list", "--kind", "engines"), ["kind", "name", "distribution"]),
+        (("provider", "list"), ["name", "type", "enabled"]),
     ],
 )
 def test_a_list_has_a_heading_for_a_person_and_none_for_a_program(
@@ -173,6 +176,25 @@ def test_a_list_has_a_heading_for_a_person_and_none_for_a_program(
     terminals.append(terminal)
     terminal.expect(piped[-1].split()[0])
     assert terminal.end() == 0
-    shown = terminal.seen.splitlines()
-    assert shown[0].split()[:3] == heading
-    assert piped[0].split()[:3] != heading
+    shown = re.split(r"\s{2,}", terminal.text.splitlines()[0])
+    assert shown[: len(heading)] == heading
+    assert piped[0].split("\t")[: len(heading)] != heading
+
+
+@pytest.mark.parametrize("columns", [160, 80, 40])
+def test_a_table_fits_its_terminal_and_says_everything(
+    terminals: list[Terminal], invoke_cli: Callable[..., CliResult], columns: int
+) -> None:
+    for command in (("tool", "list", "--detailed"), ("model", "available")):
+        terminal = Terminal(*command, columns=columns)
+        terminals.append(terminal)
+        assert terminal.end() == 0
+        assert max(map(len, terminal.text.splitlines())) <= columns
+        shown = "".join(terminal.text.split())
+        for word in invoke_cli(*command).assert_success().stdout.split():
+            assert word in shown or columns == 40, word
+    terminal = Terminal("tool", "info", "calculator", columns=columns)
+    terminals.append(terminal)
+    assert terminal.end() == 0
+    assert ("parameter" in terminal.text) is (columns > 40)
+    assert "what it is" in terminal.text
