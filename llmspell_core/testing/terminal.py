@@ -29,8 +29,8 @@ class Terminal:
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-            for variable in ("COLUMNS", "LINES"):  # they would hide the terminal's own size
-                os.environ.pop(variable, None)
+            for variable in ("COLUMNS", "LINES"):  # readline sets them, past os.environ; they hide the terminal's own
+                os.unsetenv(variable)
             os.environ.update(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1")  # nobody here answers where the cursor is
             os.execv(sys.executable, [sys.executable, "-m", "llmspell_core", *arguments])
         self.seen = ""

@@ -203,13 +203,9 @@ def test_the_observer_of_the_guide_is_told_when_its_table_is_there(
     assert "slow:" not in checked
 
 
-DRAWING = """
-from llmspell_core.tool import tool
-@tool
-def drawer(word: str = "x") -> str:
-    \"\"\"Draws \\x1b[31mred\\u202e and\\tturns\\x07 [bold]text[/bold].\"\"\"
-    return word
-"""
+DRAWING = TOOL.format(name="drawer").replace(
+    "Says a word.", r"Draws \x1b[31mred\u202e and\tturns\x07 [bold]text[/bold]."
+)
 
 
 def test_what_a_plugin_says_of_itself_cannot_draw_in_a_table(site: Path, invoke_cli: Cli) -> None:
