@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import facts, listed, on_terminal
@@ -80,7 +81,7 @@ def _emit(shell: Shell, found: list[LocalModel], *, verbose: bool) -> None:
 
 
 @model.command()
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=completing.pullable)
 @click.option("-f", "--force", is_flag=True, help="Fetch it again.")
 @in_backend
 @click.option("--quantization", metavar="NAME", help="Which variant, e.g. Q4_K_M.")
@@ -102,7 +103,7 @@ def pull(shell: Shell, name: str, force: bool, backend: str | None, quantization
 
 
 @model.command()
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=completing.local_model)
 @in_backend
 @click.pass_obj
 def info(shell: Shell, name: str, backend: str | None) -> None:
@@ -126,7 +127,7 @@ def _shown(key: str, value: Any) -> str:
 
 
 @model.command()
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=completing.local_model)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @in_backend
 @click.pass_obj

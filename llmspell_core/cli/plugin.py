@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.components import record, status
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
@@ -36,7 +37,7 @@ refresh_option = click.option("--refresh", is_flag=True, help="Describe every pl
 
 
 @plugin.command("list")
-@click.option("--kind", metavar="KIND", help="Only tools, providers, engines, ...")
+@click.option("--kind", metavar="KIND", shell_complete=completing.kind, help="Only tools, providers, engines, ...")
 @click.option("--problems", is_flag=True, help="Only what cannot be used.")
 @refresh_option
 @click.pass_obj
@@ -90,7 +91,7 @@ def _blocked(catalog: Catalog, kind: str | None) -> list[dict[str, Any]]:
 
 
 @plugin.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.distribution)
 @click.pass_obj
 def info(shell: Shell, name: str) -> None:
     """Describe a distribution, or the one that offers a component.
@@ -150,7 +151,7 @@ def _parts(data: dict[str, Any]) -> list[str]:
 
 
 @plugin.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=completing.distribution)
 @click.pass_obj
 def check(shell: Shell, names: tuple[str, ...]) -> int:
     """Load every component once and report what is wrong; exit code 1 if anything is.

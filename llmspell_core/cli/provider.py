@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import boxed, listed
@@ -92,7 +93,7 @@ async def _abilities(runtime: Runtime, name: str, ready: bool) -> dict[str, bool
 
 
 @provider.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("providers"))
 @click.pass_obj
 def test(shell: Shell, name: str) -> int:
     """Ask a provider whether it would answer; exit code 1 if not.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.harmless import harmless
 from llmspell_core.cli.scripts import Writer, default_engine
 from llmspell_core.cli.shell import Shell
@@ -47,7 +48,7 @@ ALIASES = {"h": "help", "?": "help", "quit": "exit", "q": "exit", "cls": "clear"
 
 
 @click.command()
-@click.option("--engine", metavar="NAME", help="lua, javascript, ...")
+@click.option("--engine", metavar="NAME", shell_complete=completing.component("engines"), help="lua, javascript, ...")
 @click.option("--history", type=click.Path(path_type=Path), help="Where entered lines are kept.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, help="Seconds for one entry.")
 @click.pass_obj

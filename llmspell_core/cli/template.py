@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.components import parameter_table
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.tables import facts, listed, page
@@ -80,7 +81,7 @@ def _matches(row: dict[str, Any], query: str, category: str | None) -> bool:
 
 
 @template.command("info")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("templates"))
 @click.option("--show-schema", is_flag=True, help="With its parameters.")
 @click.pass_obj
 def info(shell: Shell, name: str, show_schema: bool) -> None:
@@ -109,7 +110,7 @@ def _words(value: Any) -> str:
 
 
 @template.command("schema")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("templates"))
 @click.pass_obj
 def schema(shell: Shell, name: str) -> None:
     """Print a template's parameters as a JSON schema.
@@ -127,7 +128,7 @@ def schema(shell: Shell, name: str) -> None:
 
 
 @template.command("exec")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("templates"))
 @click.option(
     "--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or a string."
 )

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.components import component_named, parameter_table, record
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.parameters import parameter_options, parameters
@@ -34,13 +34,7 @@ def tool() -> None:
     """
 
 
-def complete_tool(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names for the shell's completion."""
-    found = ctx.ensure_object(Shell).catalog().components("tools")
-    return [CompletionItem(c.name, help=c.description) for c in found if c.name.startswith(incomplete)]
-
-
-named = click.argument("name", shell_complete=complete_tool)
+named = click.argument("name", shell_complete=completing.component("tools"))
 in_category = click.option("--category", metavar="NAME", help="Only tools of this category.")
 
 

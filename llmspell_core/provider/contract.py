@@ -302,6 +302,11 @@ class LocalProvider(Provider):
 
     requires_key = False
 
+    @classmethod
+    def short_names(cls) -> list[str]:
+        """What `pull` knows by a short name: the shell's completion offers it without asking a server."""
+        return []
+
     @abstractmethod
     async def list_local_models(self) -> list[LocalModel]: ...
 
