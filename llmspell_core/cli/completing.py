@@ -27,6 +27,7 @@ __all__ = [
     "kind",
     "local_model",
     "model",
+    "models",
     "profile",
     "pullable",
     "run",
@@ -74,8 +75,12 @@ def pullable(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Co
 
 def model(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """`provider/model`: the local ones in full, of the others the provider."""
-    local = ((f"local/{name}", f"on this machine, run by {backend}") for backend, name in _stored())
-    return _items([*local, *((f"{each.name}/", each.description) for each in _providers(ctx))], incomplete)
+    return _items(((name, "") for name in models(_catalog(ctx))), incomplete)
+
+
+def models(catalog: Catalog) -> list[str]:
+    local = {f"local/{name}" for _, name in _stored()}
+    return [*sorted(local), *(f"{each.name}/" for each in _components(catalog, ["providers"]))]
 
 
 def setting(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

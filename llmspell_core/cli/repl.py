@@ -19,6 +19,7 @@ from llmspell_core.cli.scripts import Writer, default_engine
 from llmspell_core.cli.shell import Shell
 
 if TYPE_CHECKING:
+    from llmspell_core.cli.assistance import Assistance
     from llmspell_core.cli.lines import Lines
     from llmspell_core.runtime import Runtime
     from llmspell_core.script.host import ScriptSession
@@ -42,7 +43,8 @@ HELP = """\
 .perf on|off     show how long each entry takes
 .reset           begin again with fresh variables
 .pwd             the current folder
-The last value is kept as _.
+NAME?            what NAME is: Tool?, Tool.execute?, or a variable
+Tab completes names, options, and the names of tools and models. The last value is kept as _.
 A line that is not finished asks for more; an empty line ends it. Ctrl-C stops what is running and keeps the variables."""
 ALIASES = {"h": "help", "?": "help", "quit": "exit", "q": "exit", "cls": "clear", "hist": "history", "run": "load"}
 
@@ -99,8 +101,29 @@ class Conversation:
     async def _open(self) -> ScriptSession:
         return await self.runtime.open_session(self.engine, timeout=self.timeout, output=Writer())
 
-    async def _complete(self, text: str) -> list[str]:
-        return await self.session.complete(text)
+    async def _complete(self, text: str) -> tuple[int, list[str]]:
+        return await self._assistance().complete(text)
+
+    def _assistance(self) -> Assistance:
+        from llmspell_core.cli.assistance import Assistance
+
+        return Assistance(
+            self.runtime.scripts.api, self.session.engine.language, self._names, self._parameters, self.session.complete
+        )
+
+    def _names(self, kind: str) -> list[str]:
+        if kind == "models":
+            return completing.models(self.shell.catalog())
+        if kind == "points":
+            from llmspell_core.hooks import HOOK_POINTS
+
+            return list(HOOK_POINTS)
+        return self.runtime.providers.names() if kind == "providers" else self.runtime.registry.names(kind)
+
+    def _parameters(self, tool: str) -> list[str]:
+        catalog = self.shell.catalog()
+        found = catalog.find("tools", tool)
+        return list(((catalog.schema(found) if found else None) or {}).get("properties", {}))
 
     def _greet(self) -> None:
         if sys.stdin.isatty():
@@ -117,8 +140,18 @@ class Conversation:
             if text.startswith("."):
                 if not self._meta(*_command(text)):
                     return
-            elif text.strip() and not self._entry(text):
+            elif not self._helped(text) and text.strip() and not self._entry(text):
                 return
+
+    def _helped(self, text: str) -> bool:
+        """Whether the line asked what something is: `Tool.execute?`."""
+        from llmspell_core.cli.assistance import asks
+
+        if not asks(text):
+            return False
+        answer = self.runner.run(self._assistance().help(text))
+        print(harmless(answer) if sys.stdout.isatty() else answer)
+        return True
 
     # -- running ----------------------------------------------------------------------------------------------------
 

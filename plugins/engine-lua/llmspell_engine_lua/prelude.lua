@@ -117,6 +117,7 @@ local identity = setmetatable({}, { __mode = "k" })   -- table -> {kind, id, fie
 local arrays = setmetatable({}, { __mode = "k" })
 local opaque = setmetatable({}, { __mode = "k" })     -- builders, tasks, streams -> "builder", "task", "stream"
 K.arrays, K.opaque = arrays, opaque
+K.builders = setmetatable({}, { __mode = "k" })        -- builder -> {label, fields, methods}
 
 function K.special(value)
   if arrays[value] then return "array" end
@@ -296,6 +297,7 @@ local function make_builder(path, builder)
     local values = taken(label, builder.params, ...)
     local object = setmetatable({}, meta)
     state[object], opaque[object] = values, "builder"
+    K.builders[object] = { label, values, methods }
     return object
   end
 end

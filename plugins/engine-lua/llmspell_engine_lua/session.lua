@@ -22,6 +22,9 @@ local function displayed(values)
     local value = values[i]
     if type(value) == "string" then
       parts[i] = format("%q", value)
+    elseif K.builders[value] then
+      local label, fields = K.unpack(K.builders[value])
+      parts[i] = label .. " " .. (K.dump and K.dump(fields) or "builder")
     elseif type(value) == "table" and K.dump then
       parts[i] = K.dump(value)
     else
@@ -85,6 +88,7 @@ function K.complete(text)
     if separator ~= ":" then add(own[3]) end
   else
     add(target, separator == ":")
+    if K.builders[target] then add(K.builders[target][3], true) end
     local meta = getmetatable(target)
     if type(meta) == "table" and type(meta.__index) == "table" then add(meta.__index, separator == ":") end
   end

@@ -3,6 +3,7 @@ let handleKinds = create(null); // name -> description
 const handlePrototypes = create(null);
 const SOURCES_LINE = 205000; // among the lines of the bootstrap, which no stack shows
 const builderFields = new WeakMap();
+const builderPaths = new WeakMap(); // for inspect
 
 function install(manifest) {
   handleKinds = manifest.handles;
@@ -251,6 +252,7 @@ function makeBuilderFunction(b, name) {
       });
       weakSet(builderFields, builder, fields);
       weakSet(opaque, builder, "builder");
+      weakSet(builderPaths, builder, b.path);
       return builder;
     },
   }[name];
