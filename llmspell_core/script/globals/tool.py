@@ -71,9 +71,9 @@ async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dic
         rows = [r for r in rows if r["category"] == category]
     if tag:
         rows = [r for r in rows if str(tag).lower() in str(r["description"]).lower()]
-    found = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
+    found: dict[str, Any] = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
     await hooks.fire("AfterToolDiscovery", "registry", found)
-    return rows
+    return found["result"]  # type: ignore[no-any-return] - what a hook made of it
 
 
 def get(scope: ScriptScope, name: str) -> ToolObject | None:
