@@ -161,8 +161,9 @@ class Assistance:
         return None, None
 
     def _kind(self, names: set[str]) -> Handle | Builder | None:
-        builders = [b for g in self._api.globals for b in _builders(g)]
-        fitting = [k for k in (*self._api.handles.values(), *builders) if _own_names(k) and _own_names(k) <= names]
+        kinds: list[Handle | Builder] = [*self._api.handles.values()]
+        kinds += [builder for each in self._api.globals for builder in each.builders]
+        fitting = [kind for kind in kinds if _own_names(kind) and _own_names(kind) <= names]
         return max(fitting, key=lambda kind: len(_own_names(kind)), default=None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "open_lines"]
 
-Complete = Callable[[str], Awaitable[tuple[int, list[str]]]]
+Complete = Callable[[str], Coroutine[Any, Any, tuple[int, list[str]]]]
 """Where in a text the replacement begins, and what it could be."""
 
 

@@ -73,7 +73,8 @@ async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dic
         rows = [r for r in rows if str(tag).lower() in str(r["description"]).lower()]
     found: dict[str, Any] = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
     await hooks.fire("AfterToolDiscovery", "registry", found)
-    return found["result"]  # type: ignore[no-any-return] - what a hook made of it
+    changed: list[dict[str, Any]] = found["result"]
+    return changed
 
 
 def get(scope: ScriptScope, name: str) -> ToolObject | None:
