@@ -117,7 +117,6 @@ local identity = setmetatable({}, { __mode = "k" })   -- table -> {kind, id, fie
 local arrays = setmetatable({}, { __mode = "k" })
 local opaque = setmetatable({}, { __mode = "k" })     -- builders, tasks, streams -> "builder", "task", "stream"
 K.arrays, K.opaque = arrays, opaque
-K.builders = setmetatable({}, { __mode = "k" })        -- builder -> {label, fields, methods}
 
 function K.special(value)
   if arrays[value] then return "array" end
@@ -244,6 +243,8 @@ local function taken(label, params, ...)
   end
   return values
 end
+
+K.builders = setmetatable({}, { __mode = "k" }) -- builder -> {label, fields, methods}: for a console
 
 local store = {}
 function store.set(fields, name, value) fields[name] = value end

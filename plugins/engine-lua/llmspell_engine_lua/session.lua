@@ -22,14 +22,15 @@ local function displayed(values)
     local value = values[i]
     if type(value) == "string" then
       parts[i] = format("%q", value)
-    elseif K.builders[value] then
-      local label, fields = K.unpack(K.builders[value])
-      parts[i] = label .. " " .. (K.dump and K.dump(fields) or "builder")
     elseif type(value) == "table" and K.dump then
       parts[i] = K.dump(value)
     else
       parts[i] = K.shown(value)
     end
+  end
+  for i = 1, values.n do
+    local built = K.builders[values[i]]
+    if built then parts[i] = built[1] .. " " .. (K.dump and K.dump(built[2]) or "builder") end
   end
   return concat(parts, "\t")
 end
