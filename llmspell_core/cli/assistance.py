@@ -219,11 +219,11 @@ def _signature(made: Function | Setter | Builder, path: str) -> str:
 
 
 def _entry(made: Function | Setter, path: str, owner: Declared | None) -> str:
-    from llmspell_core.cli.tables import aligned
+    from llmspell_core.cli.tables import facts
 
     rows = [(f"  {p.name}", p.type if p.required else f"{p.type}, optional", _about(p, owner)) for p in _params(made)]
     also = f"Also: {', '.join(made.aliases)}" if made.aliases else ""
-    return "\n".join(filter(None, [_signature(made, path), " ".join(made.doc.split()), aligned(rows), also]))
+    return "\n".join(filter(None, [_signature(made, path), " ".join(made.doc.split()), facts(rows), also]))
 
 
 def _about(param: Param, owner: Declared | None) -> str:
@@ -236,10 +236,10 @@ def _about(param: Param, owner: Declared | None) -> str:
 
 
 def _page(made: Global | Handle | Builder) -> str:
-    from llmspell_core.cli.tables import aligned
+    from llmspell_core.cli.tables import facts
 
     rows = [(f"  {_signature(m, m.name) if not isinstance(m, Global) else m.name}", m.doc) for m in _members(made)]
     fields = f"Fields: {', '.join(made.fields)}" if isinstance(made, Handle) and made.fields else ""
     head = _signature(made, made.name) if isinstance(made, Builder) else made.name
     short = [(name, " ".join(doc.split())) for name, doc in rows]
-    return "\n".join(filter(None, [head, " ".join(made.doc.split()), fields, aligned(short)]))
+    return "\n".join(filter(None, [head, " ".join(made.doc.split()), fields, facts(short)]))

@@ -102,7 +102,12 @@ class Conversation:
         return await self.runtime.open_session(self.engine, timeout=self.timeout, output=Writer())
 
     async def _complete(self, text: str) -> tuple[int, list[str]]:
-        return await self._assistance().complete(text)
+        from llmspell_core.errors import LLMSpellError
+
+        try:
+            return await self._assistance().complete(text)
+        except LLMSpellError:  # a broken plugin, or a session that has ended: the next entry says so
+            return 0, []
 
     def _assistance(self) -> Assistance:
         from llmspell_core.cli.assistance import Assistance
@@ -146,11 +151,17 @@ class Conversation:
     def _helped(self, text: str) -> bool:
         """Whether the line asked what something is: `Tool.execute?`."""
         from llmspell_core.cli.assistance import asks
+        from llmspell_core.cli.failures import describe
+        from llmspell_core.errors import LLMSpellError
 
         if not asks(text):
             return False
-        answer = self.runner.run(self._assistance().help(text))
-        print(harmless(answer) if sys.stdout.isatty() else answer)
+        try:
+            answer = self.runner.run(self._assistance().help(text))
+        except LLMSpellError as error:
+            print("\n".join(describe(error)), file=sys.stderr)
+        else:
+            print(harmless(answer) if sys.stdout.isatty() else answer)
         return True
 
     # -- running ----------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def listed(heading: Row, rows: Sequence[Row]) -> str:
     return "\n".join("\t".join(map(_one_line, row)) for row in rows)
 
 
-def facts(pairs: Sequence[tuple[str, str]]) -> str:
+def facts(pairs: Sequence[Row]) -> str:
     """What is known of one thing: names on the left, on a terminal with the values wrapped beside them."""
     if not pairs or not on_terminal():
         return aligned(pairs)
