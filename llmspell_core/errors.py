@@ -64,6 +64,7 @@ __all__ = [
     "ValidationError",
     "WorkflowError",
     "error_from_dict",
+    "failure_of",
 ]
 
 Category = Literal["Logic", "Configuration", "Network", "External", "Internal", "Security", "Resource"]
@@ -219,10 +220,26 @@ class ModelNotFoundError(ProviderError):
 
 
 class ToolError(LLMSpellError):
+    """A tool failed; `envelope` is its whole answer where it gave one, with `success` false."""
+
     kind = "Tool"
     category_ = "External"
-    fields: ClassVar[tuple[str, ...]] = ("tool_name",)
+    fields: ClassVar[tuple[str, ...]] = ("tool_name", "envelope")
     tool_name: str | None
+    envelope: dict[str, Any] | None
+
+
+def failure_of(envelope: dict[str, Any], name: str) -> ToolError:
+    """The error for a tool's answer that says `success = false`."""
+    error = envelope.get("error")
+    facts: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    details = facts.get("details")
+    return ToolError(
+        str(facts.get("message") or envelope.get("message") or f"tool '{name}' reported a failure"),
+        tool_name=name,
+        hint=details.get("hint") if isinstance(details, dict) else None,
+        envelope=envelope,
+    )
 
 
 class WorkflowError(LLMSpellError):
@@ -294,6 +311,10 @@ class ResourceError(LLMSpellError):
     resource_type: str | None
 
 
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value or "")
+
+
 class ResourceLimitError(LLMSpellError):
     kind = "Resource limit"
     category_ = "Resource"
@@ -301,6 +322,14 @@ class ResourceLimitError(LLMSpellError):
     resource: str | None
     limit: Any
     used: Any
+
+    def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
+        """The message names the limit, also where only the message is shown."""
+        super().__init__(message, hint=hint, **details)
+        limit, used = _number(self.limit), _number(self.used)
+        if limit and str(self.limit) not in self.message and limit not in self.message:
+            now = f"{used}, " if used and self.used else ""
+            self.message = f"{self.message} ({self.resource}: {now}at most {limit})"
 
     def __str__(self) -> str:
         return f"Resource limit error: {self.resource} limit {self.limit} reached (used {self.used}): {self.message}"

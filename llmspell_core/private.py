@@ -7,18 +7,41 @@ Logs, traces, records of runs, histories and caches go through here, and nothing
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["append", "create", "drafted", "make_folder", "mine_only", "open_lock", "own_folder"]
+__all__ = [
+    "advice",
+    "append",
+    "create",
+    "drafted",
+    "forget_drafts",
+    "make_folder",
+    "mine_only",
+    "open_lock",
+    "own_folder",
+    "wait_for_lock",
+]
 
 FILE, FOLDER = 0o600, 0o700
 PLAIN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+ADVICE = {
+    errno.ENOSPC: "Free some space, then try again.",
+    errno.EDQUOT: "Free some space, then try again.",
+    errno.EFBIG: "The system limits the size of files here; see: ulimit -f.",
+    errno.EMFILE: "The system allows this process too few open files; see: ulimit -n.",
+    errno.ENFILE: "The system has too many open files; end other programs.",
+    errno.EROFS: "Name a folder that can be written; llmspell's own one is LLMSPELL_HOME.",
+    errno.EIO: "The disk has an error; look at the system's log.",
+}
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -67,6 +90,28 @@ def open_lock(path: str | Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | PLAIN, FILE)
 
 
+def wait_for_lock(number: int, until: float) -> bool:
+    """Lock an open file or folder until it is closed; False when somebody else still has the lock at a `time.monotonic`.
+
+    Where there are no such locks it is as if there were nobody else.
+    """
+    if sys.platform == "win32":
+        return True
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    while True:
+        try:
+            flock(number, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        except OSError:
+            return True  # a file system without locks
+        else:
+            return True
+
+
 @contextlib.contextmanager
 def drafted(path: Path, draft: Path) -> Iterator[int]:
     """A descriptor of `draft`, which becomes `path` at the end: whole or not at all. Raises: OSError."""
@@ -80,9 +125,20 @@ def drafted(path: Path, draft: Path) -> Iterator[int]:
         draft.unlink(missing_ok=True)
 
 
+def forget_drafts(folder: Path, pattern: str) -> None:
+    """Remove what processes left there that were ended in the middle; to be called by one that is alone."""
+    for left in folder.glob(pattern):
+        left.unlink(missing_ok=True)
+
+
 def mine_only(path: str | Path) -> None:
     """Close a file to others that another program's code opens; it is made, if need be. Raises: OSError."""
     os.close(append(path))
+
+
+def advice(error: OSError) -> str:
+    """What to do about something that could not be written."""
+    return ADVICE.get(error.errno or 0, "Check the folder's permissions.")
 
 
 def _close_to_others(number: int) -> None:

@@ -7,6 +7,7 @@ python scripts/reference.py --check   fail if one is out of date
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,60 @@ def _also(aliases: tuple[str, ...]) -> str:
     return _alias_note(aliases).strip() or "the builder"
 
 
+TOOLS_HEAD = """# The built-in tools
+
+`llmspell tool info NAME --show-schema` shows the same in the shell; [using the tools](../how-to/tools.md) says what they accept.
+
+What a tool returns has `success`, `operation`, `message`, `result` (listed below, by operation), `metadata`, and `text`. A `?`
+marks what is not always there. A failure is an error in scripts, and so is a refusal by the policy; the operations that
+are marked **answers failure** return `success = false` and `error` instead, because scripts look at them.
+"""
+
+
+def _returned(tool: str, operation: str, returns: Any) -> str:
+    title = f"`{operation}` returns" if operation else "returns"
+    mark = " (**answers failure**)" if returns.answers_failure else ""
+    parts = [f"\n### {tool}: {title}{mark}\n"]
+    if returns.about:
+        parts.append(f"\n{returns.about}\n")
+    if returns.fields:
+        rows = [
+            f"| `{name.removesuffix('?')}`{'?' if name.endswith('?') else ''} | {kind} | {_cell(doc)} |\n"
+            for name, (kind, doc) in returns.fields.items()
+        ]
+        parts += ["\n| in `result` | type | |\n| --- | --- | --- |\n", *rows]
+    return "".join(parts)
+
+
+def _examples(tool: str, returns: list[Any]) -> str:
+    """One script of all: what it shows is what the contract tests of the tool compare."""
+    if not returns:
+        return ""
+    lines = [f"\n### {tool}: examples\n\n```lua\nlocal result"]
+    for each in returns:
+        given = ", ".join(f"{_key(name)} = {_lua(value)}" for name, value in each.example.items())
+        lines.append(f'result = Tool.execute("{tool}", {{{given}}}).result')
+        if each.shows is not None:
+            lines.append(f"-- {_lua(each.shows)}")
+    return "\n".join(lines) + "\n```\n"
+
+
+def _key(name: str) -> str:
+    return f'["{name}"]' if name in {"end", "not", "repeat", "until", "function"} or not name.isidentifier() else name
+
+
+def _lua(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)} = {_lua(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "{" + ", ".join(map(_lua, value)) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
 def tools_page() -> str:
     from importlib.metadata import entry_points
 
-    parts = ["# The built-in tools\n\n`llmspell tool info NAME --show-schema` shows the same in the shell.\n"]
+    parts = [TOOLS_HEAD]
     for entry in sorted(entry_points(group="llmspell.tools"), key=lambda e: e.name):
         tool = entry.load()()
         parts.append(f"\n## {tool.name}\n\n{tool.description}\n\nCategory {tool.category}, level {tool.security_level}")
@@ -164,6 +215,8 @@ def tools_page() -> str:
             f"| `{p.name}`{'' if p.required else '?'} | {p.type} | {_cell(p.description)} |\n"
             for p in tool.schema.parameters
         ]
+        parts += [_returned(tool.name, name, each) for name, each in tool.returns.items()]
+        parts.append(_examples(tool.name, [each for each in tool.returns.values() if each.example is not None]))
     return "".join(parts)
 
 

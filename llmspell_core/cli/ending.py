@@ -26,10 +26,14 @@ STUCK = 0.25
 """Seconds after a script's deadline in which the event loop has come round: the work that holds it is interrupted before."""
 CLEANING = 0.4
 """Seconds after its deadline in which a script and all that it made the host do has ended."""
+LOCKED = 0.2
+"""Seconds more after which it ends even if nothing of Python's can run."""
 LAST_WORDS = 0.2
 """Seconds for the message of a program that ends itself: nobody may be reading it."""
 LAST_OUTPUT = 0.1
 """Seconds for what the script printed to go out after that: it waits for a reader since the deadline."""
+READING = 0.5
+"""Seconds that whoever reads the output has at least, however late the script ended."""
 
 
 class Ending:
@@ -45,6 +49,8 @@ class Ending:
         self.is_program = False
         self._alarms: list[Alarm] = []
         self._insisted = False
+        self._is_armed = False
+        self._deadline: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -121,8 +127,23 @@ class Ending:
 
         from llmspell_core import watchdog
 
+        if self.is_program:
+            self._leave_without_python(when + CLEANING + LAST_WORDS + LAST_OUTPUT + LOCKED)
+        self._deadline = self._deadline or when
         rounds = self._give_up(asyncio.get_running_loop(), report)
         self._alarms.append(watchdog.at(when, lambda: next(rounds, None)))
+
+    def at_unread_output(self, seconds: float) -> None:
+        """From now on the program writes what its script returned: it waits for a reader, but not beyond the deadline."""
+        import time
+
+        from llmspell_core import watchdog
+
+        if self._deadline is None or not self.is_program:
+            return
+        message = f"Error: the output was not read within the {seconds:g} s of --timeout; the rest of it is lost"
+        when = max(self._deadline + CLEANING, time.monotonic() + READING)
+        watchdog.at(when, lambda: self._leave(1, lambda: print(message, file=sys.stderr, flush=True)))
 
     def _give_up(self, loop: asyncio.AbstractEventLoop, report: Callable[[], int]) -> Iterator[float]:
         """Yields the seconds to wait. A loop that a system call holds, a write that nobody reads, does not come back."""
@@ -136,10 +157,22 @@ class Ending:
             yield CLEANING - STUCK
         self._leave(1, report)
 
+    def _leave_without_python(self, when: float) -> None:
+        """Code in C that keeps the interpreter's lock stops the watchdog's thread, too. This thread needs no lock."""
+        import faulthandler
+        import time
+
+        try:
+            faulthandler.dump_traceback_later(max(LOCKED, when - time.monotonic()), exit=True)
+        except (ValueError, OSError, RuntimeError, OverflowError):
+            return  # no standard error to write to, or a time that no clock reaches
+        self._is_armed = True
+
     def _leave(self, code: int, say: Callable[[], int | None]) -> None:
         """End the process, in the watchdog's thread. Whoever holds a stream, or does not read from one, cannot stop it."""
         if not self.is_program:
             return
+        self._disarm()
         codes, said = [code], threading.Event()
 
         def speak() -> None:
@@ -159,3 +192,11 @@ class Ending:
         for alarm in self._alarms:
             alarm.cancel()
         self._alarms.clear()
+        self._disarm()
+
+    def _disarm(self) -> None:
+        if self._is_armed:
+            import faulthandler
+
+            faulthandler.cancel_dump_traceback_later()
+            self._is_armed = False

@@ -14,7 +14,7 @@ from llmspell_core.cli import completing
 from llmspell_core.cli.options import FORMATS, LEVELS
 from llmspell_core.cli.shell import Shell
 
-__all__ = ["Entry", "LazyGroup", "SuggestingGroup", "global_options"]
+__all__ = ["Entry", "LazyGroup", "SuggestingGroup", "global_options", "is_known"]
 
 
 class Entry(NamedTuple):
@@ -83,9 +83,13 @@ class LazyGroup(SuggestingGroup):
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
+def is_known(group: click.Group, ctx: click.Context, name: str) -> bool:
+    return group.get_command(ctx, name) is not None
+
+
 def check_known(group: click.Group, ctx: click.Context, name: str) -> None:
     """Raises: click.UsageError for a command that does not exist, with the nearest ones."""
-    if name.startswith("-") or ctx.resilient_parsing or group.get_command(ctx, name) is not None:
+    if name.startswith("-") or ctx.resilient_parsing or is_known(group, ctx, name):
         return
     from difflib import get_close_matches
 

@@ -208,7 +208,8 @@ async def _collect(
     async with shell.runtime() as runtime:
         providers = await _local_providers(runtime, backend)
         asked = [ask(each) if backend == name else _reached(ask(each)) for name, each in providers.items()]
-        return [model for each in asked for model in await each]
+        with shell.waiting(f"asking {', '.join(providers)}"):
+            return [model for each in asked for model in await each]
 
 
 async def _reached(models: Awaitable[list[LocalModel]]) -> list[LocalModel]:

@@ -102,7 +102,8 @@ def test(shell: Shell, name: str) -> int:
     Example:
       llmspell provider test openai
     """
-    data = shell.run(_test(shell, name))
+    with shell.waiting(f"asking {name}"):
+        data = shell.run(_test(shell, name))
     if data["healthy"]:
         models = f": {', '.join(data['models'][:5])}" if data["models"] else ""
         shell.emit(data, f"{name} answers{models}")

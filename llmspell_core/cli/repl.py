@@ -15,7 +15,7 @@ import click
 
 from llmspell_core.cli import completing
 from llmspell_core.cli.harmless import harmless
-from llmspell_core.cli.scripts import Writer, default_engine
+from llmspell_core.cli.scripts import Seconds, Writer, default_engine
 from llmspell_core.cli.shell import Shell
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ ALIASES = {"h": "help", "?": "help", "quit": "exit", "q": "exit", "cls": "clear"
 @click.command()
 @click.option("--engine", metavar="NAME", shell_complete=completing.component("engines"), help="lua, javascript, ...")
 @click.option("--history", type=click.Path(path_type=Path), help="Where entered lines are kept.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, help="Seconds for one entry.")
+@click.option("--timeout", type=Seconds(), metavar="SECONDS", default=300.0, help="Seconds for one entry.")
 @click.pass_obj
 def repl(shell: Shell, engine: str | None, history: Path | None, timeout: float) -> int:
     """Talk to a script engine line by line.

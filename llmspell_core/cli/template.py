@@ -161,7 +161,10 @@ def exec_(shell: Shell, name: str, params: tuple[str, ...], output_dir: Path | N
 
 
 async def _at_desk(shell: Shell, work: Callable[[Runtime], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    from llmspell_core.cli.waiting import Waiting, watch
+
     async with shell.runtime() as runtime:
+        watch(runtime, Waiting(shell))
         return await work(runtime)
 
 

@@ -13,7 +13,8 @@ from llmspell_core.cli.components import component_named, parameter_table, recor
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.parameters import parameter_options, parameters
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import bullets, facts, listed, on_terminal, page
+from llmspell_core.cli.tables import aligned, bullets, facts, listed, on_terminal, page
+from llmspell_core.plugins.records import RETURNS
 
 if TYPE_CHECKING:
     from llmspell_core.messages import AgentOutput
@@ -89,21 +90,37 @@ def info(shell: Shell, name: str, show_schema: bool) -> None:
     """
     catalog = shell.catalog()
     component = component_named(catalog, "tools", name)
-    schema = catalog.schema(component) or {}
+    schema = dict(catalog.schema(component) or {})
+    returns = schema.pop(RETURNS, {})
     data = record(component) | {"aliases": list(component.aliases)} | ({"schema": schema} if show_schema else {})
-    shell.emit(data, lambda: _described(component, schema, show_schema=show_schema))
+    data |= {"returns": returns} if returns else {}
+    shell.emit(data, lambda: _described(component, schema, returns, show_schema=show_schema))
 
 
-def _described(component: Component, schema: dict[str, Any], *, show_schema: bool) -> str:
+def _described(component: Component, schema: dict[str, Any], returns: dict[str, Any], *, show_schema: bool) -> str:
     where = f"{component.distribution} {component.version}"
     known = [("Category", component.category), ("Security level", component.security_level), ("From", where)]
     if component.aliases:
         known.append(("Also called", ", ".join(component.aliases)))
     lines = [component.name, _summary(component), "", facts([(f"{k}:", v) for k, v in known])]
     lines += parameter_table(schema)
+    if returns:
+        lines += ["", *_answers([_answer(name, each) for name, each in returns.items()])]
     if show_schema:
         lines += ["", json.dumps(schema, indent=2, ensure_ascii=False)]
     return page(lines)
+
+
+def _answers(rows: list[tuple[str, str]]) -> list[str]:
+    if on_terminal():
+        return [listed(("operation", "what it answers, in result"), rows)]
+    return ["Answers, in result:", aligned([(f"  {operation}", text) for operation, text in rows])]
+
+
+def _answer(operation: str, returns: dict[str, Any]) -> tuple[str, str]:
+    fields = ", ".join(name for name in returns["fields"] if "." not in name) or returns.get("about", "")
+    marked = "; a failure is success = false, no error" if returns.get("answers_failure") else ""
+    return operation or "always", fields + marked
 
 
 @tool.command()
@@ -173,8 +190,9 @@ def _schema(shell: Shell, name: str) -> dict[str, Any] | None:
 
 
 async def _invoke(shell: Shell, name: str, given: dict[str, Any]) -> AgentOutput:
-    async with shell.runtime() as runtime:
-        return await runtime.invoke_tool(name, given)
+    with shell.waiting(f"calling {name}"):
+        async with shell.runtime() as runtime:
+            return await runtime.invoke_tool(name, given)
 
 
 def _elapsed(started: float) -> int:
@@ -237,7 +255,8 @@ def test(shell: Shell, name: str, verbose: bool) -> int:
 
     component = component_named(shell.catalog(), "tools", name)
     try:
-        details = shell.run(_try(shell, component.name))
+        with shell.waiting(f"trying {component.name}"):
+            details = shell.run(_try(shell, component.name))
         success, message = True, "works" if "example" in details else "loads; it has no example that runs offline"
     except LLMSpellError as error:
         success, message, details = False, error.message, error.to_dict()

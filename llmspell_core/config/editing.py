@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core import private
 from llmspell_core.config.absent import missing_part
 from llmspell_core.config.document import parse, read
 from llmspell_core.config.environment import guessed
 from llmspell_core.config.layers import canonical
+from llmspell_core.config.replacing import alone_at, replace
 from llmspell_core.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
@@ -55,16 +55,16 @@ def set_value(
     """
     import tomlkit
 
-    text = read(path).text if path.exists() else ""
     parsed = guessed(value) if isinstance(value, str) else value
     keys = tuple(key.split("."))
     if not all(keys):
         raise ValidationError(
             f"'{key}' is not a setting", field=key, hint="Write section.name, e.g. runtime.script_timeout_seconds."
         )
-    document = tomlkit.parse(text)
-    parsed = _checked(path, document, keys, parsed, value, plugin_tables)
-    (written or write)(path, tomlkit.dumps(document))
+    with alone_at(path):
+        document = tomlkit.parse(read(path).text if path.exists() else "")
+        parsed = _checked(path, document, keys, parsed, value, plugin_tables)
+        (written or write)(path, tomlkit.dumps(document))
     return parsed
 
 
@@ -126,8 +126,14 @@ def write_configuration(path: Path, text: str, environ: Mapping[str, str], *, wh
         False when the folder is one that still has to be trusted.
 
     Raises:
-        ConfigurationError: it cannot be written, or is a link to another folder.
+        ConfigurationError: it cannot be written, or is a link to another folder. StorageError: the list of trusted folders
+            cannot be written. Nothing has changed then.
     """
+    with alone_at(path):
+        return _write_trusted(path, text, environ, whole=whole)
+
+
+def _write_trusted(path: Path, text: str, environ: Mapping[str, str], *, whole: bool) -> bool:
     from llmspell_core.config.trust import Project, Trust
 
     trust, ours = Trust(environ), list[Project | None]()
@@ -136,10 +142,13 @@ def write_configuration(path: Path, text: str, environ: Mapping[str, str], *, wh
         theirs = before.without_file(name) if whole else before
         good = not theirs.foreign or trust.state(before) == "trusted"
         ours.append(before.with_file(name, text.encode()) if good else None)
-    write(path, text)
-    for project in ours:
-        if project is not None:
-            trust.add(project)
+
+    def vouch() -> None:
+        for project in ours:
+            if project is not None:
+                trust.add(project)
+
+    replace(path, text, vouch)
     return not ours or ours[0] is not None
 
 
@@ -161,12 +170,5 @@ def project_places_of(path: Path, environ: Mapping[str, str]) -> list[tuple[Path
 
 
 def write(path: Path, text: str) -> None:
-    try:
-        private.make_folder(path.parent)
-        if not path.exists():
-            private.mine_only(path)  # it may come to hold keys; whoever shares one shares it
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {path}: {error.strerror}", path=str(path), hint="Check the folder's permissions."
-        ) from None
+    """It may come to hold keys, so a new one is private; whoever shares one shares it. Raises: ConfigurationError."""
+    replace(path, text)

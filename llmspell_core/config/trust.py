@@ -296,12 +296,12 @@ class Trust:
                 self._write(rows)
         except OSError as error:
             raise StorageError(
-                f"cannot write {self.path}: {error.strerror}", operation="write", hint="Check the folder's permissions."
+                f"cannot write {self.path}: {error.strerror}", operation="write", hint=private.advice(error)
             ) from None
 
     def _write(self, rows: dict[str, dict[str, Any]]) -> None:
+        private.forget_drafts(self.path.parent, f"{self.path.name}.*.new")
         partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
-        partial.unlink(missing_ok=True)
         number = private.create(partial)
         try:
             with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -320,25 +320,9 @@ def _alone(path: Path) -> Iterator[None]:
     """One process at a time. Raises: StorageError when another one does not come to an end."""
     number = private.open_lock(path)
     try:
-        _lock(number, path)
+        if not private.wait_for_lock(number, time.monotonic() + LONGEST_WAIT):
+            hint = "Another llmspell is changing the list; end it, or try again."
+            raise StorageError(f"{path} stays locked", operation="write", hint=hint)
         yield
     finally:
         os.close(number)
-
-
-def _lock(number: int, path: Path) -> None:
-    if sys.platform == "win32":  # such locks are not to be had there
-        return
-    from fcntl import LOCK_EX, LOCK_NB, flock
-
-    end = time.monotonic() + LONGEST_WAIT
-    while True:
-        try:
-            flock(number, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                hint = "Another llmspell is changing the list; end it, or try again."
-                raise StorageError(f"{path} stays locked", operation="write", hint=hint) from None
-            time.sleep(0.02)
-        else:
-            return

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import CancelledByHookError, ConfigurationError, ResourceLimitError, ValidationError
+from llmspell_core.foreign import describe, is_its_own
 from llmspell_core.hooks.nesting import inside, links
 from llmspell_core.hooks.points import parse_point, parse_priority
 from llmspell_core.hooks.result import HookContext, HookOutcome, HookResult
@@ -218,8 +219,10 @@ class Hooks:
             log.warning(
                 "hook %s at %s took longer than %s s and was skipped", handle.name, handle.point, handle.timeout
             )
-        except Exception as error:  # noqa: BLE001 - a broken hook must not break what it watches
-            log.warning("hook %s at %s raised %s: %s; going on", handle.name, handle.point, type(error).__name__, error)
+        except BaseException as error:  # a broken hook must not break what it watches
+            if not is_its_own(error):
+                raise
+            log.warning("hook %s at %s raised %s; going on", handle.name, handle.point, describe(error))
         else:
             return _read(handle, value)
         return HookResult.proceed()

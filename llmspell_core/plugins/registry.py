@@ -94,14 +94,36 @@ class Registry:
         return self._import(kind, component)
 
     def get(self, kind: str, name: str) -> Any:
-        """An instance, made without arguments and kept."""
+        """An instance, made without arguments and kept.
+
+        Raises:
+            PluginError: it cannot be imported or made.
+        """
         made = self.load(kind, name)
         if not isinstance(made, type):
             return made
         key = (kind, made.__module__ + ":" + made.__qualname__)
         if key not in self._loaded:
-            self._loaded[key] = made()
+            try:
+                self._loaded[key] = made()
+            except BaseException as error:
+                from llmspell_core.foreign import is_its_own
+
+                if isinstance(error, LLMSpellError) or not is_its_own(error):
+                    raise
+                raise self._not_made(kind, name, error) from error
         return self._loaded[key]
+
+    def _not_made(self, kind: str, name: str, error: BaseException) -> PluginError:
+        from llmspell_core.foreign import describe
+
+        component = self._find(kind, name)
+        origin = f" of {component.distribution}" if component is not None and component.distribution else ""
+        return PluginError(
+            f"{_word(kind)} '{name}'{origin} cannot be made: {describe(error)}",
+            hint="Report it to its author, or uninstall it: llmspell plugin list",
+            plugin=name,
+        )
 
     def not_found(self, kind: str, name: str) -> NotFoundError:
         from difflib import get_close_matches

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from llmspell_core.context import ContextScope, ExecutionContext, SharedMemory
-from llmspell_core.errors import ComponentError
+from llmspell_core.errors import ComponentError, PluginError
 from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput
@@ -107,7 +107,10 @@ class Runtime(Agents):
         """Attach to the running event loop and let hook plugins in; `async with` does it after `open`."""
         self.policy.attach(self)
         for name in self.registry.names("hooks") if self.hooks.enabled else ():
-            self.hooks.load_plugin(self.registry.get("hooks", name), name)
+            try:
+                self.hooks.load_plugin(self.registry.get("hooks", name), name)
+            except PluginError as error:
+                log.warning("%s; going on without it", error)
         if self.tracer is None:
             self._start_tracing()
         await self.hooks.fire("SystemStartup", "runtime", {})
@@ -312,6 +315,7 @@ class Runtime(Agents):
         stdin: Callable[[], str | Awaitable[str | None] | None] | None = None,
         context: ExecutionContext | None = None,
         worker: WorkerProcess | None = None,
+        is_code: bool = False,
     ) -> ScriptResult:
         """Run a script in a process of its own.
 
@@ -322,6 +326,7 @@ class Runtime(Agents):
             timeout: wall-clock seconds, waiting included; by default `runtime.script_timeout_seconds`.
             output: called with ("stdout" | "stderr", text) for what it prints.
             stdin: answers the next piece of the script's input, None at its end; without it there is no input.
+            is_code: it may be a bare expression, which ends in its value, as in `llmspell exec '1+1'`.
 
         Raises:
             ScriptError: it failed; carries file, line and the line's text.
@@ -338,6 +343,7 @@ class Runtime(Agents):
             stdin=stdin,
             context=context,
             worker=worker,
+            is_code=is_code,
         )
 
     async def open_session(

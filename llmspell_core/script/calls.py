@@ -8,6 +8,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import InternalError, LLMSpellError, ResourceLimitError, ValidationError
+from llmspell_core.foreign import is_its_own
 from llmspell_core.purse import OBJECT, weigh
 from llmspell_core.script.deadline import new_owner
 from llmspell_core.script.reference import Reference
@@ -80,7 +81,9 @@ class Calls:
                 self._wait_for(call_id, operation, result, line, weight)
                 return
             self._answer(call_id, operation, result)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes one clean error of the script
+        except BaseException as error:  # whatever a handler raises becomes one clean error of the script
+            if not is_its_own(error):
+                raise
             self._refuse(call_id, error, operation.label)
         finally:
             self.is_answering = False
@@ -208,7 +211,9 @@ class Calls:
             self._answer(call_id, operation, result)
         except OverdueError:
             return  # the script has ended: nobody waits for an answer
-        except Exception as error:  # noqa: BLE001 - see call
+        except BaseException as error:  # see call
+            if not is_its_own(error):
+                raise
             self._labels.pop(call_id, None)
             self._refuse(call_id, error, operation.label)
 

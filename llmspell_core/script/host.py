@@ -163,7 +163,7 @@ class ScriptSession:
         timeout: float | None = None,
         directory: str | None = None,
     ) -> ScriptResult:
-        """Runs a script, or in an interactive session a cell (`mode` "cell").
+        """Runs a script or a piece of code (`mode` "code"), or in an interactive session a cell ("cell").
 
         Args:
             name: file name for messages; `directory`: where `require` and `dofile` look first.
@@ -396,7 +396,7 @@ class ScriptSession:
         exit_code, display = env.get("exit"), env.get("display")
         return ScriptResult(
             value=env.get("value"),
-            exit_code=exit_code & 0xFF if isinstance(exit_code, int) else 0,
+            exit_code=_one_byte(exit_code) if isinstance(exit_code, int) else 0,
             output=self._output.text(),
             display=display if isinstance(display, str) else None,
             duration=duration,
@@ -482,3 +482,8 @@ def script_args(name: str, args: Sequence[str] | Mapping[str, Any]) -> dict[str,
             next(rest)
         named[key] = value if equals or value else "true"
     return {"script": name, "raw": words, "positional": positional, "named": named}
+
+
+def _one_byte(code: int) -> int:
+    """What a system keeps of an exit code; 256 is no success, though its last byte is."""
+    return code & 0xFF or int(bool(code))

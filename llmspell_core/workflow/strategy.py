@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llmspell_core.errors import ResourceError, ValidationError
 from llmspell_core.messages import Record
+from llmspell_core.names import check_known, suggestion
 from llmspell_core.workflow.options import number, snake_keys, whole
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class BreakerSettings(Record):
     def read(cls, value: Any) -> BreakerSettings:
         """A table; whatever else (`true`) means the defaults. Raises: ValidationError."""
         given = snake_keys(value) if isinstance(value, Mapping) else {}
+        check_known("circuit breaker", given, ("type", *cls.__slots__), "field")
         known = {k: v for k, v in given.items() if k in cls.__slots__ and v is not None}
         return cls(**{k: whole(v, k, least=1 if k.endswith("threshold") else 0) for k, v in known.items()})
 
@@ -69,15 +71,22 @@ class ErrorStrategy(Record):
 
     @classmethod
     def read(cls, value: Any, name: str = "step") -> ErrorStrategy:
-        """Reads a word or a table; any other word means `fail_fast`, as it always did.
+        """Reads a word or a table.
 
         Raises:
-            ValidationError: a table with an unknown `type`, or a number that makes no sense.
+            ValidationError: an unknown word, `type` or field, or a number that makes no sense.
         """
         if isinstance(value, ErrorStrategy):
             return value
         if isinstance(value, str):
-            return _WORDS.get(value.lower(), FAIL_FAST)
+            word = value.lower().replace("-", "_")
+            if word not in _WORDS:
+                raise ValidationError(
+                    f"Unknown error strategy: {value}{suggestion(word, _WORDS)}",
+                    field="error_strategy",
+                    hint=f"Use one of {', '.join(_WORDS)}, or a table with a type.",
+                )
+            return _WORDS[word]
         if not isinstance(value, Mapping):
             raise ValidationError("an error strategy is a word or a table with 'type'", field="error_strategy")
         return cls._from_table(value, name)
@@ -91,6 +100,7 @@ class ErrorStrategy(Record):
             raise ValidationError(
                 f"Unknown error strategy: {kind}", field="error_strategy", hint=f"Use one of {known}."
             )
+        check_known("error strategy", table, ("type", *_FIELDS.get(kind, ())), "field")
         made = _READERS[kind](table)
         given = (
             table.get("fallback", table.get("step", table.get("value"))) if kind in {"cascade", "fallback"} else None
@@ -159,10 +169,20 @@ def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
 FAIL_FAST = ErrorStrategy()
 CONTINUE = ErrorStrategy("continue", tolerate=True)
 _WORDS = {
+    "fail_fast": FAIL_FAST,
+    "fail": FAIL_FAST,
+    "stop": FAIL_FAST,
+    "abort": FAIL_FAST,
     "continue": CONTINUE,
     "skip": CONTINUE,
     "retry": ErrorStrategy("retry", 3, 1000),
     "circuit_breaker": ErrorStrategy("circuit_breaker", breaker=BreakerSettings()),
+}
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "retry": ("max_attempts", "backoff_ms"),
+    "cascade": ("retry_count", "backoff_ms", "circuit_breaker", "fallback", "step", "value", "on_exhausted"),
+    "circuit_breaker": ("circuit_breaker", *BreakerSettings.__slots__),
+    "fallback": ("fallback", "step", "value"),
 }
 _READERS: dict[str, Callable[[Mapping[str, Any]], ErrorStrategy]] = {
     "fail_fast": lambda _: FAIL_FAST,

@@ -217,3 +217,18 @@ def test_what_a_plugin_says_of_itself_cannot_draw_in_a_table(site: Path, invoke_
         assert "\x1b[31m" not in terminal.seen
         assert "\x07" not in terminal.seen
     assert invoke_cli("tool", "list", "--detailed").stdout.count("drawer\t") == 1
+
+
+def test_a_damaged_line_in_somebodys_entry_points_stops_no_command(site: Path, invoke_cli: Cli) -> None:
+    """Python's own reader, and whoever asks it for all distributions, gives up with the first such line."""
+    lay(site, "sunny-tools", TOOL.format(name="sun"), "sun")
+    points = site / "sunny_tools-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"{points.read_text()}weather\n")
+    (site / "sunny_tools-1.0.dist-info" / "METADATA").write_bytes(b"Name: sunny-tools\nSummary: gr\xfc\xdfe\n")
+    done = invoke_cli(
+        "exec", 'print(Tool.execute("sun", {}).result, Tool.execute("calculator", {input = "1+1"}).result.value)'
+    )
+    assert (done.assert_success().stdout, done.stderr) == ("sun says hello\t2\n", "")
+    problems = invoke_cli("plugin", "list", "--problems").stdout
+    assert "'weather' in its entry_points.txt" in problems
+    assert "Pair" not in problems

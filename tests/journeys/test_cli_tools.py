@@ -84,6 +84,25 @@ def test_parameters_come_from_a_file_or_from_stdin_and_single_ones_win(invoke_cl
     assert json.loads(done.assert_success().stdout)["result"] == 10
 
 
+def test_a_file_of_parameters_may_be_marked_as_utf_8_and_holds_json_to_the_letter(
+    invoke_cli: Cli, isolated: Path
+) -> None:
+    (isolated / "p.json").write_bytes(b'\xef\xbb\xbf{"expression": "1+1"}')
+    done = invoke_cli("tool", "invoke", "calculator", "--params", "@p.json").assert_success()
+    assert json.loads(done.stdout)["result"] == 2
+    for text in (
+        '{"input": "x", "variables": {"x": NaN}}',
+        '{"input": "1", "variables": {"x": -Infinity}}',
+        "[" * 100_000,
+    ):
+        done = invoke_cli("tool", "invoke", "calculator", "--params", text)
+        assert (done.exit_code, "Traceback" in done.stderr) == (2, False), text
+        assert "--params is not JSON" in done.stderr
+    done = invoke_cli("tool", "invoke", "calculator", "--params", '{"input": "x", "variables": {"x": 1e999}}')
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "variables.x" in done.stderr
+
+
 def test_a_parameter_is_json_where_it_can_be(invoke_cli: Cli) -> None:
     done = invoke_cli("tool", "invoke", "calculator", "--param", "expression=x+1", "--param", 'variables={"x": 41}')
     assert json.loads(done.assert_success().stdout)["result"] == 42

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import ComponentError, ResourceLimitError
+from llmspell_core.errors import ComponentError, ResourceLimitError, ValidationError
 from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, parse_point, parse_priority
 from llmspell_core.script.callbacks import Patience
 from llmspell_core.script.declare import Function, Global, Handle, Param
@@ -80,6 +80,12 @@ def unregister(scope: ScriptScope, handle: Any) -> bool:
     known = scope.resolve(handle)
     if isinstance(known, ScriptHook):
         return end(scope, known)
+    if not isinstance(known, str):
+        raise ValidationError(
+            "Hook.unregister: a hook, or its id, is expected",
+            field="hook",
+            hint="Pass what Hook.register returned, or its id().",
+        )
     found = scope.runtime.hooks.find(str(known)) if str(known) in _own(scope) else None
     return found is not None and end(scope, ScriptHook(found))
 

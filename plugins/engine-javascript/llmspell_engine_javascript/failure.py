@@ -17,14 +17,14 @@ class Failures:
 
     Attributes:
         knows_modules: whether this build of the VM loads ES modules.
-        not_found: the last module that was not there, and what was said about it.
+        not_found: the last module that was not there, what was said about it, and which module asked for it.
     """
 
     def __init__(self, sources: SourceMap, *, interactive: bool) -> None:
         self._sources = sources
         self._interactive = interactive
         self.knows_modules = False
-        self.not_found = ("", "")
+        self.not_found = ("", "", "")
 
     def of(self, phase: str, described: dict[str, Any]) -> VMError:
         name, message = described.get("name"), said(described["message"])
@@ -42,7 +42,7 @@ class Failures:
     def _placed(self, phase: str, message: str, stack: str) -> VMError:
         frames = self._sources.frames(stack, syntax=phase == "syntax")
         if not frames and self.not_found[0] and self.not_found[1] in message:
-            frames = self._sources.importers_of(self.not_found[0])
+            frames = self._sources.import_of(self.not_found[0], self.not_found[2])
         file, line = frames[0][1:] if frames else (None, None)
         return VMError(
             phase,

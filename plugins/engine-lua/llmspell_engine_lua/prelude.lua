@@ -64,8 +64,8 @@ end
 
 -- Functions -----------------------------------------------------------------------------------------------------------
 
-local function here()
-  local info = getinfo(3, "l")
+local function here(above)
+  local info = getinfo(3 + (above or 0), "l")
   return info and info.currentline or 0
 end
 
@@ -119,8 +119,15 @@ local opaque = setmetatable({}, { __mode = "k" })     -- builders, tasks, stream
 K.arrays, K.opaque = arrays, opaque
 
 function K.special(value)
-  if arrays[value] then return "array" end
+  local size = arrays[value]
+  if size then return size == true and 0 or size end
   return identity[value] or opaque[value]
+end
+
+-- Marks what stands at the path in `value` as a list of `size`: an empty one, or one with nil in it.
+function K.mark(value, size, ...)
+  for i = 1, select("#", ...) do value = value[(select(i, ...))] end
+  arrays[value] = size
 end
 
 local function make_method(kind, method)
@@ -349,27 +356,34 @@ end
 function K.define_streams()
   local methods = kinds.Stream
   local done = setmetatable({}, { __mode = "k" })
-  local function ask(self, op)
+  local function ask(self, op, above)
     local own = identity[self]
-    if not own or own[1] ~= "Stream" then error("streams have methods; call them with a colon", 3) end
-    local ok, value = host.call(op, here(), own[2])
-    if not ok then raise(value, 3) end
+    if not own or own[1] ~= "Stream" then error("streams have methods; call them with a colon", 2 + above) end
+    local ok, value = host.call(op, here(above), own[2])
+    if not ok then raise(value, 2 + above) end
     return value
   end
-  function methods.next(self)
-    local piece = ask(self, "Stream#next")
+  local function pull(self, above)
+    local piece = ask(self, "Stream#next", above)
     if piece.done then done[self] = true end
     return piece.value
   end
+  function methods.next(self)
+    local piece = pull(self, 2)
+    return piece
+  end
   function methods.collect(self)
-    local all = {}
-    for piece in methods.next, self do all[#all + 1] = piece end
+    local all, piece = {}, pull(self, 2)
+    while piece ~= nil do
+      all[#all + 1] = piece
+      piece = pull(self, 2)
+    end
     return all
   end
   function methods.is_done(self) return done[self] == true end
   function methods.close(self)
     done[self] = true
-    ask(self, "Stream#close")
+    ask(self, "Stream#close", 1)
   end
   methods.isDone = methods.is_done
 end

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LuaVM"]
 
-CHUNKS = ("sandbox", "prelude", "async", "files", "session")
-CONVERTERS = ("special", "keep", "kept", "handle")
+CHUNKS = ("sandbox", "language", "prelude", "async", "files", "session")
+CONVERTERS = ("special", "mark", "keep", "kept", "handle")
 HIGH_MEMORY = 32 * 1024 * 1024
 MAX_DEPTH = 60_000
 """Nested calls that are never too many. It is looked at each time the stack has grown to four times its size."""
@@ -157,8 +157,10 @@ class LuaVM:
             outcome = self._enter(self._run, source, name, mode)
             if not outcome[0]:
                 raise self._failure(str(outcome[1]), outcome[2])
-            value = self._result(outcome[1] if len(outcome) > 1 else None, cell=mode == "cell")
             display = outcome[2] if len(outcome) > 2 else None
+            value = self._result(outcome[1] if len(outcome) > 1 else None, loosely=display is not None)
+            if mode == "code" and outcome[3] == 1 and value is not None:
+                display = None
             return _text({"value": value, "display": display})
         except BadValue as error:
             raise VMError("runtime", f"the script's result cannot be handed over: {error}", file=name) from None
@@ -175,12 +177,12 @@ class LuaVM:
         self._k["abandon"]()
         return VMError("interrupted", "interrupted")
 
-    def _result(self, value: Any, *, cell: bool) -> Any:
-        """Data of what was returned. A cell may end in anything: what is no data is only shown."""
+    def _result(self, value: Any, *, loosely: bool) -> Any:
+        """Data of what was returned. Cells and expressions may end in anything: what is no data is only shown."""
         try:
             return self._values.result(value)
         except BadValue as error:
-            if cell:
+            if loosely:
                 return None
             if not isinstance(error, NoData):
                 raise
@@ -278,12 +280,13 @@ class LuaVM:
         """The value in an env. Raises: HostError."""
         size = len(env)
         found = load(env)
+        certain = "" if "null" not in env and "[]" not in env else None  # no list that has to be marked
         del env
         if not found["ok"]:
             self._host.open(found)
         value, view = found["value"], found.get("v")
         self._memory.weigh(f"the result of {_label(op)}", value, size)
-        table = self._values.into(value, handles="h" in found)
+        table = self._values.into(value, handles="h" in found, text=certain)
         if view is None:
             return table
         envelope = self._values.decode(value["text"], self._weigh_json) if view["json"] else None
@@ -358,6 +361,8 @@ class LuaVM:
     def _json_encode(self, value: Any, pretty: bool = False) -> Any:
         try:
             text = self._values.encode(value, pretty=bool(pretty))
+            if not text.isascii() and not _is_text(text):
+                return False, "there is text in it that is not UTF-8; encode it first (base64-encoder)"
             self._memory.weigh("the JSON text", text, len(text))
             return True, text
         except (BadValue, HostError) as error:

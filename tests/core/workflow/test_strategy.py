@@ -207,9 +207,14 @@ def test_a_strategy_survives_its_table(table: dict[str, Any]) -> None:
     assert ErrorStrategy.read(table).to_dict() == table
 
 
-def test_wrong_strategies_are_refused_and_unknown_words_fail_fast() -> None:
-    assert ErrorStrategy.read("whatever").kind == "fail_fast"
+def test_wrong_strategies_are_refused() -> None:
+    assert {ErrorStrategy.read(word).kind for word in ("fail_fast", "fail", "stop", "abort")} == {"fail_fast"}
     for wrong in (
+        "whatever",
+        {"type": "retry", "max_atempts": 2},
+        {"type": "fallback", "vlue": 1},
+        {"type": "circuit_breaker", "treshold": 1},
+        {"type": "cascade", "circuit_breaker": {"failure_treshold": 2}},
         {"type": "hope"},
         5,
         {"type": "retry", "max_attempts": "x"},

@@ -12,6 +12,7 @@ from llmspell_core.agent import Agent, LLMAgent
 from llmspell_core.errors import ComponentError, LLMSpellError
 from llmspell_core.messages import Message
 from llmspell_core.script.globals.agent.conversation import grow, settle
+from llmspell_core.state import full_key
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -137,7 +138,7 @@ async def delete_state(_scope: ScriptScope, agent: Agent) -> None:
 async def set_state(scope: ScriptScope, agent: Agent, values: dict[str, Any]) -> None:
     """Under `agent:<name>:<key>`, where `State.agent_get(name, key)` finds them."""
     for key, value in values.items():
-        await scope.runtime.state.set(f"agent:{agent.name}:{key}", value)
+        await scope.runtime.state.set(full_key("agent", agent.name, key), value)
 
 
 # -- the lifecycle --------------------------------------------------------------------------------------------------

@@ -8,6 +8,11 @@ from llmspell_core.script.globals.agent import inside, talking
 INPUT = Param("input", "any", doc="A prompt, or a table with `text` and overrides for this call, e.g. `temperature`.")
 NAME = Param("name", "string")
 TEXT = Param("text", "string")
+CHUNK_WISE = (
+    INPUT,
+    Param("options", "any", required=False, callbacks=("*",)),
+    Param("callback", "function", required=False),
+)
 
 AGENT = Handle(
     "Agent",
@@ -27,22 +32,18 @@ AGENT = Handle(
         Function(
             "invoke_stream",
             talking.invoke_stream,
-            (
-                INPUT,
-                Param("options", "any", required=False, callbacks=("*",)),
-                Param("callback", "function", required=False),
-            ),
+            CHUNK_WISE,
             "stream",
-            "Ask, and call a function with each chunk of the answer; without one, iterate over the chunks.",
+            "Ask, and call a function with each chunk of the answer (docs/how-to/streaming.md); without one, iterate over them.",
             blocking=True,
             aliases=("invokeStream",),
         ),
         Function(
             "stream",
-            talking.stream,
-            (INPUT,),
+            talking.invoke_stream,
+            CHUNK_WISE,
             "stream",
-            "Ask, and iterate over the chunks of the answer.",
+            "Ask, and iterate over the chunks of the answer (docs/how-to/streaming.md), or have a function called with each.",
             blocking=True,
         ),
         Function(

@@ -9,6 +9,8 @@ const join = method(Array.prototype.join);
 const { ownKeys } = Reflect;
 const Sym = Symbol;
 const tag = Symbol.toStringTag;
+const { asyncIterator } = Symbol;
+const texts = new WeakMap(); // object -> what says it in short
 let budget = 0;
 
 function inspect(value, depth = 4) {
@@ -68,8 +70,12 @@ function showObject(value, depth, parents, indent) {
   if (value instanceof Date) return dateIso(value) ?? "Invalid Date";
   if (value instanceof PromiseOf) return "Promise {}";
   const name = className(value);
+  const text = weakGet(texts, value);
+  if (text !== undefined) return `${name} { ${quote(text())} }`;
   if (depth < 0 || budget <= 0) return isArray(value) ? "[Array]" : `[${name || "Object"}]`;
-  const inside = [...parents, value];
+  const inside = [];
+  for (let i = 0; i < parents.length; i++) push(inside, parents[i]);
+  push(inside, value);
   const items = showItems(value, depth - 1, inside, `${indent}  `);
   const list = isArray(value) || isTyped(value);
   return prefix(value, name) + brackets(items, list ? "[" : "{", list ? "]" : "}", indent);
@@ -81,8 +87,10 @@ function showError(error) {
   return stack ? `${head}\n${stack}` : head;
 }
 
+// The script's part of a stack, with its files and their lines.
 function scriptFrames(error) {
-  return replace(ownFrames(stackOf(error)), /<input>/g, () => scriptName);
+  const stack = ownFrames(stackOf(error));
+  return stack === "" ? stack : parse(bridge("frames", stringify(stack)));
 }
 
 function className(value) {
@@ -101,9 +109,7 @@ function prefix(value, name) {
 
 function showItems(value, depth, parents, indent) {
   const items = [];
-  const add = (text) => {
-    items[items.length] = text;
-  };
+  const add = (text) => push(items, text);
   if (value instanceof Map) mapForEach(value, (v, k) => {
     if (room(items, add)) add(`${show(k, depth, parents, indent)} => ${show(v, depth, parents, indent)}`);
   });
@@ -178,7 +184,7 @@ function formatOne(code, value) {
   if (code === "%c") return "";
   if (code === "%s") return typeof value === "string" ? value : inspect(value, 0);
   if (code === "%d") return typeof value === "bigint" ? `${value}n` : `${+value}`;
-  if (code === "%i") return `${Math.trunc(+value)}`;
+  if (code === "%i") return `${trunc(+value)}`;
   if (code === "%f") return `${+value}`;
   if (code === "%j") return stringify(value) ?? "undefined";
   return inspect(value);
