@@ -70,6 +70,7 @@ custom points are written `custom:<name>`.
 | `{{type = "redirect"}}`, `retry`, `fork`, `cache` | known, but no point acts on it yet: the log says so |
 | another word, another `type`, `false`, a field that is not listed here | the operation fails with an error that lists the words |
 
+What comes of it [depends on the point](answers.md#what-a-hooks-answer-does-by-point).
 `action` may be written for `type`, and `modified_data` for `data`. A plugin returns `HookResult` objects, or the same values.
 
 ## The points

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.options import FORMATS, LEVELS
 from llmspell_core.cli.shell import Shell
 
@@ -136,7 +137,13 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
     """New option objects: on the program they set the defaults, on a command they override them."""
     made = [
         _option("config", ["-c", "--config"], "Read this configuration file.", metavar="PATH"),
-        _option("profile", ["-p", "--profile"], "Use a preset or a comma list of layers instead.", metavar="NAME"),
+        _option(
+            "profile",
+            ["-p", "--profile"],
+            "Use a preset or a comma list of layers instead.",
+            metavar="NAME",
+            shell_complete=completing.profile,
+        ),
         _option("output", ["--output"], "Print plain lines, one JSON document, or a layout for people.", FORMATS),
         _option("trace", ["--trace"], "How much to log to stderr.", LEVELS),
         _option("quiet", ["-q", "--quiet"], "No notes, no progress; only results and errors.", is_flag=True),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.account import Account
 from llmspell_core.cli.options import LEVELS
 from llmspell_core.cli.shell import Shell, dumps
@@ -117,7 +118,12 @@ def script_options(command: Any) -> Any:
         expose_value=False,
         help="Record the run and show what it did as a tree; or how much to log.",
     )
-    engine = click.option("--engine", metavar="NAME", help="lua, javascript, ...; by default told by the file's name.")
+    engine = click.option(
+        "--engine",
+        metavar="NAME",
+        shell_complete=completing.component("engines"),
+        help="lua, javascript, ...; by default told by the file's name.",
+    )
     stream = click.option("--stream", is_flag=True, help="Print as it comes, which is the default.")
     timeout = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Deadline.")
     return engine(stream(timeout(trace(command))))

@@ -145,6 +145,8 @@ def _extra(kind: str, loaded: Any) -> dict[str, Any]:
         from llmspell_core.provider import LocalProvider
 
         found["is_local"] = isinstance(loaded, type) and issubclass(loaded, LocalProvider)
+        if found["is_local"]:
+            found["short_names"] = _words(loaded.short_names())
     return found
 
 

@@ -330,6 +330,11 @@ class LocalProvider(Provider):
     requires_key = False
 
     @classmethod
+    def short_names(cls) -> list[str]:
+        """What `pull` knows by a short name: the shell's completion offers it without asking a server."""
+        return []
+
+    @classmethod
     def holds(cls, settings: ProviderSettings, model: str) -> bool:  # noqa: ARG003 - as above
         """Whether a model of this name is here already. Asks nobody."""
         return False

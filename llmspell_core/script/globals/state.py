@@ -66,16 +66,21 @@ async def _read(scope: ScriptScope, key: str) -> Any:
     if before.replaced:
         return before.value
     value = await scope.runtime.state.get(key)
-    after = await hooks.fire("AfterStateRead", key, {"key": key, "result": value}, type="state")
+    data = {"key": key, "result": value}
+    after = await hooks.fire("AfterStateRead", key, data, type="state")
+    if after.modified:
+        return data["result"]
     return after.value if after.replaced else value
 
 
 async def _write(scope: ScriptScope, key: str, value: Any) -> None:
     hooks = scope.runtime.hooks
     if hooks.any_active("BeforeStateWrite"):
-        before = await hooks.fire("BeforeStateWrite", key, {"key": key, "value": value}, type="state")
+        data = {"key": key, "value": value}
+        before = await hooks.fire("BeforeStateWrite", key, data, type="state")
         if before.replaced:
             return
+        value = data["value"]
     await scope.runtime.state.set(key, value)
     await hooks.fire("AfterStateWrite", key, {"key": key, "value": value}, type="state")
 

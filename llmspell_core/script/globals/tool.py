@@ -86,9 +86,10 @@ async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dic
         rows = [r for r in rows if r["category"] == category]
     if tag:
         rows = [r for r in rows if str(tag).lower() in str(r["description"]).lower()]
-    found = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
+    found: dict[str, Any] = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
     await hooks.fire("AfterToolDiscovery", "registry", found)
-    return rows
+    changed: list[dict[str, Any]] = found["result"]
+    return changed
 
 
 def get(scope: ScriptScope, name: str) -> ToolObject | None:

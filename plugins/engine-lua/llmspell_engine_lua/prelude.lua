@@ -251,6 +251,8 @@ local function taken(label, params, ...)
   return values
 end
 
+K.builders = setmetatable({}, { __mode = "k" }) -- builder -> {label, fields, methods}: for a console
+
 local store = {}
 function store.set(fields, name, value) fields[name] = value end
 function store.append(fields, name, value)
@@ -303,6 +305,7 @@ local function make_builder(path, builder)
     local values = taken(label, builder.params, ...)
     local object = setmetatable({}, meta)
     state[object], opaque[object] = values, "builder"
+    K.builders[object] = { label, values, methods }
     return object
   end
 end

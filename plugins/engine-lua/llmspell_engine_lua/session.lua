@@ -30,6 +30,10 @@ local function displayed(values, bare)
       parts[i] = K.shown(value)
     end
   end
+  for i = 1, values.n do
+    local built = K.builders[values[i]]
+    if built then parts[i] = built[1] .. " " .. (K.dump and K.dump(built[2]) or "builder") end
+  end
   return concat(parts, "\t")
 end
 
@@ -96,6 +100,7 @@ function K.complete(text)
     if separator ~= ":" then add(own[3]) end
   else
     add(target, separator == ":")
+    if K.builders[target] then add(K.builders[target][3], true) end
     local meta = getmetatable(target)
     if type(meta) == "table" and type(meta.__index) == "table" then add(meta.__index, separator == ":") end
   end

@@ -146,6 +146,10 @@ class LlamaCppProvider(LocalProvider):
         reason = None if models else "No local model yet. Run: llmspell model pull smollm2"
         return Health(bool(models), reason, models, version)
 
+    @classmethod
+    def short_names(cls) -> list[str]:
+        return [model.id for model in known_models()]
+
     async def list_local_models(self) -> list[LocalModel]:
         models = await asyncio.to_thread(self.store.all)
         loaded = self.pool.loaded()

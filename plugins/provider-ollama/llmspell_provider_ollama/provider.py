@@ -124,6 +124,10 @@ class OllamaProvider(LocalProvider):
             loaded = {short(model.model or "") for model in running.models}
             return [local_model(model, loaded) for model in found.models]
 
+    @classmethod
+    def short_names(cls) -> list[str]:
+        return list(_known())
+
     async def available_models(self) -> list[LocalModel]:
         return [LocalModel(name, BACKEND, description=about) for name, about in _known().items()]
 

@@ -4,6 +4,7 @@ const handlePrototypes = create(null);
 const SOURCES_LINE = 205000; // among the lines of the bootstrap, which no stack shows
 const WEB_LINE = 207000;
 const builderFields = new WeakMap();
+const builderPaths = new WeakMap(); // for inspect
 
 function install(manifest) {
   handleKinds = manifest.handles;
@@ -258,6 +259,7 @@ function makeBuilderFunction(b, name) {
       });
       weakSet(builderFields, builder, fields);
       weakSet(opaque, builder, "builder");
+      weakSet(builderPaths, builder, b.path);
       return builder;
     },
   }[name];

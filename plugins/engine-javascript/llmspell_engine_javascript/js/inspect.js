@@ -47,9 +47,14 @@ function showAny(value, depth, parents, indent) {
     case "number":
       return value === 0 && 1 / value < 0 ? "-0" : `${value}`;
     case "object":
-      return value === null ? "null" : showObject(value, depth, parents, indent);
+      return value === null ? "null" : showBuilder(value, depth, parents, indent) ?? showObject(value, depth, parents, indent);
   }
   return `${value}`;
+}
+
+function showBuilder(value, depth, parents, indent) {
+  const path = weakGet(builderPaths, value);
+  return path && `${path} ${showObject({ ...weakGet(builderFields, value) }, depth, parents, indent)}`;
 }
 
 function showFunction(f) {
