@@ -88,3 +88,4 @@ function frames(options) {
 G.stackTrace = G.stack_trace = (options) => ["stack traceback:", ...frames(options).map((line) => `  ${line}`)].join("\n");
 G.stackTraceJson = G.stack_trace_json = (options) => JSON.stringify({ frames: frames(options).map((source) => ({ source })) });
 G.memoryStats = G.memory_stats = () => memoryStats();
+G.errorInfo = G.error_info = vm.errorInfo;

@@ -38,7 +38,7 @@ STACK_BYTES = 4 * 1024 * 1024
 HIGH_MEMORY = 32 * 1024 * 1024
 """The most that a script of the profile "high" may use."""
 
-_PARTS = ("values", "inspect", "loop", "api", "cells", "main")
+_PARTS = ("values", "errors", "inspect", "loop", "api", "cells", "main")
 _ASKING = frozenset({"start", "post", "timer"})
 _DRAIN_SECONDS = 1.0
 _NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"
@@ -464,7 +464,8 @@ class JavaScriptVM:
 
 
 def _refusal(kind: str, message: str) -> dict[str, Any]:
-    return {"ok": False, "error": {"kind": kind, "type": "InternalError", "message": message}}
+    words = {"kind": kind, "type": f"{kind}Error", "code": kind.lower()}
+    return {"ok": False, "error": {**words, "message": message, "retryable": False}}
 
 
 def _arguments(name: str, args: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ end
 
 local function check(task, name)
   local own = state[task]
-  if not own then error("task:" .. name .. " is a method; call it with a colon", 3) end
+  if not own then K.misuse("task:" .. name .. " is a method; call it with a colon", 3) end
   return own
 end
 

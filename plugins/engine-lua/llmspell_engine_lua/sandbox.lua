@@ -377,7 +377,11 @@ local function described(problem)
       if ok and type(text) == "string" and text ~= "" then return shortened(text) end
     end
     local message = rawget(problem, "message") or rawget(problem, "error")
-    if type(message) == "string" and message ~= "" then return shortened(message) end
+    if type(message) == "string" and message ~= "" then
+      message = shortened(message)
+      host.note(message, rawget(problem, "code"), rawget(problem, "type"), rawget(problem, "hint"), rawget(problem, "retryable"))
+      return message
+    end
     return "an error object (a table without 'message')"
   end
   return "an error object (a " .. type(problem) .. " value)"
@@ -385,9 +389,11 @@ end
 K.described = described
 
 local function own_lines(text)
-  local kept = {}
+  local kept, ours = {}, false
   for line in string.gmatch(text, "[^\n]+") do
-    if not string.find(line, "[llmspell]", 1, true) and not match(line, "^%s*%[C%]: in %?$")
+    local follows = ours and string.find(line, "tail calls", 1, true) -- of ours, not of the script
+    ours = string.find(line, "[llmspell]", 1, true) ~= nil
+    if not ours and not follows and not match(line, "^%s*%[C%]: in %?$")
       and not match(line, "^%s*%[C%]: in function 'xpcall'$") then kept[#kept + 1] = line end
   end
   return concat(kept, "\n")

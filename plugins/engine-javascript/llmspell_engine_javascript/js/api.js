@@ -210,7 +210,7 @@ function parameterRule(label, parameter) {
 
 function handleOf(f, self) {
   const handle = self !== null && typeof self === "object" ? weakGet(handleIds, self) : undefined;
-  if (handle === undefined) throw new TypeErrorOf(`${f.name} must be called on its object, as in object.${f.name}(...)`);
+  if (handle === undefined) throw misuse(new TypeErrorOf(`${f.name} must be called on its object, as in object.${f.name}(...)`));
   return handle.id;
 }
 
@@ -258,7 +258,7 @@ function makeBuilderFunction(b, name) {
 
 function fieldsOf(builder, name) {
   const fields = builder !== null && typeof builder === "object" ? weakGet(builderFields, builder) : undefined;
-  if (fields === undefined) throw new TypeErrorOf(`${name} must be called on a builder, as in builder.${name}(...)`);
+  if (fields === undefined) throw misuse(new TypeErrorOf(`${name} must be called on a builder, as in builder.${name}(...)`));
   return fields;
 }
 
@@ -279,13 +279,13 @@ const ARTICLES = freeze({
 function checkParameter(label, p, value) {
   if (p.type === "any") return;
   if (value === undefined || value === null) {
-    if (p.required) throw new TypeErrorOf(`${label}: '${p.name}' is required`);
+    if (p.required) throw misuse(new TypeErrorOf(`${label}: '${p.name}' is required`));
     return;
   }
   if (fits(p.type, value)) return;
   const kind = typeof value;
   const word = isArray(value) ? "list" : kind === "object" ? "table" : kind === "bigint" ? "number" : kind;
-  throw new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`);
+  throw misuse(new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`));
 }
 
 function fits(type, value) {
@@ -335,6 +335,7 @@ const vm = freeze({
   call: (op, ...args) => callHost(op, encode(args, op, true)),
   start: (op, ...args) => startHost(op, encode(args, op, true)),
   inspect,
+  errorInfo,
   // Says that `value` is nothing but methods: it cannot be a script's result.
   opaque: (value, kind) => weakSet(opaque, value, kind),
   // What is wrong with JSON text, in the words that every engine uses.

@@ -96,6 +96,8 @@ function describe(error) {
       out.stack = stackOf(error);
       out.cause = weakGet(hostErrors, error);
       out.unfit = weakGet(unfit, error);
+      if (typeof error.code === "string") out.code = error.code;
+      if (typeof error.hint === "string") out.hint = error.hint;
     } else {
       out.nothing = error === null; // so the VM says that it has no memory left, not even for an error
       out.message = typeof error === "string" ? error : `${inspect(error, 1)} was thrown`;
@@ -272,6 +274,7 @@ function print(stream, args) {
 
 function installEnvironment(profile) {
   ErrorOf.stackTraceLimit = 100;
+  cleanStacks();
   const out = (...args) => print("stdout", args);
   const err = (...args) => print("stderr", args);
   const exit = (code) => bridge("exit", code === undefined || code === true ? 0 : code === false ? 1 : code | 0);
