@@ -38,7 +38,7 @@ STACK_BYTES = 4 * 1024 * 1024
 HIGH_MEMORY = 32 * 1024 * 1024
 """The most that a script of the profile "high" may use."""
 
-_PARTS = ("values", "errors", "inspect", "loop", "api", "cells", "main")
+_PARTS = ("values", "errors", "promises", "inspect", "loop", "api", "cells", "main")
 _ASKING = frozenset({"start", "post", "timer"})
 _DRAIN_SECONDS = 1.0
 _NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"

@@ -151,6 +151,7 @@ local identity = setmetatable({}, { __mode = "k" })   -- table -> {kind, id, fie
 local arrays = setmetatable({}, { __mode = "k" })
 local opaque = setmetatable({}, { __mode = "k" })     -- builders, tasks, streams -> "builder", "task", "stream"
 K.arrays, K.opaque = arrays, opaque
+K.named = setmetatable({}, { __mode = "k" })           -- globals and their parts -> how they are called
 
 function K.special(value)
   if arrays[value] then return "array" end
@@ -339,6 +340,7 @@ end
 
 local function make_global(spec, path)
   local target = {}
+  K.named[target] = path
   for name, value in pairs(spec.constants) do target[name] = value end
   add_functions(target, spec.functions)
   for _, builder in ipairs(spec.builders) do install(target, builder, make_builder(path, builder, target)) end

@@ -119,7 +119,7 @@ local function shown(value)
   if kind == "table" then
     local meta = getreal(value)
     if type(meta) == "table" and rawget(meta, "__tostring") then return tostring(value) end
-    return "table"
+    return K.show(value)
   end
   if kind == "nil" or kind == "boolean" then return tostring(value) end
   return kind

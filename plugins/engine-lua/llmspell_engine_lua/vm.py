@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LuaVM"]
 
-CHUNKS = ("sandbox", "prelude", "async", "files", "session")
+CHUNKS = ("sandbox", "prelude", "show", "async", "files", "session")
 HIGH_MEMORY = 32 * 1024 * 1024
 MAX_DEPTH = 60_000
 """Nested calls that are never too many. It is looked at each time the stack has grown to four times its size."""

@@ -101,7 +101,7 @@ function callLater(f, args, self, entry) {
   try {
     text = encodeArguments(f, args, self);
   } catch (error) {
-    return PromiseOf.reject(error);
+    return waitingPromise(f.op, (_, reject) => reject(error));
   }
   return startHost(f.op, text, entry);
 }
@@ -153,6 +153,9 @@ function pull(opening) {
     },
     [Symbol.asyncIterator]() {
       return stream;
+    },
+    [Symbol.iterator]() {
+      throw misuse(new TypeErrorOf("a stream comes piece by piece: write for await (const chunk of stream)"));
     },
   };
   weakSet(opaque, stream, "stream");
@@ -283,6 +286,7 @@ function checkParameter(label, p, value) {
     return;
   }
   if (fits(p.type, value)) return;
+  if (value instanceof PromiseOf) throw misuse(new TypeErrorOf(`${label}: '${p.name}' is a Promise; await it first`));
   const kind = typeof value;
   const word = isArray(value) ? "list" : kind === "object" ? "table" : kind === "bigint" ? "number" : kind;
   throw misuse(new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`));

@@ -26,7 +26,10 @@ function placeStack(error, stack) {
 function hostError(data, site) {
   const error = new ErrorOf(`${data.message}`);
   if (site !== undefined) placeStack(error, ownFrames(site));
-  for (const field in data) if (!isErrorsOwn(field) && data[field] !== null) giveField(error, field, data[field]);
+  const fields = keys(data);
+  for (let i = 0; i < fields.length; i++) {
+    if (!isErrorsOwn(fields[i]) && data[fields[i]] !== null) giveField(error, fields[i], data[fields[i]]);
+  }
   weakSet(hostErrors, error, data);
   recent[recentCount++ % MOST_RECENT] = data;
   return error;
@@ -55,11 +58,16 @@ function errorInfo(problem) {
   const data = (typeof problem === "object" && weakGet(hostErrors, problem)) || knownAs(text);
   const info = data ? { ...data } : { message: text, code: "script", type: "ScriptError", retryable: false };
   delete info.kind;
-  if (typeof problem === "object") {
-    for (const field of ["code", "type", "hint"]) if (typeof problem[field] === "string") info[field] = problem[field];
-    if (typeof problem.retryable === "boolean") info.retryable = problem.retryable;
-  }
   if (info.hint === null) delete info.hint;
+  return typeof problem === "object" ? withOwn(info, problem) : info;
+}
+
+// What a script has said itself of an error that it made.
+function withOwn(info, problem) {
+  if (typeof problem.code === "string") info.code = problem.code;
+  if (typeof problem.type === "string") info.type = problem.type;
+  if (typeof problem.hint === "string") info.hint = problem.hint;
+  if (typeof problem.retryable === "boolean") info.retryable = problem.retryable;
   return info;
 }
 

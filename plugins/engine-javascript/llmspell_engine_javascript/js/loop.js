@@ -60,7 +60,7 @@ function flatten(value, envelope) {
 
 function startHost(op, args, entry) {
   const where = site(entry);
-  return new PromiseOf((resolve, reject) => {
+  return waitingPromise(op, (resolve, reject) => {
     const id = bridge("start", op, args, where);
     if (typeof id === "string") reject(hostError(parse(id).error, where)); // it was refused before it left
     else pending[id] = { resolve, reject, site: where };

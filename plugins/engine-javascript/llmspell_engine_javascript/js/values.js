@@ -163,6 +163,7 @@ function plainObject(value, rule, depth) {
 
 // A result may hold objects of the host only if they have fields that say something.
 function checkResult(value, rule, depth) {
+  if (value instanceof PromiseOf) return; // refused below
   const handle = weakGet(handleIds, value);
   if (handle !== undefined) {
     if (keys(value).length === 0) refuseKind(rule, depth, "object", `an object (${handle.name})`);
