@@ -11,7 +11,7 @@ MOST = 64
 LONGEST = 20_000
 """Characters of a text that is looked at."""
 SHORTEST = 8
-"""Characters of a message that is found inside a longer text; shorter ones have to be the whole."""
+"""Characters of a message that is found anywhere in a longer text; a shorter one has to be its end."""
 OF_SCRIPT = {"type": "ScriptError", "code": "script", "retryable": False}
 
 
@@ -34,7 +34,7 @@ class Remembered:
         if known is not None:
             return known
         text = text[:LONGEST]
-        inside = [message for message in self._errors if len(message) >= SHORTEST and message in text]
+        inside = [m for m in self._errors if (m in text if len(m) >= SHORTEST else text.endswith(f": {m}"))]
         return self._errors[max(inside, key=len)] if inside else None
 
     def info(self, text: str) -> dict[str, Any]:

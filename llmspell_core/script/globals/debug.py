@@ -354,7 +354,7 @@ def _of_vm(name: str, *params: Param, returns: str = "string", doc: str = "") ->
 
 GLOBAL = Global(
     "Debug",
-    doc="Logging, timers and a look at values.",
+    doc="Logging, timers and a look at values. The terminal shows warnings and errors; `--trace info` shows more.",
     handles=(
         Handle(
             "DebugTimer",
