@@ -28,11 +28,13 @@
     ├── CancelledByHookError      a hook cancelled the operation
     └── InternalError             a defect of llmspell itself
 
-What happened is `message`, what to do next is `hint`. `str(error)` is `"<Kind> error: <message>"`.
+What happened is `message`, what to do next is `hint`. `str(error)` is `"<Kind> error: <message>"`. `type` is the name above,
+`code` the same in short (`RateLimitError`: `rate_limit`), `retryable` whether another attempt may help.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Literal
 
 __all__ = [
@@ -71,6 +73,11 @@ Category = Literal["Logic", "Configuration", "Network", "External", "Internal", 
 Severity = Literal["Info", "Warning", "Error", "Critical", "Fatal"]
 
 
+def _code(name: str) -> str:
+    """`RateLimitError` -> `rate_limit`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("Error") or name).lower()
+
+
 class LLMSpellError(Exception):
     """Root of the tree.
 
@@ -81,12 +88,17 @@ class LLMSpellError(Exception):
     """
 
     kind: ClassVar[str] = "Error"
+    code: str = "error"
     category_: ClassVar[Category] = "Internal"
     severity_: ClassVar[Severity] = "Error"
     retryable: ClassVar[bool] = False
     default_delay_ms: ClassVar[int] = 1000
     exit_code: ClassVar[int] = 1
     fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.code = _code(cls.__name__)
 
     def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
         unknown = set(details) - set(self.fields)
@@ -116,8 +128,9 @@ class LLMSpellError(Exception):
         return self.default_delay_ms if self.is_retryable() else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as plain data: `kind`, `type`, `message`, `hint` and the subclass's fields."""
-        data: dict[str, Any] = {"kind": self.kind, "type": type(self).__name__, "message": self.message}
+        """The error as plain data: `kind`, `type`, `code`, `message`, `retryable`, `hint` and the subclass's fields."""
+        data: dict[str, Any] = {"kind": self.kind, "type": type(self).__name__, "code": self.code}
+        data |= {"message": self.message, "retryable": self.is_retryable()}
         if self.hint:
             data["hint"] = self.hint
         for name in self.fields:
@@ -251,7 +264,10 @@ class WorkflowError(LLMSpellError):
 
 
 class ScriptError(LLMSpellError):
-    """A script failed: `phase` is syntax, runtime, memory, crash, deadline or exit."""
+    """A script failed: `phase` is syntax, runtime, memory, crash, deadline or exit.
+
+    `code` is that of what the script has thrown, if that had one. `output` is what was printed before.
+    """
 
     kind = "Script"
     category_ = "External"
@@ -262,6 +278,7 @@ class ScriptError(LLMSpellError):
     source_line: str | None
     traceback: str | None
     phase: str | None
+    output: str = ""
 
 
 class StorageError(LLMSpellError):

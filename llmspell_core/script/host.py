@@ -181,8 +181,12 @@ class ScriptSession:
         started = time.monotonic()
         request = {"source": text, "name": name, "args": script_args(name, args), "mode": mode}
         self._worker.send(encoded(dump_text(["run", self._run_id, request])))
-        env = await self._finish(self.limits.timeout if timeout is None else timeout)
-        return self._result(env, text, time.monotonic() - started)
+        try:
+            env = await self._finish(self.limits.timeout if timeout is None else timeout)
+            return self._result(env, text, time.monotonic() - started)
+        except ScriptError as error:
+            error.output = self._output.text()
+            raise
 
     @property
     def alive(self) -> bool:
@@ -379,7 +383,9 @@ class ScriptSession:
         if self._run is not None and self._run.done() and self._end is None:
             return left_behind(self._name, deadline.seconds, self.engine.language)
         doing = deadline.doing if deadline.missed else self._calls.doing()
-        return too_late(self._name, deadline.seconds, doing, self.engine.language)
+        error = too_late(self._name, deadline.seconds, doing, self.engine.language)
+        error.output = self._output.text()
+        return error
 
     def _stop(self, reason: ScriptError) -> None:
         self._end = self._end or reason

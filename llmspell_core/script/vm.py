@@ -28,7 +28,8 @@ class Stopped(HostError):  # noqa: N818 - it is not the function's fault
 
     def __init__(self) -> None:
         message = "this function was stopped: whatever called it does not wait any more"
-        super().__init__({"kind": "Cancelled", "type": "CancelledError", "message": message, "hint": None})
+        kind = {"kind": "Cancelled", "type": "CancelledError", "code": "cancelled"}
+        super().__init__({**kind, "message": message, "hint": None, "retryable": False})
 
 
 class VMError(Exception):

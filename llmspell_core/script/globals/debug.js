@@ -108,3 +108,4 @@ G.stackTraceJson = G.stack_trace_json = (options) => {
   return `{"frames":[${text}]}`;
 };
 G.memoryStats = G.memory_stats = () => memoryStats();
+G.errorInfo = G.error_info = vm.errorInfo;

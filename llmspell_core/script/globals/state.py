@@ -152,9 +152,10 @@ async def tool_set(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
 
 GLOBAL = Global(
     "State",
-    doc="Named values that outlive a function call and are shared by all scripts of a runtime.",
+    doc="Named values, shared by all scripts of a runtime. They are kept in memory and end with it: `llmspell run` has one "
+    "for each script.",
     functions=(
-        Function("save", save, (SCOPE, KEY, VALUE), "null", "Store a value."),
+        Function("save", save, (SCOPE, KEY, VALUE), "null", "Store a value, until the runtime ends."),
         Function("load", load, (SCOPE, KEY), "any", "The value, or nil."),
         Function(
             "delete",
@@ -171,7 +172,12 @@ GLOBAL = Global(
             "Keys of a scope, or all full keys.",
         ),
         Function(
-            "set", set_value, (KEY, VALUE), "null", "Store under a full key, or under `global:`.", aliases=("write",)
+            "set",
+            set_value,
+            (KEY, VALUE),
+            "null",
+            "`save` under a full key, or under `global:`.",
+            aliases=("write",),
         ),
         Function("get", get_value, (KEY,), "any", "The value of a full key, or of `global:`.", aliases=("read",)),
         Function("exists", exists, (KEY,), "boolean", "Whether there is such a key."),

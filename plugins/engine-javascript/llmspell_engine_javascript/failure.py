@@ -56,10 +56,13 @@ class Failures:
     def _with_more(self, error: VMError, described: dict[str, Any]) -> VMError:
         if described.get("unfit"):
             error.error["unfit"] = described["unfit"]
+        for field in ("code", "hint"):
+            if described.get(field):
+                error.error[field] = described[field]
         cause = described.get("cause")
         if cause:
             error.error["cause"] = cause
-            error.error["hint"] = cause.get("hint")
+            error.error["hint"] = described.get("hint") or cause.get("hint")
         elif error.error["phase"] == "syntax" and self._is_in_module(error):
             error.error["hint"] = self._advice(str(error.error["message"]))
         return error

@@ -39,7 +39,7 @@ STACK_BYTES = 4 * 1024 * 1024
 HIGH_MEMORY = 32 * 1024 * 1024
 """The most that a script of the profile "high" may use."""
 
-_PARTS = ("values", "inspect", "loop", "api", "cells", "main")
+_PARTS = ("values", "errors", "promises", "inspect", "loop", "api", "cells", "main")
 _WEB = ("begin", "text", "url", "events", "clone", "fetch", "console", "end")
 _ASKING = frozenset({"start", "post", "timer"})
 _DRAIN_SECONDS = 1.0
@@ -474,7 +474,8 @@ class JavaScriptVM:
 
 
 def _refusal(kind: str, message: str) -> dict[str, Any]:
-    return {"ok": False, "error": {"kind": kind, "type": "InternalError", "message": message}}
+    words = {"kind": kind, "type": f"{kind}Error", "code": kind.lower()}
+    return {"ok": False, "error": {**words, "message": message, "retryable": False}}
 
 
 def _arguments(name: str, args: dict[str, Any]) -> dict[str, Any]:

@@ -166,7 +166,7 @@ local function shown(value)
   if kind == "table" then
     local meta = getreal(value)
     if type(meta) == "table" and rawget(meta, "__tostring") then return tostring(value) end
-    return "table"
+    return K.show(value)
   end
   if kind == "nil" or kind == "boolean" then return tostring(value) end
   return kind
@@ -373,7 +373,11 @@ local function described(problem)
       if ok and type(text) == "string" and text ~= "" then return shortened(text) end
     end
     local message = rawget(problem, "message") or rawget(problem, "error")
-    if type(message) == "string" and message ~= "" then return shortened(message) end
+    if type(message) == "string" and message ~= "" then
+      message = shortened(message)
+      host.note(message, rawget(problem, "code"), rawget(problem, "type"), rawget(problem, "hint"), rawget(problem, "retryable"))
+      return message
+    end
     return "an error object (a table without 'message')"
   end
   return "an error object (a " .. type(problem) .. " value)"
@@ -383,9 +387,11 @@ K.described = described
 local gmatch, find = string.gmatch, string.find
 
 local function own_lines(text)
-  local kept = {}
+  local kept, ours = {}, false
   for line in gmatch(text, "[^\n]+") do
-    if not find(line, "[llmspell]", 1, true) and not match(line, "^%s*%[C%]: in %?$")
+    local follows = ours and find(line, "tail calls", 1, true) -- of ours, not of the script
+    ours = find(line, "[llmspell]", 1, true) ~= nil
+    if not ours and not follows and not match(line, "^%s*%[C%]: in %?$")
       and not match(line, "^%s*%[C%]: in function 'xpcall'$") then kept[#kept + 1] = line end
   end
   return concat(kept, "\n")

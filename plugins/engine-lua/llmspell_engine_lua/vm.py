@@ -17,6 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmspell_core.script.remembered import OF_SCRIPT, misuse
 from llmspell_core.script.vm import HostError, Interrupted, VMError
 from llmspell_core.script.wire import MAX_FRAME, json_problem, load
 from llmspell_engine_lua.memory import Memory
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LuaVM"]
 
-CHUNKS = ("sandbox", "language", "prelude", "async", "files", "session")
+CHUNKS = ("sandbox", "language", "prelude", "show", "async", "files", "session")
 CONVERTERS = ("special", "mark", "keep", "kept", "handle")
 HIGH_MEMORY = 32 * 1024 * 1024
 MAX_DEPTH = 60_000
@@ -85,7 +86,8 @@ class LuaVM:
                 "max_depth": min(MAX_DEPTH, (limit or sys.maxsize) // BYTES_PER_CALL),
             }
         )
-        self._k["vm"] = self._runtime.table_from({"json_encode": self._json_encode, "json_decode": self._json_decode})
+        services = {"json_encode": self._json_encode, "json_decode": self._json_decode, "error_info": self._error_info}
+        self._k["vm"] = self._runtime.table_from(services)
         for name in CHUNKS:
             self._load(name)(self._k)
             if name == "prelude":
@@ -268,13 +270,14 @@ class LuaVM:
             "interrupted": lambda: self._host.interrupted,
             "advice": lambda: (self._host.last_error or {}).get("hint") or "",
             "remember": self._programs.__setitem__,
+            "note": self._note,
         }
 
     def _call(self, op: str, line: int, *args: Any) -> Any:
         try:
             return True, self._opened(op, self._host.call(op, self._arguments(op, args), line))
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
 
     def _opened(self, op: str, env: str) -> Any:
         """The value in an env. Raises: HostError."""
@@ -299,7 +302,7 @@ class LuaVM:
         try:
             self._host.post(op, self._arguments(op, args))
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
         return True, None
 
     def _start(self, op: str, line: int, count: int, *args: Any) -> Any:
@@ -307,14 +310,34 @@ class LuaVM:
             try:
                 value = (True, self._opened(op, env))
             except Exception as error:  # noqa: BLE001 - see _said
-                value = (False, _said(op, error))
+                value = (False, self._refused(op, error))
             self._enter(self._k["settle"], call_id, *value)
 
         try:
             call_id = self._host.start(op, self._arguments(op, args[:count]), line, done)
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
         return True, call_id
+
+    def _refused(self, op: str, error: Exception) -> str:
+        """What a script reads of it; what is behind that is remembered, see `Debug.error_info`."""
+        said = _said(op, error)
+        if isinstance(error, BadValue):
+            self._host.errors.add(misuse(said))
+        return said
+
+    def _error_info(self, text: str) -> Any:
+        """The fields of an error that is a text; no part of a message of ours may be missing in it."""
+        found = self._host.errors.info(text)
+        shown = {key: value for key, value in found.items() if key != "kind" and value is not None}
+        return self._values.into(shown)
+
+    def _note(self, message: str, code: Any = None, kind: Any = None, hint: Any = None, retryable: Any = None) -> None:
+        """An error that the VM made, or that a script threw as a table."""
+        given = {"code": code, "type": kind, "hint": hint}
+        said = misuse(message) if code == "validation" and kind is None else {"message": message, **OF_SCRIPT}
+        said |= {key: value for key, value in given.items() if isinstance(value, str)}
+        self._host.errors.add(said | ({"retryable": retryable} if isinstance(retryable, bool) else {}))
 
     def _step(self, left_ms: float | None) -> Any:
         """Serves one frame: "ok", "timeout" or a message, and the milliseconds that are left."""
@@ -336,7 +359,7 @@ class LuaVM:
                 f"the result of {_label(op)}", value, len(str(value)) if isinstance(value, str) else 1024
             )
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
         if isinstance(value, dict) and "b64" in value:
             value = binascii.a2b_base64(value["b64"]).decode("latin-1")
         return True, self._values.into(value)

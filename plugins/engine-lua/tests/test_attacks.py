@@ -111,10 +111,10 @@ async def test_a_poisoned_library_hurts_the_script_only(lua: Any) -> None:
         string.format, string.rep, table.concat, type, pairs, error, next = nil, nil, nil, nil, nil, nil, nil
         select, setmetatable, tostring, rawget, pcall, ipairs = nil, nil, nil, nil, nil, nil
         coroutine, math, utf8 = nil, nil, nil
-        print(1, {}, "x")
+        print(1, {["a b"] = {"y", print}}, "x")
         return {Test.echo({a = {1}}), Test.builder():tool("x"):build(), Async.all({Test.later_async(1)})}"""
     assert await lua.value(source) == [{"a": [1]}, {"tools": ["x"]}, [1]]
-    assert lua.printed == [("stdout", "1\ttable\tx\n")]
+    assert lua.printed == [("stdout", '1\t{["a b"] = {"y", <function>}}\tx\n')]
 
 
 async def test_the_memory_limit_leaves_a_script_that_stays_below_alone(lua: Any) -> None:

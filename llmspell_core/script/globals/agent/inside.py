@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent import Agent, LLMAgent
-from llmspell_core.errors import ComponentError, LLMSpellError
+from llmspell_core.errors import ComponentError, LLMSpellError, ValidationError
 from llmspell_core.messages import Message
 from llmspell_core.script.globals.agent.conversation import grow, settle
 from llmspell_core.state import full_key
@@ -115,6 +115,8 @@ def clear_conversation(scope: ScriptScope, agent: Agent) -> None:
 
 def trim_conversation(scope: ScriptScope, agent: Agent, length: int) -> None:
     found = _with_conversation(agent)
+    if length < 0:
+        raise ValidationError(f"Agent:trim_conversation: 'length' must not be negative, got {length}", field="length")
     found.trim_conversation(length)
     settle(scope, found)
 
@@ -217,7 +219,7 @@ def configure_alerts(scope: ScriptScope, agent: Agent, rule: dict[str, Any]) -> 
 
     if agent.alerts is None:
         agent.alerts = Alerts()
-    agent.alerts.configure(AlertRule.of(rule))
+    agent.alerts.configure(AlertRule.of(rule, agent.metrics()))
 
 
 def get_alerts(_scope: ScriptScope, agent: Agent) -> list[dict[str, Any]]:

@@ -116,7 +116,12 @@ AGENT = Handle(
             "Keep the newest messages; calls and their results stay together.",
         ),
         Function("conversation_length", inside.conversation_length, returns="integer", doc="How many messages."),
-        Function("save_state", inside.save_state, returns="null", doc="Keep the conversation in the state store."),
+        Function(
+            "save_state",
+            inside.save_state,
+            returns="null",
+            doc="Keep the conversation in `State`, until the runtime ends.",
+        ),
         Function("load_state", inside.load_state, returns="boolean", doc="Take it back; whether there was one."),
         Function("delete_state", inside.delete_state, returns="null", doc="Remove what was saved."),
         Function(
@@ -124,7 +129,7 @@ AGENT = Handle(
             inside.set_state,
             (Param("values", "object"),),
             "null",
-            "Store values of this agent, for `State.agent_get`.",
+            "Store values of this agent, for `State.agent_get`, until the runtime ends.",
         ),
         Function("initialize", inside.initialize, returns="null", doc="To Ready; the first execution does it too."),
         Function("start", inside.start, returns="null", doc="To Running, until it is stopped."),

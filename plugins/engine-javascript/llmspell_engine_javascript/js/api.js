@@ -107,7 +107,7 @@ function callLater(f, args, self, entry) {
   try {
     text = encodeArguments(f, args, self);
   } catch (error) {
-    return new PromiseOf((_, reject) => reject(error));
+    return waitingPromise(f.op, (_, reject) => reject(error));
   }
   return startHost(f.op, text, entry);
 }
@@ -160,6 +160,9 @@ function pull(opening, where) {
     },
     [asyncIterator]() {
       return stream;
+    },
+    [Symbol.iterator]() {
+      throw misuse(new TypeErrorOf("a stream comes piece by piece: write for await (const chunk of stream)"));
     },
   };
   weakSet(opaque, stream, "stream");
@@ -217,7 +220,7 @@ function parameterRule(label, parameter) {
 
 function handleOf(f, self) {
   const handle = self !== null && typeof self === "object" ? weakGet(handleIds, self) : undefined;
-  if (handle === undefined) throw new TypeErrorOf(`${f.name} must be called on its object, as in object.${f.name}(...)`);
+  if (handle === undefined) throw misuse(new TypeErrorOf(`${f.name} must be called on its object, as in object.${f.name}(...)`));
   return handle.id;
 }
 
@@ -267,7 +270,7 @@ function makeBuilderFunction(b, name) {
 
 function fieldsOf(builder, name) {
   const fields = builder !== null && typeof builder === "object" ? weakGet(builderFields, builder) : undefined;
-  if (fields === undefined) throw new TypeErrorOf(`${name} must be called on a builder, as in builder.${name}(...)`);
+  if (fields === undefined) throw misuse(new TypeErrorOf(`${name} must be called on a builder, as in builder.${name}(...)`));
   return fields;
 }
 
@@ -288,13 +291,14 @@ const ARTICLES = freeze({
 function checkParameter(label, p, value) {
   if (p.type === "any") return;
   if (value === undefined || value === null) {
-    if (p.required) throw new TypeErrorOf(`${label}: '${p.name}' is required`);
+    if (p.required) throw misuse(new TypeErrorOf(`${label}: '${p.name}' is required`));
     return;
   }
   if (fits(p.type, value)) return;
+  if (value instanceof PromiseOf) throw misuse(new TypeErrorOf(`${label}: '${p.name}' is a Promise; await it first`));
   const kind = typeof value;
   const word = isArray(value) ? "list" : kind === "object" ? "table" : kind === "bigint" ? "number" : kind;
-  throw new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`);
+  throw misuse(new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`));
 }
 
 function fits(type, value) {
@@ -344,6 +348,7 @@ const vm = freeze({
   call: (op, ...args) => callHost(op, encode(args, op, true)),
   start: (op, ...args) => startHost(op, encode(args, op, true)),
   inspect,
+  errorInfo,
   // Says that `value` is nothing but methods: it cannot be a script's result.
   opaque: (value, kind) => weakSet(opaque, value, kind),
   // What is wrong with JSON text, in the words that every engine uses.
@@ -356,7 +361,7 @@ const vm = freeze({
   }),
   // `error` as if it came from whoever called `entry`.
   below(error, entry) {
-    hide(error, "stack", ownFrames(site(entry)));
+    placeStack(error, ownFrames(site(entry)));
     return error;
   },
 });

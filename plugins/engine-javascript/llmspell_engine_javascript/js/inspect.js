@@ -12,9 +12,12 @@ const tag = Symbol.toStringTag;
 const { asyncIterator } = Symbol;
 const texts = new WeakMap(); // object -> what says it in short
 let budget = 0;
+const LONG_TEXT = 80; // characters of one that is not shown twice
+let shownTexts; // text -> the field where it was shown
 
 function inspect(value, depth = 4) {
   budget = MAX_TEXT;
+  shownTexts = create(null);
   try {
     return show(value, depth, [], "");
   } catch (error) {
@@ -68,7 +71,7 @@ function showObject(value, depth, parents, indent) {
   if (value instanceof ErrorOf) return showError(value);
   if (value instanceof RegExp) return regexpText(value);
   if (value instanceof Date) return dateIso(value) ?? "Invalid Date";
-  if (value instanceof PromiseOf) return "Promise {}";
+  if (value instanceof PromiseOf) return showPromise(value);
   const name = className(value);
   const text = weakGet(texts, value);
   if (text !== undefined) return `${name} { ${quote(text())} }`;
@@ -146,8 +149,19 @@ function fieldItems(value, items, add, depth, parents, indent, skipNumbers = fal
     const found = getOwnPropertyDescriptor(value, name);
     if (!found || !found.enumerable) continue;
     if (!room(items, add)) return;
-    add(`${showKey(name)}: ${found.get ? "[Getter]" : found.set ? "[Setter]" : show(found.value, depth, parents, indent)}`);
+    const shown = found.get ? "[Getter]" : found.set ? "[Setter]" : showField(name, found.value, depth, parents, indent);
+    add(`${showKey(name)}: ${shown}`);
   }
+}
+
+// An answer says its text under several names.
+function showField(name, value, depth, parents, indent) {
+  if (typeof value === "string" && value.length > LONG_TEXT) {
+    const before = shownTexts[value];
+    if (before !== undefined) return `<the same as ${before}>`;
+    shownTexts[value] = showKey(name);
+  }
+  return show(value, depth, parents, indent);
 }
 
 function showKey(name) {

@@ -59,7 +59,7 @@ function flatten(value, envelope) {
 }
 
 function startHost(op, args, entry, where = site(entry)) {
-  return new PromiseOf((resolve, reject) => {
+  return waitingPromise(op, (resolve, reject) => {
     const id = bridge("start", op, args, where);
     if (typeof id === "string") reject(hostError(parse(id).error, where)); // it was refused before it left
     else pending[id] = { resolve, reject, site: where };
@@ -95,6 +95,8 @@ function describe(error) {
       out.stack = stackOf(error);
       out.cause = weakGet(hostErrors, error);
       out.unfit = weakGet(unfit, error);
+      if (typeof error.code === "string") out.code = error.code;
+      if (typeof error.hint === "string") out.hint = error.hint;
     } else {
       out.nothing = error === null; // so the VM says that it has no memory left, not even for an error
       out.message = typeof error === "string" ? error : `${inspect(error, 1)} was thrown`;
@@ -208,7 +210,7 @@ function isBody(text, head) {
 
 function mistake(message, line) {
   const error = new SyntaxErrorOf(message);
-  hide(error, "stack", `    at <input>:${line}\n`);
+  placeStack(error, `    at <input>:${line}\n`);
   return error;
 }
 
@@ -333,6 +335,7 @@ function print(stream, args) {
 
 function installEnvironment(profile) {
   ErrorOf.stackTraceLimit = 100;
+  cleanStacks();
   const out = (...args) => print("stdout", args);
   const err = (...args) => print("stderr", args);
   const exit = (code) => bridge("exit", exitCode(code));
@@ -506,7 +509,7 @@ function compileModule(source, line) {
   try {
     return compileBody("function(module, exports, require, __filename, __dirname)", source, line);
   } catch (error) {
-    hide(error, "stack", replace(stackOf(error), /at (<input>:[\d:]+)/, (_, place) => `at module (${place})`) + ownFrames(site()));
+    placeStack(error, replace(stackOf(error), /at (<input>:[\d:]+)/, (_, place) => `at module (${place})`) + ownFrames(site()));
     throw error;
   }
 }

@@ -186,7 +186,7 @@ function copy(value, rule) {
     return plain(value, rule, 0);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    const failure = new ErrorOf(error.message);
+    const failure = misuse(new ErrorOf(error.message));
     weakSet(unfit, failure, error.kind);
     throw failure;
   }
@@ -259,6 +259,7 @@ function plainObject(value, rule, depth) {
 
 // A result may hold objects of the host only if they have fields that say something.
 function checkResult(value, rule, depth) {
+  if (value instanceof PromiseOf) return; // refused below
   const handle = weakGet(handleIds, value);
   if (handle !== undefined) {
     if (keys(value).length === 0) refuseKind(rule, depth, "object", `an object (${handle.name})`);
@@ -406,27 +407,13 @@ function revive(value) {
 
 function stackOf(error) {
   const own = getOwnPropertyDescriptor(error, "stack");
-  const stack = own ? own.value : stackGetter && ReflectApply(stackGetter, error, []);
+  const stack = own ? own.value : weakGet(rawStacks, error) ?? (stackGetter && ReflectApply(stackGetter, error, []));
   return typeof stack === "string" ? stack : "";
 }
 
 // A stack without the frames of the bootstrap, which sit on lines of their own.
 function ownFrames(stack) {
   return replace(replace(stack, /^.*<input>:20\d{4}\b.*\n?/gm, ""), /\n+$/, "");
-}
-
-// An Error of the host's, as scripts see it; `site` is the stack of the call that it answers.
-function hostError(data, site) {
-  const error = new ErrorOf(`${data.message}`);
-  if (site !== undefined) hide(error, "stack", ownFrames(site));
-  put(error, "code", data.kind);
-  const names = keys(data);
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i];
-    if (name !== "message" && name !== "kind" && name !== "stack" && data[name] !== null) put(error, name, data[name]);
-  }
-  weakSet(hostErrors, error, data);
-  return error;
 }
 
 // Whatever the name is: `__proto__` is a name like any other in data.
