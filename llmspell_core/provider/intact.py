@@ -120,7 +120,7 @@ async def intact_chunks(chunks: AsyncGenerator[AgentChunk, None]) -> AsyncGenera
             if rest := seam.rest():
                 yield replace(last, text=rest)
             if chunk.type == "tool_call_progress":
-                chunk.arguments = whole_characters(chunk.arguments)
+                chunk.arguments = whole_characters(chunk.arguments or "")
             elif chunk.call is not None:
                 _put_right(chunk.call)
             if chunk.usage is not None:

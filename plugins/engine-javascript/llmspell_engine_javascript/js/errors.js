@@ -3,6 +3,7 @@ const MOST_RECENT = 64;
 const rawStacks = new WeakMap(); // Error -> its stack as the VM counts lines, where that is not its own
 const recent = create(null); // the last errors of the host, for whoever kept the message only
 let recentCount = 0;
+const InternalErrorPrototype = globalThis.InternalError?.prototype;
 
 // Whatever a script calls `error.stack` has its own files and lines, and no frames of ours.
 function cleanStacks() {
@@ -11,10 +12,16 @@ function cleanStacks() {
   const { get } = getOwnPropertyDescriptor({
     get stack() {
       const raw = ReflectApply(stackGetter, this, []);
-      return typeof raw === "string" ? scriptFrames(this) : raw;
+      // Whoever interrupts asks for the stack of what the VM throws then; nothing may run for it, it would be interrupted.
+      return typeof raw !== "string" || isInterrupt(this) ? raw : scriptFrames(this);
     },
   }, "stack");
   defineProperty(ErrorOf.prototype, "stack", { __proto__: null, get, set, enumerable: false, configurable: true });
+}
+
+function isInterrupt(error) {
+  const message = getOwnPropertyDescriptor(error, "message");
+  return message !== undefined && message.value === "interrupted" && getPrototypeOf(error) === InternalErrorPrototype;
 }
 
 function placeStack(error, stack) {
