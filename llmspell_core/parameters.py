@@ -142,7 +142,10 @@ def _unknown(loc: tuple[str | int, ...], model: type[BaseModel]) -> str:
         fields = owner.model_fields if isinstance(owner, type) and issubclass(owner, BaseModel) else {}
         if part in fields:
             owner = next((each for each in _models(fields[part].annotation, set())), None)
-    near = nearest(str(loc[-1]), _names(owner)) if owner is not None else None
+    names = _names(owner) if owner is not None else []
+    if loc[-1] in names:
+        return f"'{'.'.join(map(str, loc))}' is another name of a parameter that is given too: give it once"
+    near = nearest(str(loc[-1]), names)
     return f"unknown parameter '{'.'.join(map(str, loc))}'" + (f" (did you mean '{near}'?)" if near else "")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
     from llmspell_core.script.scope import ScriptScope
 
-__all__ = ["View", "answer_view", "chunk_view", "output_view", "plain_answer", "spelled", "tool_view"]
+__all__ = ["View", "answer_view", "chunk_view", "once", "output_view", "plain_answer", "spelled", "tool_view"]
 
 ENVELOPE_KEYS = ("success", "result", "operation")
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
@@ -76,6 +76,26 @@ def plain_answer(output: AgentOutput) -> dict[str, Any]:
     if output.media:
         view["media"] = _media(output)
     return view
+
+
+def once(table: dict[str, Any]) -> View | dict[str, Any]:
+    """A table whose long texts cross once, at however many places of it and of the tables inside they stand."""
+    same: list[tuple[Path, Path]] = []
+    kept = _first_only(table, (), {}, same)
+    return View(kept, same=same) if same else table
+
+
+def _first_only(
+    table: dict[str, Any], at: tuple[str, ...], first: dict[int, tuple[str, ...]], same: list[tuple[Path, Path]]
+) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in table.items():
+        place = (*at, key)
+        if type(value) is str and len(value) >= LONG and first.setdefault(id(value), place) != place:
+            same.append((list(place), list(first[id(value)])))
+        else:
+            made[key] = _first_only(value, place, first, same) if type(value) is dict else value
+    return made
 
 
 def _without(envelope: dict[str, Any], text: str) -> tuple[dict[str, Any], list[Path]]:

@@ -15,6 +15,7 @@ from llmspell_core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
+    from llmspell_core.script.values import View
 
 
 class Spell:
@@ -56,7 +57,7 @@ def _changes(table: Mapping[str, Any], workflow: Workflow) -> dict[str, Any]:
     return changes
 
 
-async def cast(scope: ScriptScope, spell: Spell, input_: Any) -> dict[str, Any]:
+async def cast(scope: ScriptScope, spell: Spell, input_: Any) -> View | dict[str, Any]:
     return await execute(scope, spell.workflow, input_)
 
 

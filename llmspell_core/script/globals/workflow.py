@@ -15,6 +15,7 @@ from llmspell_core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
+    from llmspell_core.script.values import View
 
 log = logging.getLogger("llmspell.script.workflow")
 BASIC = ("sequential", "conditional", "loop", "parallel")
@@ -163,7 +164,7 @@ def is_debug_enabled(scope: ScriptScope) -> bool:
     return _settings(scope).debug
 
 
-async def execute_workflow(scope: ScriptScope, workflow: Any, input_: Any) -> dict[str, Any]:
+async def execute_workflow(scope: ScriptScope, workflow: Any, input_: Any) -> View | dict[str, Any]:
     found = get(scope, workflow) if isinstance(workflow, str) else scope.resolve(workflow)
     if not isinstance(found, Workflow):
         raise ValidationError("Workflow.execute: a workflow, or its id or name, is expected", field="workflow")

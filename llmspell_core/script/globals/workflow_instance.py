@@ -12,6 +12,7 @@ from llmspell_core.hooks.points import WORKFLOW_PHASES
 from llmspell_core.messages import plain
 from llmspell_core.script.declare import Function, Handle, Param
 from llmspell_core.script.reference import is_function, is_object
+from llmspell_core.script.view import View, once
 from llmspell_core.workflow.run import WorkflowRun
 from llmspell_core.workflow.workflow import Workflow
 
@@ -46,9 +47,9 @@ def result_view(output: AgentOutput) -> dict[str, Any]:
     return view
 
 
-async def execute(scope: ScriptScope, workflow: Workflow, input_: Any) -> dict[str, Any]:
+async def execute(scope: ScriptScope, workflow: Workflow, input_: Any) -> View | dict[str, Any]:
     given = scope.resolve(input_)
-    return result_view(await scope.runtime.run_workflow(workflow, given, scope.context))
+    return once(result_view(await scope.runtime.run_workflow(workflow, given, scope.context)))
 
 
 def get_info(_scope: ScriptScope, workflow: Workflow) -> dict[str, Any]:
