@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from llmspell_core.errors import LLMSpellError, ValidationError, WorkflowError
 from llmspell_core.messages import as_list
+from llmspell_core.names import check_known, suggestion
 from llmspell_core.workflow.expression import Expression, Names, truth
 from llmspell_core.workflow.options import snake_keys
 
@@ -77,8 +78,13 @@ class Condition:
         kind = ALIASES.get(_snake(word), _snake(word))
         if kind not in CHECKS:
             raise ValidationError(
-                f"Unknown condition type: {word}", field="condition", hint=f"Use one of {', '.join(sorted(CHECKS))}."
+                f"Unknown condition type: {word}{suggestion(word, CHECKS)}",
+                field="condition",
+                hint=f"Use one of {', '.join(sorted(CHECKS))}.",
             )
+        check_known(
+            f"condition {kind}", table, {*COMMON, *OPTIONAL.get(kind, ()), *sum(REQUIRED.get(kind, ()), ())}, "key"
+        )
         for names in REQUIRED.get(kind, ()):
             if all(table.get(name) is None for name in names):
                 raise ValidationError(f"condition {kind}: '{names[0]}' is missing", field=names[0])
@@ -207,7 +213,7 @@ def _plainly(check: Callable[[Condition, Facts], bool]) -> Check:
 
 
 def _expected(condition: Condition) -> Any:
-    return condition.first("value", "expected", "expected_value", "expected_output")
+    return condition.first(*EXPECTED)
 
 
 Check = Callable[[Condition, Facts], Awaitable[bool]]
@@ -243,3 +249,7 @@ REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "not": (("condition",),),
     "custom": (("expression", "evaluate"),),
 }
+COMMON = ("type", "name", "description")
+EXPECTED = ("value", "expected", "expected_value", "expected_output")
+OPTIONAL = {"shared_data_equals": EXPECTED, "step_result_equals": EXPECTED}
+"""Keys that a table may have beside those that it must have."""

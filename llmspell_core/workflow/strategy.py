@@ -6,10 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from llmspell_core.errors import ResourceError, ValidationError
 from llmspell_core.messages import Record
+from llmspell_core.names import check_known, suggestion
 from llmspell_core.workflow.options import number, snake_keys, whole
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class BreakerSettings(Record):
     def read(cls, value: Any) -> BreakerSettings:
         """A table; whatever else (`true`) means the defaults. Raises: ValidationError."""
         given = snake_keys(value) if isinstance(value, Mapping) else {}
-        known = {k: v for k, v in given.items() if k in cls.__slots__ and v is not None}
+        check_known("circuit breaker", given, cls.__slots__, "key")
+        known = {k: v for k, v in given.items() if v is not None}
         return cls(**{k: whole(v, k, least=1 if k.endswith("threshold") else 0) for k, v in known.items()})
 
 
@@ -69,15 +71,16 @@ class ErrorStrategy(Record):
 
     @classmethod
     def read(cls, value: Any, name: str = "step") -> ErrorStrategy:
-        """Reads a word or a table; any other word means `fail_fast`, as it always did.
+        """Reads a word or a table.
 
         Raises:
-            ValidationError: a table with an unknown `type`, or a number that makes no sense.
+            ValidationError: an unknown word, `type` or key, or a number that makes no sense.
         """
         if isinstance(value, ErrorStrategy):
             return value
         if isinstance(value, str):
-            return _WORDS.get(value.lower(), FAIL_FAST)
+            word = value.lower()
+            return _WORDS[word] if word in _WORDS else _unknown(value, _WORDS)
         if not isinstance(value, Mapping):
             raise ValidationError("an error strategy is a word or a table with 'type'", field="error_strategy")
         return cls._from_table(value, name)
@@ -87,10 +90,8 @@ class ErrorStrategy(Record):
         table = snake_keys(table)
         kind = str(table.get("type") or _guess(table)).lower()
         if kind not in _READERS:
-            known = ", ".join(_READERS)
-            raise ValidationError(
-                f"Unknown error strategy: {kind}", field="error_strategy", hint=f"Use one of {known}."
-            )
+            return _unknown(kind, _READERS)
+        check_known(f"error strategy '{kind}'", table, {"type", *_KEYS.get(kind, ())}, "key")
         made = _READERS[kind](table)
         given = (
             table.get("fallback", table.get("step", table.get("value"))) if kind in {"cascade", "fallback"} else None
@@ -115,6 +116,14 @@ class ErrorStrategy(Record):
         return data
 
 
+def _unknown(word: str, known: Mapping[str, Any]) -> NoReturn:
+    raise ValidationError(
+        f"Unknown error strategy: {word}{suggestion(word, known)}",
+        field="error_strategy",
+        hint=f"Use one of {', '.join(known)}.",
+    )
+
+
 def _guess(table: Mapping[str, Any]) -> str:
     if "circuit_breaker" in table or "retry_count" in table:
         return "cascade"
@@ -137,7 +146,8 @@ def _backoff(table: Mapping[str, Any]) -> float | None:
 
 
 def _breaker(table: Mapping[str, Any]) -> ErrorStrategy:
-    return ErrorStrategy("circuit_breaker", breaker=BreakerSettings.read(table.get("circuit_breaker", table)))
+    flat = {key: value for key, value in table.items() if key not in {"type", "circuit_breaker"}}
+    return ErrorStrategy("circuit_breaker", breaker=BreakerSettings.read(table.get("circuit_breaker", flat)))
 
 
 def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
@@ -159,6 +169,7 @@ def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
 FAIL_FAST = ErrorStrategy()
 CONTINUE = ErrorStrategy("continue", tolerate=True)
 _WORDS = {
+    **dict.fromkeys(("fail_fast", "fail", "stop", "abort"), FAIL_FAST),
     "continue": CONTINUE,
     "skip": CONTINUE,
     "retry": ErrorStrategy("retry", 3, 1000),
@@ -167,6 +178,8 @@ _WORDS = {
 _READERS: dict[str, Callable[[Mapping[str, Any]], ErrorStrategy]] = {
     "fail_fast": lambda _: FAIL_FAST,
     "fail": lambda _: FAIL_FAST,
+    "stop": lambda _: FAIL_FAST,
+    "abort": lambda _: FAIL_FAST,
     "continue": lambda _: CONTINUE,
     "skip": lambda _: CONTINUE,
     "retry": _retry,
@@ -174,6 +187,16 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], ErrorStrategy]] = {
     "circuit_breaker": _breaker,
     "fallback": lambda _: ErrorStrategy("fallback"),
 }
+
+
+_STAND_IN = ("fallback", "step", "value")
+_KEYS: dict[str, tuple[str, ...]] = {
+    "retry": ("max_attempts", "backoff_ms"),
+    "cascade": ("retry_count", "backoff_ms", "circuit_breaker", "on_exhausted", *_STAND_IN),
+    "circuit_breaker": ("circuit_breaker", *BreakerSettings.__slots__),
+    "fallback": _STAND_IN,
+}
+"""What a table of each kind may have beside `type`."""
 
 
 class Breaker:

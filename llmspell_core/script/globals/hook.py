@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import ComponentError, ResourceLimitError
+from llmspell_core.errors import ComponentError, ResourceLimitError, ValidationError
 from llmspell_core.hooks import PRIORITIES, HookContext, HookHandle, parse_point, parse_priority
 from llmspell_core.script.callbacks import Patience
 from llmspell_core.script.declare import Function, Global, Handle, Param
@@ -80,7 +80,13 @@ def unregister(scope: ScriptScope, handle: Any) -> bool:
     known = scope.resolve(handle)
     if isinstance(known, ScriptHook):
         return end(scope, known)
-    found = scope.runtime.hooks.find(str(known)) if str(known) in _own(scope) else None
+    if not isinstance(known, str):
+        raise ValidationError(
+            "Hook.unregister: 'hook' must be a hook or its id",
+            field="hook",
+            hint="Pass what Hook.register returned, or an id that Hook.list() shows.",
+        )
+    found = scope.runtime.hooks.find(known) if known in _own(scope) else None
     return found is not None and end(scope, ScriptHook(found))
 
 
