@@ -36,8 +36,8 @@ class BreakerSettings(Record):
     def read(cls, value: Any) -> BreakerSettings:
         """A table; whatever else (`true`) means the defaults. Raises: ValidationError."""
         given = snake_keys(value) if isinstance(value, Mapping) else {}
-        check_known("circuit breaker", given, cls.__slots__, "key")
-        known = {k: v for k, v in given.items() if v is not None}
+        check_known("circuit breaker", given, ("type", *cls.__slots__), "key")
+        known = {k: v for k, v in given.items() if k != "type" and v is not None}
         return cls(**{k: whole(v, k, least=1 if k.endswith("threshold") else 0) for k, v in known.items()})
 
 
