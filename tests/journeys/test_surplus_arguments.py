@@ -26,7 +26,7 @@ SOURCES = {
           refused(() => Hook.unregister({a: 1})),
           refused(() => Hook.unregister(5)),
           Hook.unregister("gone") === false && State.get("k", 1, [1, 2]) == null
-            && Tool.execute("calculator", {expression: "1"}, {timeout: 1}).success,
+            && (await Tool.execute("calculator", {expression: "1"}, {timeout: 1})).success,
         ];""",
 }
 
