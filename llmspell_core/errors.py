@@ -28,11 +28,13 @@
     ├── CancelledByHookError      a hook cancelled the operation
     └── InternalError             a defect of llmspell itself
 
-What happened is `message`, what to do next is `hint`. `str(error)` is `"<Kind> error: <message>"`.
+What happened is `message`, what to do next is `hint`. `str(error)` is `"<Kind> error: <message>"`. `type` is the name above,
+`code` the same in short (`RateLimitError`: `rate_limit`), `retryable` whether another attempt may help.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Literal
 
 __all__ = [
@@ -64,10 +66,16 @@ __all__ = [
     "ValidationError",
     "WorkflowError",
     "error_from_dict",
+    "failure_of",
 ]
 
 Category = Literal["Logic", "Configuration", "Network", "External", "Internal", "Security", "Resource"]
 Severity = Literal["Info", "Warning", "Error", "Critical", "Fatal"]
+
+
+def _code(name: str) -> str:
+    """`RateLimitError` -> `rate_limit`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("Error") or name).lower()
 
 
 class LLMSpellError(Exception):
@@ -80,12 +88,17 @@ class LLMSpellError(Exception):
     """
 
     kind: ClassVar[str] = "Error"
+    code: str = "error"
     category_: ClassVar[Category] = "Internal"
     severity_: ClassVar[Severity] = "Error"
     retryable: ClassVar[bool] = False
     default_delay_ms: ClassVar[int] = 1000
     exit_code: ClassVar[int] = 1
     fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.code = _code(cls.__name__)
 
     def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
         unknown = set(details) - set(self.fields)
@@ -115,8 +128,9 @@ class LLMSpellError(Exception):
         return self.default_delay_ms if self.is_retryable() else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as plain data: `kind`, `type`, `message`, `hint` and the subclass's fields."""
-        data: dict[str, Any] = {"kind": self.kind, "type": type(self).__name__, "message": self.message}
+        """The error as plain data: `kind`, `type`, `code`, `message`, `retryable`, `hint` and the subclass's fields."""
+        data: dict[str, Any] = {"kind": self.kind, "type": type(self).__name__, "code": self.code}
+        data |= {"message": self.message, "retryable": self.is_retryable()}
         if self.hint:
             data["hint"] = self.hint
         for name in self.fields:
@@ -219,10 +233,26 @@ class ModelNotFoundError(ProviderError):
 
 
 class ToolError(LLMSpellError):
+    """A tool failed; `envelope` is its whole answer where it gave one, with `success` false."""
+
     kind = "Tool"
     category_ = "External"
-    fields: ClassVar[tuple[str, ...]] = ("tool_name",)
+    fields: ClassVar[tuple[str, ...]] = ("tool_name", "envelope")
     tool_name: str | None
+    envelope: dict[str, Any] | None
+
+
+def failure_of(envelope: dict[str, Any], name: str) -> ToolError:
+    """The error for a tool's answer that says `success = false`."""
+    error = envelope.get("error")
+    facts: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    details = facts.get("details")
+    return ToolError(
+        str(facts.get("message") or envelope.get("message") or f"tool '{name}' reported a failure"),
+        tool_name=name,
+        hint=details.get("hint") if isinstance(details, dict) else None,
+        envelope=envelope,
+    )
 
 
 class WorkflowError(LLMSpellError):
@@ -234,7 +264,10 @@ class WorkflowError(LLMSpellError):
 
 
 class ScriptError(LLMSpellError):
-    """A script failed: `phase` is syntax, runtime, memory, crash, deadline or exit."""
+    """A script failed: `phase` is syntax, runtime, memory, crash, deadline or exit.
+
+    `code` is that of what the script has thrown, if that had one. `output` is what was printed before.
+    """
 
     kind = "Script"
     category_ = "External"
@@ -245,6 +278,7 @@ class ScriptError(LLMSpellError):
     source_line: str | None
     traceback: str | None
     phase: str | None
+    output: str = ""
 
 
 class StorageError(LLMSpellError):
@@ -294,6 +328,10 @@ class ResourceError(LLMSpellError):
     resource_type: str | None
 
 
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value or "")
+
+
 class ResourceLimitError(LLMSpellError):
     kind = "Resource limit"
     category_ = "Resource"
@@ -301,6 +339,14 @@ class ResourceLimitError(LLMSpellError):
     resource: str | None
     limit: Any
     used: Any
+
+    def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
+        """The message names the limit, also where only the message is shown."""
+        super().__init__(message, hint=hint, **details)
+        limit, used = _number(self.limit), _number(self.used)
+        if limit and str(self.limit) not in self.message and limit not in self.message:
+            now = f"{used}, " if used and self.used else ""
+            self.message = f"{self.message} ({self.resource}: {now}at most {limit})"
 
     def __str__(self) -> str:
         return f"Resource limit error: {self.resource} limit {self.limit} reached (used {self.used}): {self.message}"

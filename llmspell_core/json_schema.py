@@ -6,6 +6,7 @@ run in time that is linear in the text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NoReturn
@@ -13,7 +14,17 @@ from typing import Any, NoReturn
 from llmspell_core.errors import ValidationError
 from llmspell_core.names import check_known, nearest
 
-__all__ = ["KEYWORDS", "TYPES", "check_keywords", "differences", "filled_in", "validator"]
+__all__ = [
+    "KEYWORDS",
+    "TOOL_NAME",
+    "TYPES",
+    "check_keywords",
+    "check_tool_name",
+    "differences",
+    "filled_in",
+    "validator",
+    "with_lists",
+]
 
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 KEYWORDS = frozenset((
@@ -26,6 +37,14 @@ KEYWORDS = frozenset((
     *("oneOf", "not", "if", "then", "else", "unevaluatedItems", "unevaluatedProperties", "contentEncoding"),
     *("contentMediaType", "contentSchema"),
 ))  # fmt: skip
+LISTS = frozenset({"required", "enum", "anyOf", "oneOf", "allOf", "prefixItems", "examples", "type"})
+"""Keywords whose value is a list."""
+TABLES = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords below which the keys are names, and the values schemas."""
+VALUES = frozenset({"const", "default", "enum", "examples", "required"})
+"""Keywords whose value is no schema."""
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What every vendor takes as the name of a tool."""
 MISSPELT = 0.75
 MOST = 5
 DEPTH = 64
@@ -113,3 +132,32 @@ def _object(schema: Mapping[str, Any], value: Mapping[str, Any], depth: int) -> 
         elif isinstance(inner, Mapping) and inner.get("default") is not None:
             made[name] = inner["default"]
     return made
+
+
+def with_lists(schema: Any) -> Any:
+    """`required = {}` is an empty table in Lua; where a schema wants a list, an empty table is an empty list."""
+    if isinstance(schema, list):
+        return [with_lists(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {key: _keyword(key, value) for key, value in schema.items()}
+
+
+def _keyword(key: Any, value: Any) -> Any:
+    if key in LISTS and value == {}:
+        return []
+    if key in VALUES:
+        return value
+    if key in TABLES and isinstance(value, Mapping):
+        return {name: with_lists(each) for name, each in value.items()}
+    return with_lists(value)
+
+
+def check_tool_name(name: str) -> None:
+    """Raises: ValidationError for a name that models' vendors refuse."""
+    if not TOOL_NAME.fullmatch(name):
+        raise ValidationError(
+            f"{name!r} is no name for a tool",
+            field="name",
+            hint="Vendors of models take 1 to 64 letters from a to z, digits, '_' and '-', e.g. 'read_notes'.",
+        )

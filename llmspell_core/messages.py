@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Self
 
 from llmspell_core.errors import ResourceLimitError, ValidationError
+from llmspell_core.media_forms import media_fields
 
 __all__ = [
     "AgentChunk",
@@ -33,7 +34,16 @@ __all__ = [
 Role = Literal["system", "user", "assistant", "tool"]
 MediaKind = Literal["text", "image", "audio", "video", "binary"]
 ChunkKind = Literal[
-    "text", "tool_call_progress", "tool_call", "tool_result", "handoff", "start", "end", "cancelled", "error"
+    "text",
+    "tool_call_progress",
+    "tool_call",
+    "tool_result",
+    "handoff",
+    "restart",
+    "start",
+    "end",
+    "cancelled",
+    "error",
 ]
 
 MIB = 1024 * 1024
@@ -101,6 +111,14 @@ class Media(Record):
     mime_type: str | None = None
     filename: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: Any) -> Media:
+        """A path, or a table with `path`, `base64`, `bytes` or `url`; the file is read when it is sent.
+
+        Raises: ValidationError for every other form.
+        """
+        return value if isinstance(value, Media) else cls(**media_fields(value))
 
     def validate_size(self) -> None:
         """Raises: ResourceLimitError above 100 MiB image, 500 MiB audio, 5 GiB video, 1 GiB binary."""
@@ -190,7 +208,7 @@ class AgentInput(Record):
         parameters = {k: v for k, v in value.items() if k not in INPUT_KEYS}
         given = value.get("parameters")
         parameters.update(given if isinstance(given, Mapping) else {})
-        media = [m if isinstance(m, Media) else Media.from_dict(m) for m in value.get("media") or ()]
+        media = [Media.of(each) for name in ("media", "image") for each in as_list(value.get(name))]
         return cls(
             text=text, media=media, parameters=parameters, output_modalities=value.get("output_modalities") or ["text"]
         )
@@ -250,8 +268,9 @@ class AgentOutput(Record):
 class AgentChunk(Record):
     """One piece of a stream, tagged by `type`; the other fields belong to these tags:
 
-    `text`: text. `tool_call_progress`: call_id, tool_name, text (arguments so far). `tool_call`: call.
-    `tool_result`: call (with its result). `handoff`: data. `end`: usage, output. `error`: data (`LLMSpellError.to_dict`).
+    `text`: text, the new piece and nothing that was there before. `tool_call_progress`: call_id, tool_name, arguments (all
+    of them so far). `tool_call`: call. `tool_result`: call (with its result). `handoff`: data. `restart`: data (`reason`);
+    the text of this turn was no answer and comes anew. `end`: usage, output (the whole). `error`: data.
     """
 
     type: ChunkKind
@@ -264,6 +283,7 @@ class AgentChunk(Record):
     usage: Usage | None = None
     output: AgentOutput | None = None
     data: dict[str, Any] | None = None
+    arguments: str | None = None
     timestamp: float = field(default_factory=time.time)
 
     @property

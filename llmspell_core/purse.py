@@ -38,7 +38,7 @@ MOST = 1 << 34
 """Where measuring stops in any case: data that contains itself has no end."""
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _LIST, _ITEM = 72, 40
-_compact = json.JSONEncoder(ensure_ascii=False).encode
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def weigh(value: Any, limit: int = MOST) -> int:
@@ -80,7 +80,10 @@ def json_weight(text: str | bytes) -> int:
 
 
 def indented(value: Any) -> str:
-    """JSON text with line ends, for people; on one line where the blanks before the lines would take most of it."""
+    """JSON text with line ends, for people; on one line where the blanks before the lines would take most of it.
+
+    Raises: ValueError for what JSON has no word for, RecursionError.
+    """
     text = _compact(value)
     if len(text) > LONG_TEXT:
         lines = text.count(",") + 2 * (text.count("[") + text.count("{"))

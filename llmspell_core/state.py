@@ -10,7 +10,16 @@ from typing import Any, ClassVar
 from llmspell_core.errors import ResourceLimitError
 from llmspell_core.purse import ENTRY, weigh
 
-__all__ = ["MemoryState", "StateStore"]
+__all__ = ["MemoryState", "StateStore", "full_key"]
+
+
+def full_key(*parts: str) -> str:
+    """`scope:key`, `agent:id:key`; keys of other parts are other keys.
+
+    The last part is written as it is; in those before it `:` and `%` are written `%3A` and `%25`.
+    """
+    *before, last = parts
+    return ":".join([*(part.replace("%", "%25").replace(":", "%3A") for part in before), last])
 
 
 class StateStore(ABC):

@@ -36,6 +36,7 @@ from llmspell_core.foreign import describe, is_its_own
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, plain
 from llmspell_core.parameters import ParameterDef, ToolSchema, model_schema, validated
 from llmspell_core.purse import indented
+from llmspell_core.returns import Returns
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NoParameters",
     "ParameterDef",
+    "Returns",
     "SecurityLevel",
     "SecurityRequirements",
     "Tool",
@@ -116,6 +118,7 @@ class ToolResult:
         operation: what was done; by default the `operation` parameter or the tool's name.
         text: the payload as plain text, for tools whose output is text (a file's content). Without it the text is the
             JSON of the envelope.
+        text_is_json: `text` is the JSON of `result`, which scripts find under `data`, too.
         extra: further keys at the top level of the envelope.
         error: what went wrong when `success` is False: `{"message", "code"?, "details"?}` or a message.
     """
@@ -127,6 +130,7 @@ class ToolResult:
     error: str | dict[str, Any] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     text: str | None = None
+    text_is_json: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -184,6 +188,7 @@ class Tool(BaseAgent, Generic[P]):
         requires: import names of libraries that may be missing; checked before the first run.
         requires_extra: what to install when one of them is missing, e.g. `llmspell-tool-pdf[render]`.
         default_timeout: seconds, where it needs more than `tools.timeouts.default`; the configuration has the last word.
+        returns: what each operation answers, by its name (`""` where there are none); the reference shows it.
         example: parameters that must succeed anywhere, offline; `llmspell tool test` runs them. None: nothing such exists.
     """
 
@@ -199,6 +204,7 @@ class Tool(BaseAgent, Generic[P]):
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     requires_extra: str | None = None
+    returns: Mapping[str, Returns] = {}
     example: Mapping[str, Any] | None = None
     default_timeout: float | None = None
     _run_is_async: ClassVar[bool] = True
@@ -220,6 +226,11 @@ class Tool(BaseAgent, Generic[P]):
         if self._schema is None:
             self._schema = ToolSchema(self.name, self.description, model_schema(self.parameters))
         return self._schema
+
+    def answers_failure(self, operation: str) -> bool:
+        """Whether a failure of that operation is an answer with `success = false`, for which scripts look."""
+        found = self.returns.get(operation)
+        return found is not None and found.answers_failure
 
     @property
     def resource_limits(self) -> ToolResourceLimits:
@@ -251,7 +262,10 @@ class Tool(BaseAgent, Generic[P]):
         started = time.perf_counter()
         result = await self._call(params, child)
         made = result if isinstance(result, ToolResult) else ToolResult(result)
-        return self._output(made, str(getattr(params, "operation", None) or self.name), started)
+        try:
+            return self._output(made, str(getattr(params, "operation", None) or self.name), started)
+        except Exception as error:
+            raise self._no_data(error) from error
 
     async def _tool_validation_hook(self, arguments: dict[str, Any], context: ExecutionContext) -> None:
         if context.desk is not None and context.desk.hooks.any_active("ToolValidation"):
@@ -278,6 +292,17 @@ class Tool(BaseAgent, Generic[P]):
                 hint="The tool raised this itself; report it to its author if it looks like a defect.",
             ) from error
 
+    def _no_data(self, error: Exception) -> ToolError:
+        """The tool returned what cannot be handed over: a NaN, a list that contains itself, an object without a text."""
+        problem = (
+            "it is nested too deeply, or contains itself" if isinstance(error, RecursionError) else describe(error)
+        )
+        return ToolError(
+            f"{self.name}: its result is no data: {problem}",
+            tool_name=self.name,
+            hint="What a tool returns must be plain: texts, numbers, lists and tables. Report it to the tool's author.",
+        )
+
     def _half_a_character(self) -> ValidationError:
         """JSON can say "\\ud800" alone, which no encoding can write."""
         return ValidationError(
@@ -295,6 +320,8 @@ class Tool(BaseAgent, Generic[P]):
         text = made.text if made.text is not None else indented(envelope)
         if made.text is not None:
             metadata.extra["output_style"] = "text"
+            if made.text_is_json:
+                metadata.extra["text_is_json"] = True
         return AgentOutput(text=text, metadata=metadata)
 
     @classmethod

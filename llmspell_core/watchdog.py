@@ -17,6 +17,9 @@ from collections.abc import Callable
 
 __all__ = ["Alarm", "OverdueError", "at", "interrupter"]
 
+LONGEST = 86_400.0
+"""Seconds that the thread sleeps at most: what the system's clock cannot count to would end it."""
+
 log = logging.getLogger("llmspell.watchdog")
 Action = Callable[[], float | None]
 """Returns the seconds until it is called again, or None when it is done."""
@@ -65,7 +68,7 @@ class _Watchdog:
             self._wakes = float("inf")
             self._wakes = wakes = min((alarm.when for alarm in tuple(self._alarms)), default=float("inf"))
             try:
-                self._news.get(timeout=None if wakes == float("inf") else max(0.0, wakes - time.monotonic()))
+                self._news.get(timeout=min(LONGEST, max(0.0, wakes - time.monotonic())))
             except queue.Empty:
                 self._ring()
 

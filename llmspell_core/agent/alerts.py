@@ -6,7 +6,7 @@ import logging
 import operator
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "equals": operator.eq,
 }
 SEVERITIES = ("info", "warning", "error", "critical")
+STATUSES = ("healthy", "unhealthy")
 CONDITIONS = ("metric_threshold", "health_status", "error_rate")
 KEPT = 100
 
@@ -72,12 +73,15 @@ class AlertRule:
     _past: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> AlertRule:
-        """Reads `{name, condition = {type, ...}, severity?, cooldown_seconds?, enabled?}`. Raises: ValidationError."""
+    def of(cls, given: Mapping[str, Any], metrics: Collection[str] | None = None) -> AlertRule:
+        """Reads `{name, condition = {type, ...}, severity?, cooldown_seconds?, enabled?}`; `metrics`: what the agent counts.
+
+        Raises: ValidationError.
+        """
         condition = given.get("condition")
         if not isinstance(condition, Mapping) or condition.get("type") not in CONDITIONS:
             raise ValidationError(f"an alert needs a condition of type {', '.join(CONDITIONS)}", field="condition.type")
-        _check(condition)
+        _check(condition, metrics)
         severity = str(given.get("severity") or "warning").lower()
         if severity not in SEVERITIES:
             raise ValidationError(f"'{severity}' is not a severity: {', '.join(SEVERITIES)}", field="severity")
@@ -116,7 +120,7 @@ class AlertRule:
         return 100.0 * (agent.failures - failures) / done if done else 0.0
 
 
-def _check(condition: Mapping[str, Any]) -> None:
+def _check(condition: Mapping[str, Any], metrics: Collection[str] | None) -> None:
     needed = {
         "metric_threshold": ("metric_name", "operator", "threshold"),
         "health_status": ("status",),
@@ -126,9 +130,23 @@ def _check(condition: Mapping[str, Any]) -> None:
     for name in needed:
         if condition.get(name) is None:
             raise ValidationError(f"the condition {condition['type']} needs '{name}'", field=f"condition.{name}")
-    word = condition.get("operator")
-    if word is not None and word not in OPERATORS:
-        raise ValidationError(f"'{word}' is not an operator: {', '.join(OPERATORS)}", field="condition.operator")
+    _one_of(condition, "operator", OPERATORS)
+    if metrics is not None:
+        _one_of(condition, "metric_name", metrics)
+    _one_of(condition, "status", STATUSES)
+    for name in ("threshold", "rate_percent", "duration_seconds"):
+        value = condition.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValidationError(f"{name}: a number is expected, got {value!r}", field=f"condition.{name}")
+
+
+def _one_of(condition: Mapping[str, Any], name: str, known: Collection[str]) -> None:
+    """A word that never comes up would be a condition that is never true."""
+    word = condition.get(name)
+    if word is not None and (not isinstance(word, str) or (word if word in known else word.lower()) not in known):
+        what = name.replace("_name", "")
+        article = "an" if what[0] in "aeiou" else "a"
+        raise ValidationError(f"{word!r} is not {article} {what}: {', '.join(known)}", field=f"condition.{name}")
 
 
 class Alerts:

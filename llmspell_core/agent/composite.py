@@ -162,7 +162,7 @@ class CompositeAgent(Agent):
             async for chunk in chunks:
                 if chunk.output is not None:
                     output = chunk.output
-                elif chunk.type != "text" or speaks:
+                elif speaks or chunk.type not in {"text", "restart"}:
                     chunk.data = {"agent": name, **(chunk.data or {})}
                     await place.emit(chunk)
         return output

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["AgentConfig", "AgentDesk", "ResourceLimits"]
 
 DEFAULT_DESCRIPTION = "LLM-powered agent"
+LEAST: dict[str, float | None] = {"max_iterations": 1, "max_execution_time_secs": None}
+"""The least that a limit may be; None: anything more than 0."""
 LISTS = ("allowed_tools", "ask_tools", "handoff_targets")
+
+
+def _check_least(name: str, value: Any, least: float | None) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if not is_number or (value <= 0 if least is None else value < least):
+        what = "a number above 0" if least is None else f"a number, at least {least:g}"
+        raise ValidationError(f"'{name}' must be {what}, got {value!r}", field=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +50,12 @@ class ResourceLimits(Record):
     max_total_tokens: int | None = None
     max_cost_usd: float | None = None
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Raises: ValidationError for a limit that is no number."""
-        made = super(ResourceLimits, cls).from_dict(data)
-        for each in fields(cls):
-            value = getattr(made, each.name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number and not (value is None and each.default is None):
-                raise ValidationError(f"{each.name} must be a number, got {value!r}", field=each.name)
-        return made
+    def __post_init__(self) -> None:
+        """Raises: ValidationError for what is no limit: it would end every execution, or none."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None or each.default is not None:
+                _check_least(each.name, value, LEAST.get(each.name, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,13 @@ class AgentConfig(Record):
     response_schema: dict[str, Any] | None = None
     limits: ResourceLimits = field(default_factory=ResourceLimits)
     custom: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises: ValidationError."""
+        if self.temperature is not None:
+            _check_least("temperature", self.temperature, 0)
+        if self.max_tokens is not None:
+            _check_least("max_tokens", self.max_tokens, 1)
 
     def public(self) -> dict[str, Any]:
         """The configuration without secrets."""

@@ -13,8 +13,10 @@ from llmspell_core.agent.history import trimmed
 from llmspell_core.agent.loop import Run
 from llmspell_core.agent.overrides import FIELDS
 from llmspell_core.errors import ComponentError, LLMSpellError, StorageError, ValidationError
+from llmspell_core.json_schema import check_tool_name
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, Message, Usage
 from llmspell_core.provider import ToolDefinition
+from llmspell_core.state import full_key
 
 if TYPE_CHECKING:
     from llmspell_core.agent.approval import Approver
@@ -88,6 +90,8 @@ class LLMAgent(Agent):
         """What the model is offered, the hand-over tool included."""
         if self._definitions is None:
             tools = [self.desk.tool_for(name) for name in self.tool_names()]
+            for tool in tools:
+                check_tool_name(tool.name)
             made = [ToolDefinition(t.name, t.description, t.schema.to_json_schema()) for t in tools]
             self._asking = frozenset(t.name for t in tools if self.asks_itself(t.name) or self.asks_operator(t.name))
             if self.config.handoff_targets:
@@ -157,6 +161,10 @@ class LLMAgent(Agent):
             raise ComponentError(f"agent '{self.name}' has no state store", hint="Build it with a runtime.")
         return store
 
+    def _place(self) -> str:
+        """No key of `State.agent_set` is the same."""
+        return full_key("agent", self.name, "").removesuffix(":")
+
     async def save_state(self) -> None:
         """Keep the conversation under `agent:<name>`. Raises: ComponentError without a state store, StorageError."""
         data = {
@@ -166,14 +174,14 @@ class LLMAgent(Agent):
             "conversation": [message.to_dict() for message in self.history],
             "usage": self.usage.to_dict(),
         }
-        await self._store().set(f"agent:{self.name}", data)
+        await self._store().set(self._place(), data)
 
     async def load_state(self) -> bool:
         """Replace the conversation by the saved one. Whether there was one.
 
         Raises: StorageError when what is there is no conversation; the present one stays.
         """
-        data = await self._store().get(f"agent:{self.name}")
+        data = await self._store().get(self._place())
         if data is None:
             return False
         try:
@@ -189,7 +197,7 @@ class LLMAgent(Agent):
         return True
 
     async def delete_state(self) -> bool:
-        return bool(await self._store().delete(f"agent:{self.name}"))
+        return bool(await self._store().delete(self._place()))
 
     async def _auto_save(self) -> None:
         if getattr(self.desk, "state", None) is None:

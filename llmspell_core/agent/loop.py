@@ -28,6 +28,7 @@ from llmspell_core.messages import (
     AgentInput,
     AgentOutput,
     HandoffRequest,
+    Media,
     Message,
     OutputMetadata,
     ToolCall,
@@ -98,7 +99,8 @@ class Run:
         if waited is not None:
             return await self._go_on(provider, model, waited)
         input = self.input
-        user = Message("user", input.text, media=input.media)
+        media = await _loaded(input.media, self.context) if input.media else []
+        user = Message("user", input.text, media=media)
         self.request = make_request(self.agent, provider, model, user, input)
         self.start = len(self.request.messages) - 1
         return await self._turns()
@@ -138,6 +140,8 @@ class Run:
                     return self._handed_over(completion)
             elif request.response_schema is None or self._fits(completion, request.response_schema):
                 return self._answered(completion)
+            elif self._emit is not None:
+                await self._emit(AgentChunk("restart", data={"reason": "the answer did not follow the schema"}))
         raise self._too_many(most)
 
     def _use(self, usage: Usage) -> None:
@@ -349,6 +353,12 @@ class Run:
         return isinstance(error, ApprovalRequiredError)
 
 
+async def _loaded(media: list[Media], context: ExecutionContext) -> list[Media]:
+    from llmspell_core.agent.media import loaded  # most prompts have none
+
+    return await loaded(media, context)
+
+
 def _tell_apart(calls: list[ToolCall]) -> None:
     """Some models give the calls of one turn the same id, or none; their results could not be told apart."""
     seen: set[str] = set()
@@ -372,9 +382,16 @@ def _error_text(envelope: Mapping[str, Any]) -> str:
     return str(error.get("message") if isinstance(error, Mapping) else error or envelope.get("message"))
 
 
+def _written(content: Any) -> str:
+    try:
+        return json.dumps(content, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError):  # without end, or with itself in it
+        return json.dumps({"success": False, "error": "the result is nested too deeply to be shown"})
+
+
 def _tool_message(call: ToolCall, most: int) -> Message:
     """What the model is told of a result: at most that many characters of it."""
     result = call.result or ToolOutput(False, None, "the call was not made")
     content = result.data if result.success else {"success": False, "error": result.error}
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, default=str)
+    text = content if isinstance(content, str) else _written(content)
     return Message("tool", clipped(text, most), tool_call_id=call.tool_id, name=call.tool_name)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_schema import with_lists
 from llmspell_core.messages import INPUT_KEYS, as_list
 from llmspell_core.names import check_known
 from llmspell_core.provider import CompletionRequest
@@ -114,7 +115,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "temperature": _number,
     "max_tokens": _count,
     "tool_choice": _text,
-    "response_schema": _table,
+    "response_schema": lambda name, value: with_lists(_table(name, value)),
     "stop": _texts,
     "seed": _integer,
     "timeout": _number,

@@ -25,6 +25,7 @@ from llmspell_core.agent.budget import Spent
 from llmspell_core.agent.place import Ledger
 from llmspell_core.agent.signing import check_signature, signed
 from llmspell_core.errors import LLMSpellError, NotFoundError, SecurityError, StorageError, ValidationError
+from llmspell_core.json_text import read_json
 from llmspell_core.messages import AgentOutput, Record, ToolCall, new_id
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def write_record(path: Path, data: dict[str, Any]) -> None:
 def read_record(path: Path) -> dict[str, Any]:
     """Raises: StorageError, ValidationError."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         hint = "Name the id of a waiting run (llmspell agent pending), or the file that holds one."
         raise StorageError(f"cannot read {path}: {error.strerror}", operation="read", hint=hint) from None

@@ -107,7 +107,9 @@ class StreamingRun:
                     continue
                 if chunk.type == "text":
                     texts.append(chunk.text)
-                elif chunk.type == "tool_call" and chunk.call is not None:
+                elif chunk.text:  # a provider of somebody else's: what is no piece of the answer must not look like one
+                    chunk.text = ""
+                if chunk.type == "tool_call" and chunk.call is not None:
                     completion.tool_calls.append(chunk.call)
                 await self.emit(chunk)
         completion.text = "".join(texts)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.json_schema import differences, validator
+from llmspell_core.json_text import read_json
 
 __all__ = ["check_schema", "parsed_answer"]
 
@@ -26,7 +26,7 @@ def parsed_answer(text: str, schema: dict[str, Any]) -> Any:
     """The value of an answer. Raises: ValidationError that says where it differs from the schema."""
     checker = check_schema(schema)
     try:
-        value = json.loads(_unfenced(text))
+        value = read_json(_unfenced(text))
     except ValueError as error:
         raise ValidationError(f"the answer is not JSON: {error}", field="response_schema") from None
     problems = differences(checker, value, "the answer")

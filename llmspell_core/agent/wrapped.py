@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llmspell_core.agent.handoff import child_context
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_schema import check_tool_name
 from llmspell_core.messages import AgentInput, Record
 from llmspell_core.purse import Room
 from llmspell_core.tool import SecurityLevel, Tool, ToolResult, ToolSchema
@@ -63,6 +64,10 @@ def _field(value: Any, name: str) -> Any:
     return None
 
 
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+LONGEST_NAME = 59  # with the ending as long as vendors take
+
+
 @dataclass(frozen=True, slots=True)
 class ParameterConfig(Record):
     """How a call's parameters become the agent's input.
@@ -102,7 +107,8 @@ class AgentWrappedTool(Tool[_Free]):
         schema: dict[str, Any] | None = None,
     ) -> None:
         self.agent = agent
-        self.name = name or f"{agent.name}_tool"
+        self.name = name or f"{NOT_IN_NAMES.sub('_', agent.name)[:LONGEST_NAME]}_tool"
+        check_tool_name(self.name)
         self.description = description or f"Asks the agent {agent.name}: {agent.description}"
         self.category = category
         self.security_level = security_level

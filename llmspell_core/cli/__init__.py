@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Sequence
 
 __all__ = ["main"]
@@ -13,13 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Starting makes many objects and drops none: looking for garbage then, and once more at exit, is a tenth of
     # `--help`. `Shell.runtime` switches the collector on again.
     gc.disable()
+    # pydantic looks for plugins of its own among all distributions, and gives up with the first one that is damaged.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from llmspell_core.cli.failures import guarded
 
         return guarded(arguments)
     except KeyboardInterrupt:  # while it still imports what would say so better
-        import os
-
         os.write(2, b"Interrupted\n")
         return 130
     finally:

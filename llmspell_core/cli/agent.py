@@ -107,11 +107,13 @@ async def _resume(shell: Shell, record: str, decisions: Any) -> Any:
     from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.model import offer_models
     from llmspell_core.cli.person import Person
+    from llmspell_core.cli.waiting import Waiting, watch
 
     account, person = Account(), Person(StandardInput())
     async with shell.runtime() as runtime:
         offer_models(shell, runtime, person)
         ask_for_consent(shell, runtime, person)
+        watch(runtime, Waiting(shell))
         runtime.observe(account)
         try:
             return await runtime.resume_run(record, decisions, tell=_tell)

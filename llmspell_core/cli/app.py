@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 import click
 
-from llmspell_core.cli.lazy import Entry, LazyGroup, global_options
+from llmspell_core.cli.lazy import Entry, LazyGroup, global_options, is_known
 
 __all__ = ["COMMANDS", "app"]
 
 HERE = "llmspell_core.cli"
 COMMANDS = {
+    "ask": Entry(f"{HERE}.ask:ask", "Ask a model one question."),
     "run": Entry(f"{HERE}.scripts:run", "Run a script file."),
     "exec": Entry(f"{HERE}.scripts:exec_", "Run a piece of code."),
     "repl": Entry(f"{HERE}.repl:repl", "Talk to a script engine line by line."),
@@ -32,13 +33,16 @@ COMMANDS = {
     "version": Entry(f"{HERE}.version:version", "Show versions."),
 }
 
+SCRIPTS = (".lua", ".js", ".mjs", ".cjs", ".ts", ".py")
+
 HELP = """Small Lua and JavaScript scripts that drive LLM agents, tools and workflows.
 
-Global options may stand before or after the command.
+Global options may stand before or after the command. A script's file alone is run: llmspell hello.lua
 
 \b
 Examples:
   llmspell exec 'print(Tool.list()[1].name)'
+  llmspell ask "Why is the sky blue?"
   llmspell run examples/lua/first_agent.lua
   llmspell tool invoke calculator --param expression=2+2
 """
@@ -69,7 +73,24 @@ VERSION = click.Option(
     help="Show the version.",
 )
 
-app = LazyGroup(
+
+class Program(LazyGroup):
+    """The commands; what is no command but a script's file is run. A command of the same name wins."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if is_script(args[0]) and not is_known(self, ctx, args[0]):
+            return super().resolve_command(ctx, ["run", *args])
+        return super().resolve_command(ctx, args)
+
+
+def is_script(word: str) -> bool:
+    """Whether it names a file: by its ending, or by a folder in front of it."""
+    return not word.startswith("-") and ("/" in word or word.lower().endswith(SCRIPTS))
+
+
+app = Program(
     "llmspell",
     entries=COMMANDS,
     more=commands_of_plugins,

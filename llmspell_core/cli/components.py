@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmspell_core.cli.tables import aligned, listed, on_terminal
 from llmspell_core.errors import NotFoundError, PluginError
 
 if TYPE_CHECKING:
     from llmspell_core.plugins.catalog import Catalog, Component
 
-__all__ = ["component_named", "record", "status"]
+__all__ = ["component_named", "parameter_table", "record", "status"]
 
 
 def component_named(catalog: Catalog, kind: str, name: str) -> Component:
@@ -53,3 +54,22 @@ def status(component: Component) -> str:
     if component.error is not None:
         return "conflict" if component.error["type"] == "Conflict" else "broken"
     return "incomplete" if component.missing else "ok"
+
+
+def parameter_table(schema: dict[str, Any]) -> list[str]:
+    """What a JSON Schema of parameters says, as parts of a page: none when there are no parameters."""
+    rows = [_parameter(name, spec, schema) for name, spec in schema.get("properties", {}).items()]
+    if not rows:
+        return []
+    if on_terminal():
+        return ["", listed(("parameter", "type", "needed", "what it is"), rows)]
+    return ["", "Parameters:", aligned([(f"  {name}", *rest) for name, *rest in rows])]
+
+
+def _parameter(name: str, spec: dict[str, Any], schema: dict[str, Any]) -> tuple[str, str, str, str]:
+    kinds = [str(o.get("type", "")) for o in spec.get("anyOf", [spec]) if o.get("type") != "null"]
+    needed = "required" if name in schema.get("required", ()) else ""
+    about = spec.get("description", "")
+    if "enum" in spec:
+        about += f" One of: {', '.join(map(str, spec['enum']))}."
+    return name, "|".join(dict.fromkeys(filter(None, kinds))) or "any", needed, about.strip()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell, dumps, tables_of_plugins
 from llmspell_core.cli.streams import read_stdin
@@ -36,7 +37,7 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("section", required=False)
+@click.argument("section", required=False, shell_complete=completing.table)
 @click.option("--section", "named", metavar="SECTION", help="The same as the argument.")
 @click.option("--format", "layout", type=click.Choice(["toml", "json"]), help="Print the values only, as a document.")
 @click.pass_obj
@@ -119,7 +120,7 @@ def literal(value: Any) -> str:
 
 
 @config.command()
-@click.argument("key")
+@click.argument("key", shell_complete=completing.setting)
 @click.pass_obj
 def get(shell: Shell, key: str) -> None:
     """Print one setting. Secrets are masked.
@@ -139,7 +140,7 @@ def get(shell: Shell, key: str) -> None:
 
 
 @config.command("set")
-@click.argument("key")
+@click.argument("key", shell_complete=completing.setting)
 @click.argument("value")
 @click.option("-f", "--file", "path", type=click.Path(path_type=Path), help="Change this file.")
 @click.pass_obj
@@ -317,7 +318,7 @@ def _grouped(found: list[Profile], *, detailed: bool) -> str:
 
 
 @config.command("show-profile")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.profile)
 @click.pass_obj
 def show_profile(shell: Shell, name: str) -> None:
     """Show what a profile sets, without what it extends.

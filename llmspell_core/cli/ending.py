@@ -32,6 +32,8 @@ LAST_WORDS = 0.2
 """Seconds for the message of a program that ends itself: nobody may be reading it."""
 LAST_OUTPUT = 0.1
 """Seconds for what the script printed to go out after that: it waits for a reader since the deadline."""
+READING = 0.5
+"""Seconds that whoever reads the output has at least, however late the script ended."""
 
 
 class Ending:
@@ -48,6 +50,7 @@ class Ending:
         self._alarms: list[Alarm] = []
         self._insisted = False
         self._is_armed = False
+        self._deadline: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -126,8 +129,21 @@ class Ending:
 
         if self.is_program:
             self._leave_without_python(when + CLEANING + LAST_WORDS + LAST_OUTPUT + LOCKED)
+        self._deadline = self._deadline or when
         rounds = self._give_up(asyncio.get_running_loop(), report)
         self._alarms.append(watchdog.at(when, lambda: next(rounds, None)))
+
+    def at_unread_output(self, seconds: float) -> None:
+        """From now on the program writes what its script returned: it waits for a reader, but not beyond the deadline."""
+        import time
+
+        from llmspell_core import watchdog
+
+        if self._deadline is None or not self.is_program:
+            return
+        message = f"Error: the output was not read within the {seconds:g} s of --timeout; the rest of it is lost"
+        when = max(self._deadline + CLEANING, time.monotonic() + READING)
+        watchdog.at(when, lambda: self._leave(1, lambda: print(message, file=sys.stderr, flush=True)))
 
     def _give_up(self, loop: asyncio.AbstractEventLoop, report: Callable[[], int]) -> Iterator[float]:
         """Yields the seconds to wait. A loop that a system call holds, a write that nobody reads, does not come back."""
@@ -148,8 +164,8 @@ class Ending:
 
         try:
             faulthandler.dump_traceback_later(max(LOCKED, when - time.monotonic()), exit=True)
-        except (ValueError, OSError, RuntimeError):
-            return  # no standard error to write to
+        except (ValueError, OSError, RuntimeError, OverflowError):
+            return  # no standard error to write to, or a time that no clock reaches
         self._is_armed = True
 
     def _leave(self, code: int, say: Callable[[], int | None]) -> None:

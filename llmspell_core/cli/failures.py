@@ -15,11 +15,12 @@ import click
 from llmspell_core.cli.harmless import harmless
 from llmspell_core.cli.shell import Shell, dumps
 from llmspell_core.cli.streams import finish, is_lost_output, prepare
-from llmspell_core.errors import LLMSpellError
+from llmspell_core.errors import LLMSpellError, ScriptError
 
 __all__ = ["guarded", "report"]
 
 FAILURE, USAGE = 1, 2
+MOST_FRAMES = 12
 DEFECT = "This looks like a defect of llmspell; run it again with --trace debug to see where it happens."
 
 
@@ -96,12 +97,17 @@ def report(error: BaseException, shell: Shell, **more: Any) -> int:
 
         print(harmless(clean("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
     if shell.is_json:
+        if isinstance(error, ScriptError):
+            more.setdefault("output", error.output)
         print(clean(dumps({"status": "error", **more, "error": as_data(error)})))
     return error.exit_code if isinstance(error, LLMSpellError) else FAILURE
 
 
 def as_data(error: BaseException) -> dict[str, Any]:
     if isinstance(error, LLMSpellError):
+        cause = error.__cause__ if isinstance(error, ScriptError) else None
+        if isinstance(cause, LLMSpellError):
+            return error.to_dict() | {"retryable": cause.is_retryable(), "cause": cause.to_dict()}
         return error.to_dict()
     return {"kind": "Internal", "type": type(error).__name__, "message": str(error), "hint": DEFECT}
 
@@ -130,6 +136,21 @@ def _script_lines(error: LLMSpellError) -> Iterator[str]:
         yield f"  at {file}:{line}"
     if getattr(error, "source_line", None):
         yield f"    {str(error.source_line).strip()}"  # type: ignore[attr-defined]
+    yield from _call_stack(getattr(error, "traceback", None) or "")
+
+
+def _call_stack(traceback: str) -> Iterator[str]:
+    """How the script came there, innermost first, unless that is one call only."""
+    frames = [line.strip() for line in traceback.splitlines() if line.strip() and not line.startswith("stack trace")]
+    while frames and frames[0].startswith("[C]"):  # what failed, which the message names
+        del frames[0]
+    if len(frames) < 2:
+        return
+    yield "  call stack:"
+    for frame in frames[:MOST_FRAMES]:
+        yield f"    {frame}"
+    if len(frames) > MOST_FRAMES:
+        yield f"    ... {len(frames) - MOST_FRAMES} more"
 
 
 def _causes(error: BaseException) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned
+from llmspell_core.cli.tables import facts
 from llmspell_core.errors import LLMSpellError
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _page(data: dict[str, Any]) -> str:
     ]
     if data["problems"]:
         rows.append(("problems", f"{data['problems']}; see: llmspell plugin list --problems"))
-    return aligned(rows)
+    return facts(rows)
 
 
 def _listed(value: list[str] | str) -> str:

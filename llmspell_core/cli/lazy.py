@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.options import FORMATS, LEVELS
 from llmspell_core.cli.shell import Shell
 
-__all__ = ["Entry", "LazyGroup", "SuggestingGroup", "global_options"]
+__all__ = ["Entry", "LazyGroup", "SuggestingGroup", "global_options", "is_known"]
 
 
 class Entry(NamedTuple):
@@ -82,9 +83,13 @@ class LazyGroup(SuggestingGroup):
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
+def is_known(group: click.Group, ctx: click.Context, name: str) -> bool:
+    return group.get_command(ctx, name) is not None
+
+
 def check_known(group: click.Group, ctx: click.Context, name: str) -> None:
     """Raises: click.UsageError for a command that does not exist, with the nearest ones."""
-    if name.startswith("-") or ctx.resilient_parsing or group.get_command(ctx, name) is not None:
+    if name.startswith("-") or ctx.resilient_parsing or is_known(group, ctx, name):
         return
     from difflib import get_close_matches
 
@@ -132,7 +137,13 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
     """New option objects: on the program they set the defaults, on a command they override them."""
     made = [
         _option("config", ["-c", "--config"], "Read this configuration file.", metavar="PATH"),
-        _option("profile", ["-p", "--profile"], "Use a preset or a comma list of layers instead.", metavar="NAME"),
+        _option(
+            "profile",
+            ["-p", "--profile"],
+            "Use a preset or a comma list of layers instead.",
+            metavar="NAME",
+            shell_complete=completing.profile,
+        ),
         _option("output", ["--output"], "Print plain lines, one JSON document, or a layout for people.", FORMATS),
         _option("trace", ["--trace"], "How much to log to stderr.", LEVELS),
         _option("quiet", ["-q", "--quiet"], "No notes, no progress; only results and errors.", is_flag=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "open_lines"]
 
-Complete = Callable[[str], Awaitable[list[str]]]
+Complete = Callable[[str], Coroutine[Any, Any, tuple[int, list[str]]]]
+"""Where in a text the replacement begins, and what it could be."""
 
 
 class Lines(Protocol):
@@ -34,7 +35,7 @@ def open_lines(runner: asyncio.Runner, history: Path, complete: Complete) -> Lin
     try:
         return EditedLines(runner, history, complete)
     except ImportError:
-        return PlainLines(history)
+        return PlainLines(runner, history, complete)
 
 
 class PipedLines:
@@ -60,10 +61,13 @@ class PipedLines:
 
 
 class PlainLines:
-    """`input`, with the history that readline keeps where Python has it."""
+    """`input`, with the history and the Tab of readline where Python has it."""
 
-    def __init__(self, history: Path) -> None:
+    def __init__(self, runner: asyncio.Runner, history: Path, complete: Complete) -> None:
+        self._runner = runner
         self._history = history
+        self._complete = complete
+        self._offered: list[str] = []
         self._readline: Any = None
         with contextlib.suppress(ImportError):
             import readline
@@ -71,6 +75,16 @@ class PlainLines:
             self._readline = readline
             with contextlib.suppress(OSError):
                 readline.read_history_file(history)
+            readline.set_completer_delims("")  # what is completed is the line up to the cursor
+            readline.set_completer(self._offer)
+            readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
+
+    def _offer(self, text: str, number: int) -> str | None:
+        """Asked for one after the other. The event loop rests while a line is awaited."""
+        if number == 0:
+            start, words = self._runner.run(self._complete(text))
+            self._offered = [text[:start] + word for word in words]
+        return self._offered[number] if number < len(self._offered) else None
 
     def read(self, prompt: str) -> str:
         line = input(prompt)
@@ -113,16 +127,8 @@ def _completer(complete: Complete) -> Completer:
             complete_event: CompleteEvent,
         ) -> AsyncGenerator[Completion, None]:
             text = document.text_before_cursor
-            start = -len(_last_word(text))
-            for word in await complete(text):
-                yield Completion(word, start_position=start)
+            start, words = await complete(text)
+            for word in words:
+                yield Completion(word, start_position=start - len(text))
 
     return FromSession()
-
-
-def _last_word(text: str) -> str:
-    """What a completion replaces: the name with its dots and colons."""
-    end = len(text)
-    while end and (text[end - 1].isalnum() or text[end - 1] in "_.:$"):
-        end -= 1
-    return text[end:]

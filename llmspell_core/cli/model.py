@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned, listed
+from llmspell_core.cli.tables import facts, listed, on_terminal
 from llmspell_core.errors import LLMSpellError, ModelNotFoundError, NetworkError, NotFoundError
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ in_backend = click.option("--backend", metavar="NAME", help="Only this local pro
 
 @model.command("list")
 @in_backend
-@click.option("-v", "--verbose", is_flag=True, help="Also size, quantization and place.")
+@click.option("-v", "--verbose", is_flag=True, help="In a pipe, too: size, quantization and place.")
 @click.pass_obj
 def list_(shell: Shell, backend: str | None, verbose: bool) -> None:
-    """List the models that are here.
+    """List the models that are here: a table on a terminal, names alone in a pipe.
 
     \b
     Example:
@@ -74,13 +75,13 @@ def _emit(shell: Shell, found: list[LocalModel], *, verbose: bool) -> None:
     rows = [(m.id, m.backend, _size(m.size_bytes), m.quantization or "-", m.path or m.description) for m in found]
     shell.emit(
         data,
-        lambda: listed(HEADING, rows) if verbose else "\n".join(m.id for m in found),
+        lambda: listed(HEADING, rows) if verbose or on_terminal() else "\n".join(m.id for m in found),
         lambda: listed(HEADING, rows),
     )
 
 
 @model.command()
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=completing.pullable)
 @click.option("-f", "--force", is_flag=True, help="Fetch it again.")
 @in_backend
 @click.option("--quantization", metavar="NAME", help="Which variant, e.g. Q4_K_M.")
@@ -102,7 +103,7 @@ def pull(shell: Shell, name: str, force: bool, backend: str | None, quantization
 
 
 @model.command()
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=completing.local_model)
 @in_backend
 @click.pass_obj
 def info(shell: Shell, name: str, backend: str | None) -> None:
@@ -114,7 +115,7 @@ def info(shell: Shell, name: str, backend: str | None) -> None:
     """
     found = shell.run(_with_holder(shell, name, backend, lambda at, model: at.model_info(model)))
     data = found.to_dict()
-    shell.emit(data, lambda: aligned([(f"{k}:", _shown(k, v)) for k, v in data.items() if v not in (None, "")]))
+    shell.emit(data, lambda: facts([(f"{k}:", _shown(k, v)) for k, v in data.items() if v not in (None, "")]))
 
 
 def _shown(key: str, value: Any) -> str:
@@ -126,7 +127,7 @@ def _shown(key: str, value: Any) -> str:
 
 
 @model.command()
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=completing.local_model)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @in_backend
 @click.pass_obj
@@ -207,7 +208,8 @@ async def _collect(
     async with shell.runtime() as runtime:
         providers = await _local_providers(runtime, backend)
         asked = [ask(each) if backend == name else _reached(ask(each)) for name, each in providers.items()]
-        return [model for each in asked for model in await each]
+        with shell.waiting(f"asking {', '.join(providers)}"):
+            return [model for each in asked for model in await each]
 
 
 async def _reached(models: Awaitable[list[LocalModel]]) -> list[LocalModel]:

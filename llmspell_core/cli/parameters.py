@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from llmspell_core.cli.streams import read_stdin
 from llmspell_core.errors import UsageError
+from llmspell_core.json_text import read_json
 
 __all__ = ["parameter_options", "parameters"]
 
@@ -57,7 +57,7 @@ def _pair(text: str, texts: set[str]) -> tuple[str, Any]:
     if key.strip() in texts:
         return key.strip(), value
     try:
-        return key.strip(), json.loads(value)
+        return key.strip(), read_json(value, finite=True)
     except ValueError:
         return key.strip(), value
 
@@ -68,11 +68,11 @@ def _example(key: str) -> str:
 
 def _text(whole: str) -> str:
     if whole == "-":
-        return read_stdin().decode("utf-8", "replace")
+        return read_stdin().decode("utf-8-sig", "replace")
     if not whole.startswith("@"):
         return whole
     try:
-        return Path(whole[1:]).read_text("utf-8")
+        return Path(whole[1:]).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"--params: cannot read {whole[1:]}: {reason}", field="params") from None
@@ -80,7 +80,7 @@ def _text(whole: str) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = read_json(text.removeprefix("\ufeff"), finite=True)  # of a file that is marked as UTF-8
     except ValueError as error:
         raise UsageError(
             f"--params is not JSON: {error}",

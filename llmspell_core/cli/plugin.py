@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.components import record, status
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned, boxed, listed
+from llmspell_core.cli.tables import aligned, boxed, facts, listed, on_terminal, page
 from llmspell_core.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plugin"]
 
+PARTS = ("kind", "name", "status", "what it does")
 HEADING = ("kind", "name", "distribution", "version", "status", "note")
 
 
@@ -35,7 +37,7 @@ refresh_option = click.option("--refresh", is_flag=True, help="Describe every pl
 
 
 @plugin.command("list")
-@click.option("--kind", metavar="KIND", help="Only tools, providers, engines, ...")
+@click.option("--kind", metavar="KIND", shell_complete=completing.kind, help="Only tools, providers, engines, ...")
 @click.option("--problems", is_flag=True, help="Only what cannot be used.")
 @refresh_option
 @click.pass_obj
@@ -89,7 +91,7 @@ def _blocked(catalog: Catalog, kind: str | None) -> list[dict[str, Any]]:
 
 
 @plugin.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.distribution)
 @click.pass_obj
 def info(shell: Shell, name: str) -> None:
     """Describe a distribution, or the one that offers a component.
@@ -102,7 +104,9 @@ def info(shell: Shell, name: str) -> None:
     catalog = shell.catalog()
     found = _distributions(catalog, name)
     data = [_details(catalog, each) for each in found]
-    shell.emit(data[0] if len(data) == 1 else data, lambda: "\n\n".join(map(_page, data)))
+    shell.emit(
+        data[0] if len(data) == 1 else data, lambda: page([part for each in data for part in (*_parts(each), "")][:-1])
+    )
 
 
 def _distributions(catalog: Catalog, name: str) -> list[Distribution]:
@@ -138,17 +142,16 @@ def _details(catalog: Catalog, distribution: Distribution) -> dict[str, Any]:
     }
 
 
-def _page(data: dict[str, Any]) -> str:
-    facts = [(f"{k}:", str(data[k])) for k in ("author", "license") if data[k]]
-    facts.append(("requires:", ", ".join(data["requires"]) or "-"))
-    rows = [(f"  {c['kind']}", c["name"], c["status"], c["description"]) for c in data["components"]]
-    return "\n".join(
-        [f"{data['distribution']} {data['version']}", data["summary"], "", aligned(facts), "", aligned(rows)]
-    )
+def _parts(data: dict[str, Any]) -> list[str]:
+    known = [(f"{k}:", str(data[k])) for k in ("author", "license") if data[k]]
+    known.append(("requires:", ", ".join(data["requires"]) or "-"))
+    rows = [(c["kind"], c["name"], c["status"], c["description"]) for c in data["components"]]
+    shown = listed(PARTS, rows) if on_terminal() else aligned([(f"  {kind}", *rest) for kind, *rest in rows])
+    return [f"{data['distribution']} {data['version']}", data["summary"], "", facts(known), "", shown]
 
 
 @plugin.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=completing.distribution)
 @click.pass_obj
 def check(shell: Shell, names: tuple[str, ...]) -> int:
     """Load every component once and report what is wrong; exit code 1 if anything is.

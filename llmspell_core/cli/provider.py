@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned, boxed
+from llmspell_core.cli.tables import boxed, listed
 
 if TYPE_CHECKING:
     from llmspell_core.provider import Provider
@@ -46,7 +47,7 @@ def list_(shell: Shell, detailed: bool) -> None:
     heading = ["name", "type", "enabled", "has_credentials", "default_model"]
     heading += ["streaming", "multimodal", "base_url"] if detailed else []
     cells = [[_word(row.get(key)) for key in heading] for row in data]
-    shell.emit(data, lambda: aligned([heading, *cells]), lambda: boxed(heading, cells))
+    shell.emit(data, lambda: listed(heading, cells), lambda: boxed(heading, cells))
 
 
 def _word(value: Any) -> str:
@@ -92,7 +93,7 @@ async def _abilities(runtime: Runtime, name: str, ready: bool) -> dict[str, bool
 
 
 @provider.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("providers"))
 @click.pass_obj
 def test(shell: Shell, name: str) -> int:
     """Ask a provider whether it would answer; exit code 1 if not.
@@ -101,7 +102,8 @@ def test(shell: Shell, name: str) -> int:
     Example:
       llmspell provider test openai
     """
-    data = shell.run(_test(shell, name))
+    with shell.waiting(f"asking {name}"):
+        data = shell.run(_test(shell, name))
     if data["healthy"]:
         models = f": {', '.join(data['models'][:5])}" if data["models"] else ""
         shell.emit(data, f"{name} answers{models}")

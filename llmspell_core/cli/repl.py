@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.harmless import harmless
-from llmspell_core.cli.scripts import Writer, default_engine
+from llmspell_core.cli.scripts import Seconds, Writer, default_engine
 from llmspell_core.cli.shell import Shell
 
 if TYPE_CHECKING:
+    from llmspell_core.cli.assistance import Assistance
     from llmspell_core.cli.lines import Lines
     from llmspell_core.runtime import Runtime
     from llmspell_core.script.host import ScriptSession
@@ -41,15 +43,16 @@ HELP = """\
 .perf on|off     show how long each entry takes
 .reset           begin again with fresh variables
 .pwd             the current folder
-The last value is kept as _.
+NAME?            what NAME is: Tool?, Tool.execute?, or a variable
+Tab completes names, options, and the names of tools and models. The last value is kept as _.
 A line that is not finished asks for more; an empty line ends it. Ctrl-C stops what is running and keeps the variables."""
 ALIASES = {"h": "help", "?": "help", "quit": "exit", "q": "exit", "cls": "clear", "hist": "history", "run": "load"}
 
 
 @click.command()
-@click.option("--engine", metavar="NAME", help="lua, javascript, ...")
+@click.option("--engine", metavar="NAME", shell_complete=completing.component("engines"), help="lua, javascript, ...")
 @click.option("--history", type=click.Path(path_type=Path), help="Where entered lines are kept.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, help="Seconds for one entry.")
+@click.option("--timeout", type=Seconds(), metavar="SECONDS", default=300.0, help="Seconds for one entry.")
 @click.pass_obj
 def repl(shell: Shell, engine: str | None, history: Path | None, timeout: float) -> int:
     """Talk to a script engine line by line.
@@ -98,8 +101,34 @@ class Conversation:
     async def _open(self) -> ScriptSession:
         return await self.runtime.open_session(self.engine, timeout=self.timeout, output=Writer())
 
-    async def _complete(self, text: str) -> list[str]:
-        return await self.session.complete(text)
+    async def _complete(self, text: str) -> tuple[int, list[str]]:
+        from llmspell_core.errors import LLMSpellError
+
+        try:
+            return await self._assistance().complete(text)
+        except LLMSpellError:  # a broken plugin, or a session that has ended: the next entry says so
+            return 0, []
+
+    def _assistance(self) -> Assistance:
+        from llmspell_core.cli.assistance import Assistance
+
+        return Assistance(
+            self.runtime.scripts.api, self.session.engine.language, self._names, self._parameters, self.session.complete
+        )
+
+    def _names(self, kind: str) -> list[str]:
+        if kind == "models":
+            return completing.models(self.shell.catalog())
+        if kind == "points":
+            from llmspell_core.hooks import HOOK_POINTS
+
+            return list(HOOK_POINTS)
+        return self.runtime.providers.names() if kind == "providers" else self.runtime.registry.names(kind)
+
+    def _parameters(self, tool: str) -> list[str]:
+        catalog = self.shell.catalog()
+        found = catalog.find("tools", tool)
+        return list(((catalog.schema(found) if found else None) or {}).get("properties", {}))
 
     def _greet(self) -> None:
         if sys.stdin.isatty():
@@ -116,8 +145,24 @@ class Conversation:
             if text.startswith("."):
                 if not self._meta(*_command(text)):
                     return
-            elif text.strip() and not self._entry(text):
+            elif not self._helped(text) and text.strip() and not self._entry(text):
                 return
+
+    def _helped(self, text: str) -> bool:
+        """Whether the line asked what something is: `Tool.execute?`."""
+        from llmspell_core.cli.assistance import asks
+        from llmspell_core.cli.failures import describe
+        from llmspell_core.errors import LLMSpellError
+
+        if not asks(text):
+            return False
+        try:
+            answer = self.runner.run(self._assistance().help(text))
+        except LLMSpellError as error:
+            print("\n".join(describe(error)), file=sys.stderr)
+        else:
+            print(harmless(answer) if sys.stdout.isatty() else answer)
+        return True
 
     # -- running ----------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.account import Account
 from llmspell_core.cli.options import LEVELS
 from llmspell_core.cli.shell import Shell, dumps
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from llmspell_core.runtime import Runtime
     from llmspell_core.script.result import ScriptResult
 
-__all__ = ["Writer", "exec_", "run"]
+__all__ = ["Seconds", "Writer", "exec_", "run"]
 
 
 TREE = "tree"
@@ -87,14 +89,14 @@ class Code(click.types.StringParamType):
 
 
 class Seconds(click.FloatRange):
-    """A positive number; `nan` compares with nothing and would never end."""
+    """A positive number; `nan` compares with nothing and would never end, and no clock of the system reaches `inf`."""
 
     def __init__(self) -> None:
         super().__init__(min=0, min_open=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         made = super().convert(value, param, ctx)
-        if made != made:
+        if not isfinite(made):
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         return made
 
@@ -116,7 +118,12 @@ def script_options(command: Any) -> Any:
         expose_value=False,
         help="Record the run and show what it did as a tree; or how much to log.",
     )
-    engine = click.option("--engine", metavar="NAME", help="lua, javascript, ...; by default told by the file's name.")
+    engine = click.option(
+        "--engine",
+        metavar="NAME",
+        shell_complete=completing.component("engines"),
+        help="lua, javascript, ...; by default told by the file's name.",
+    )
     stream = click.option("--stream", is_flag=True, help="Print as it comes, which is the default.")
     timeout = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Deadline.")
     return engine(stream(timeout(trace(command))))
@@ -160,21 +167,23 @@ def run(
 def exec_(shell: Shell, /, code: str, args: tuple[str, ...], engine: str | None, **options: Any) -> int:
     """Run a piece of code.
 
-    CODE is the text itself, or - for standard input. A value that the code returns is printed.
+    CODE is the text itself, or - for standard input. The value of an expression is printed, and what the code returns.
 
     \b
     Examples:
       llmspell exec 'print("hello")'
+      llmspell exec '6 * 7'
       llmspell exec --engine js 'console.log(Tool.list().length)'
       cat hello.lua | llmspell exec -
     """
     request: dict[str, Any] = _from_stdin(read_stdin()) if code == "-" else {"source": code}
     words = [word.removeprefix(Code.MARK) for word in args]
     engine = engine or default_engine(request["source"])
-    result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"])
+    result, elapsed = _timed(shell, **request, engine=engine, args=words, timeout=options["timeout"], is_code=True)
     about = {"status": "executed", "mode": "embedded", "code_length": len(request["source"])}
-    if result.value is not None and shell.options.output == "text":
-        print(_shown(result.value))
+    shown = _shown(result)
+    if shown is not None and shell.options.output == "text":
+        print(shown)
     return _finish(shell, about, result, elapsed)
 
 
@@ -191,7 +200,11 @@ def default_engine(source: str | bytes = "") -> str | None:
 
 def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
     started = time.perf_counter()
-    return shell.run(_execute(shell, request)), time.perf_counter() - started
+    try:
+        return shell.run(_execute(shell, request)), time.perf_counter() - started
+    finally:
+        if request["timeout"] is not None:
+            shell.ending.at_unread_output(request["timeout"])
 
 
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
@@ -207,6 +220,8 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
             _let_decide(shell, runtime, keyboard, writer)
         if watcher is not None:
             _watch(watcher, runtime, writer)
+        elif writer is not None:
+            _tell_what_is_awaited(shell, runtime)
         work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=keyboard))
         asyncio.get_running_loop().call_soon(runtime.observe, account)  # once the worker boots, beside it
         if writer is not None:
@@ -234,6 +249,14 @@ def _let_decide(shell: Shell, runtime: Runtime, keyboard: StandardInput, writer:
     person = Person(keyboard, lambda: writer is not None and writer.is_painted)
     offer_models(shell, runtime, person)
     ask_for_consent(shell, runtime, person)
+
+
+def _tell_what_is_awaited(shell: Shell, runtime: Runtime) -> None:
+    """On a terminal, while the script prints nothing."""
+    if sys.stderr.isatty():
+        from llmspell_core.cli.waiting import Waiting, watch
+
+        watch(runtime, Waiting(shell))
 
 
 def _tell_what_was_done(shell: Shell, account: Account, watcher: Watcher | None) -> None:
@@ -298,13 +321,20 @@ def _size(path: str) -> int:
 
 def _finish(shell: Shell, about: dict[str, Any], result: ScriptResult, elapsed: float) -> int:
     if shell.is_json:
-        extra = {"exit_code": result.exit_code} if result.exit_code else {}
+        extra: dict[str, Any] = {"exit_code": result.exit_code} if result.exit_code else {}
+        if result.display is not None:
+            extra["display"] = result.display
         print(dumps(about | {"result": result.value, "output": result.output} | extra))
     elif shell.is_pretty:
-        print(f"\nResult: {_shown(result.value)}" if result.value is not None else "")
+        shown = _shown(result)
+        print("" if shown is None else f"\nResult: {shown}")
         print(f"Time: {elapsed:.3f} s")
     return result.exit_code
 
 
-def _shown(value: Any) -> str:
+def _shown(result: ScriptResult) -> str | None:
+    """What the code ended in; None for nothing."""
+    value = result.value
+    if result.display is not None or value is None:
+        return result.display
     return value if isinstance(value, str) else dumps(value)

@@ -21,6 +21,7 @@ from llmspell_core.redaction import Redaction
 if TYPE_CHECKING:
     import asyncio
     import logging
+    from contextlib import AbstractContextManager
 
     from llmspell_core.config import Config
     from llmspell_core.errors import ScriptError
@@ -57,6 +58,10 @@ class Shell:
 
     def begin(self) -> None:
         """Called once all options are known, before the command."""
+        if sys.stderr.isatty():
+            from llmspell_core.plugins import patience
+
+            patience.tell = self.waiting
         if self.level not in {None, "warn", "error", "off"}:
             from llmspell_core.cli.logs import start
 
@@ -86,6 +91,12 @@ class Shell:
         """Say something that is not the result: to stderr, unless `--quiet`."""
         if not self.options.quiet:
             print(harmless(message), file=sys.stderr)
+
+    def waiting(self, what: str) -> AbstractContextManager[None]:
+        """Inside, a person who waits for longer than a second is told what for."""
+        from llmspell_core.cli.waiting import Waiting
+
+        return Waiting(self).during(what)
 
     @property
     def is_interactive(self) -> bool:
@@ -134,7 +145,7 @@ class Shell:
         log.debug("configuration: %s", ", ".join(map(str, config.files)) or "no file, only defaults")
         if config.files:
             config.check()  # again: now it is known what is installed
-        idle = len(config.without_effect()) if config.files else 0
+        idle = len(config.without_effect()) if config.needs_checking else 0
         if idle:
             log.warning("%d setting%s without effect; see: llmspell config check", idle, "s" if idle > 1 else "")
         return Runtime(config)

@@ -10,29 +10,50 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
 
-__all__ = ["finish", "is_lost_output", "prepare", "read_stdin"]
+__all__ = ["Stream", "finish", "is_lost_output", "prepare", "read_stdin"]
 
 FAILURE = 1
 
 
 class Stream(io.TextIOWrapper):
-    """One that remembers the first write that failed."""
+    """One that remembers the first write that failed, and that only the program closes, by its end.
+
+    Attributes:
+        make_way: called with what is about to be written, where something on the terminal has to go for it.
+    """
 
     lost: OSError | None = None
+    make_way: Callable[[str], None] | None = None
 
     def write(self, text: str, /) -> int:
+        if self.make_way is not None:
+            self.make_way(text)
         try:
             return super().write(text)
         except OSError as error:
             self.fail(error)
-            return len(text)
+        except ValueError:
+            self.miss()
+        return len(text)
 
     def flush(self) -> None:
         try:
             super().flush()
         except OSError as error:
             self.fail(error)
+        except ValueError:
+            self.miss()
+
+    def close(self) -> None:
+        """A library that closes what it did not open takes nobody else's words away."""
+        self.flush()
+
+    def miss(self) -> None:
+        """What is below was closed or taken away: Python says ValueError, the system would say this. Once is enough."""
+        if self.lost is None:
+            self.fail(_closed())
 
     def fail(self, error: OSError) -> None:
         self.lost = self.lost or error
@@ -45,6 +66,10 @@ class Diagnostics(Stream):
     def fail(self, error: OSError) -> None:
         self.lost = self.lost or error
         _lead_nowhere(2)
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def prepare() -> None:
@@ -96,10 +121,10 @@ def _stream(number: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedWriter(raw) if number else io.BufferedReader(raw), encoding="utf-8")
 
 
-def read_stdin() -> bytes:
-    """All of it. Raises: ValidationError when it is closed."""
+def read_stdin(most: int = -1) -> bytes:
+    """All of it, or so many bytes. Raises: ValidationError when it is closed."""
     try:
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(most)
     except OSError as error:
         from llmspell_core.errors import ValidationError
 
@@ -128,6 +153,8 @@ def finish(code: int) -> int:
 
 
 def _lost_output() -> OSError | None:
+    if sys.stdout is None:
+        return _closed()
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmspell_core.cli import completing
+from llmspell_core.cli.components import parameter_table
 from llmspell_core.cli.lazy import SuggestingGroup
-from llmspell_core.cli.tables import listed
+from llmspell_core.cli.tables import facts, listed, page
 
 if TYPE_CHECKING:
     from llmspell_core.cli.shell import Shell
@@ -58,8 +60,8 @@ def search(shell: Shell, query: tuple[str, ...], category: str | None) -> None:
 def _show(shell: Shell, query: str, category: str | None) -> None:
     rows = [r for r in map(_row, shell.catalog().components("templates")) if _matches(r, query, category)]
     data: dict[str, Any] = {"query": query, "results": rows} if query else {"templates": rows}
-    cells = [(r["id"], r["category"], r["description"]) for r in rows]
-    shell.emit(data, lambda: listed(("name", "category", "description"), cells))
+    cells = [(r["id"], r["description"], r["category"], r["from"]) for r in rows]
+    shell.emit(data, lambda: listed(("name", "what it does", "category", "from"), cells))
 
 
 def _row(component: Any) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def _row(component: Any) -> dict[str, Any]:
         "description": component.description,
         "category": component.category,
         "version": component.version,
+        "from": component.distribution,
     }
 
 
@@ -78,7 +81,7 @@ def _matches(row: dict[str, Any], query: str, category: str | None) -> bool:
 
 
 @template.command("info")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("templates"))
 @click.option("--show-schema", is_flag=True, help="With its parameters.")
 @click.pass_obj
 def info(shell: Shell, name: str, show_schema: bool) -> None:
@@ -94,11 +97,20 @@ def info(shell: Shell, name: str, show_schema: bool) -> None:
         return found.about() | ({"schema": found.schema.to_json_schema()} if show_schema else {})
 
     data = shell.run(_at_desk(shell, work))
-    shell.emit(data, lambda: "\n".join(f"{key:12} {value}" for key, value in data.items() if value not in (None, [])))
+    shell.emit(data, lambda: _described(data))
+
+
+def _described(data: dict[str, Any]) -> str:
+    known = [(key, _words(value)) for key, value in data.items() if key != "schema" and value not in (None, [])]
+    return page([facts(known), *parameter_table(data.get("schema", {}))])
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @template.command("schema")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("templates"))
 @click.pass_obj
 def schema(shell: Shell, name: str) -> None:
     """Print a template's parameters as a JSON schema.
@@ -116,7 +128,7 @@ def schema(shell: Shell, name: str) -> None:
 
 
 @template.command("exec")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.component("templates"))
 @click.option(
     "--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter; the value is JSON or a string."
 )
@@ -149,7 +161,10 @@ def exec_(shell: Shell, name: str, params: tuple[str, ...], output_dir: Path | N
 
 
 async def _at_desk(shell: Shell, work: Callable[[Runtime], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    from llmspell_core.cli.waiting import Waiting, watch
+
     async with shell.runtime() as runtime:
+        watch(runtime, Waiting(shell))
         return await work(runtime)
 
 

@@ -7,19 +7,22 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
-from llmspell_core.cli.components import component_named, record
+from llmspell_core.cli import completing
+from llmspell_core.cli.components import component_named, parameter_table, record
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.parameters import parameter_options, parameters
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned, bullets
+from llmspell_core.cli.tables import aligned, bullets, facts, listed, on_terminal, page
+from llmspell_core.plugins.records import RETURNS
 
 if TYPE_CHECKING:
     from llmspell_core.messages import AgentOutput
     from llmspell_core.plugins.catalog import Catalog, Component
 
 __all__ = ["tool"]
+
+HEADING = ("name", "what it does", "level", "from")
 
 
 @click.group(cls=SuggestingGroup)
@@ -32,22 +35,16 @@ def tool() -> None:
     """
 
 
-def complete_tool(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names for the shell's completion."""
-    found = ctx.ensure_object(Shell).catalog().components("tools")
-    return [CompletionItem(c.name, help=c.description) for c in found if c.name.startswith(incomplete)]
-
-
-named = click.argument("name", shell_complete=complete_tool)
+named = click.argument("name", shell_complete=completing.component("tools"))
 in_category = click.option("--category", metavar="NAME", help="Only tools of this category.")
 
 
 @tool.command("list")
 @in_category
-@click.option("--detailed", is_flag=True, help="Also say what each one does.")
+@click.option("--detailed", is_flag=True, help="In a pipe, too: what each one does, its level, where it is from.")
 @click.pass_obj
 def list_(shell: Shell, category: str | None, detailed: bool) -> None:
-    """List the tools that are installed.
+    """List the tools that are installed: a table on a terminal, names alone in a pipe.
 
     \b
     Examples:
@@ -60,9 +57,12 @@ def list_(shell: Shell, category: str | None, detailed: bool) -> None:
 
 
 def _emit(shell: Shell, data: Any, found: list[Component], *, detailed: bool) -> None:
-    rows = [(c.name, _summary(c)) for c in found]
-    text = aligned(rows) if detailed else "\n".join(c.name for c in found)
-    shell.emit(data, text, lambda: bullets(rows, "Tools"))
+    def text() -> str:
+        if not detailed and not on_terminal():
+            return "\n".join(c.name for c in found)
+        return listed(HEADING, [(c.name, _summary(c), c.security_level, c.distribution) for c in found])
+
+    shell.emit(data, text, lambda: bullets([(c.name, _summary(c)) for c in found], "Tools"))
 
 
 def _summary(component: Component) -> str:
@@ -90,32 +90,37 @@ def info(shell: Shell, name: str, show_schema: bool) -> None:
     """
     catalog = shell.catalog()
     component = component_named(catalog, "tools", name)
-    schema = catalog.schema(component) or {}
+    schema = dict(catalog.schema(component) or {})
+    returns = schema.pop(RETURNS, {})
     data = record(component) | {"aliases": list(component.aliases)} | ({"schema": schema} if show_schema else {})
-    shell.emit(data, lambda: _described(component, schema, show_schema=show_schema))
+    data |= {"returns": returns} if returns else {}
+    shell.emit(data, lambda: _described(component, schema, returns, show_schema=show_schema))
 
 
-def _described(component: Component, schema: dict[str, Any], *, show_schema: bool) -> str:
+def _described(component: Component, schema: dict[str, Any], returns: dict[str, Any], *, show_schema: bool) -> str:
     where = f"{component.distribution} {component.version}"
-    facts = [("Category", component.category), ("Security level", component.security_level), ("From", where)]
+    known = [("Category", component.category), ("Security level", component.security_level), ("From", where)]
     if component.aliases:
-        facts.append(("Also called", ", ".join(component.aliases)))
-    lines = [component.name, _summary(component), "", aligned([(f"{k}:", v) for k, v in facts])]
-    rows = [_parameter(name, spec, schema) for name, spec in schema.get("properties", {}).items()]
-    if rows:
-        lines += ["", "Parameters:", aligned(rows)]
+        known.append(("Also called", ", ".join(component.aliases)))
+    lines = [component.name, _summary(component), "", facts([(f"{k}:", v) for k, v in known])]
+    lines += parameter_table(schema)
+    if returns:
+        lines += ["", *_answers([_answer(name, each) for name, each in returns.items()])]
     if show_schema:
         lines += ["", json.dumps(schema, indent=2, ensure_ascii=False)]
-    return "\n".join(lines)
+    return page(lines)
 
 
-def _parameter(name: str, spec: dict[str, Any], schema: dict[str, Any]) -> tuple[str, str, str, str]:
-    kinds = [str(o.get("type", "")) for o in spec.get("anyOf", [spec]) if o.get("type") != "null"]
-    needed = "required" if name in schema.get("required", ()) else ""
-    about = spec.get("description", "")
-    if "enum" in spec:
-        about += f" One of: {', '.join(map(str, spec['enum']))}."
-    return f"  {name}", "|".join(dict.fromkeys(filter(None, kinds))) or "any", needed, about.strip()
+def _answers(rows: list[tuple[str, str]]) -> list[str]:
+    if on_terminal():
+        return [listed(("operation", "what it answers, in result"), rows)]
+    return ["Answers, in result:", aligned([(f"  {operation}", text) for operation, text in rows])]
+
+
+def _answer(operation: str, returns: dict[str, Any]) -> tuple[str, str]:
+    fields = ", ".join(name for name in returns["fields"] if "." not in name) or returns.get("about", "")
+    marked = "; a failure is success = false, no error" if returns.get("answers_failure") else ""
+    return operation or "always", fields + marked
 
 
 @tool.command()
@@ -143,9 +148,9 @@ def search(shell: Shell, query: tuple[str, ...], category: str | None) -> None:
 @click.option("--stream", is_flag=True, help="Print chunks as they arrive.")
 @click.pass_obj
 def invoke(shell: Shell, name: str, pairs: tuple[str, ...], params: str | None, stream: bool) -> int:
-    """Call a tool and print its result.
+    """Call a tool and print the value that it answers: a text as it is, other values as JSON.
 
-    A value is read as JSON if it is JSON, else as text.
+    --output json prints all of the answer. A parameter is read as JSON if it is JSON, else as text.
 
     \b
     Examples:
@@ -185,8 +190,9 @@ def _schema(shell: Shell, name: str) -> dict[str, Any] | None:
 
 
 async def _invoke(shell: Shell, name: str, given: dict[str, Any]) -> AgentOutput:
-    async with shell.runtime() as runtime:
-        return await runtime.invoke_tool(name, given)
+    with shell.waiting(f"calling {name}"):
+        async with shell.runtime() as runtime:
+            return await runtime.invoke_tool(name, given)
 
 
 def _elapsed(started: float) -> int:
@@ -219,13 +225,19 @@ def _show(shell: Shell, name: str, output: AgentOutput, *, stream: bool, elapsed
     message = str((envelope.get("error") or {}).get("message", "the tool failed")) if failed else ""
     if failed:
         data |= {"error": {"kind": "Tool", "message": message}, "error_type": "tool_error"}
-    plain = (
-        output.text if output.metadata.extra.get("output_style") == "text" else json.dumps(envelope, ensure_ascii=False)
-    )
-    shell.emit(data, plain, lambda: json.dumps(envelope, indent=2, ensure_ascii=False))
+    text = output.text if output.metadata.extra.get("output_style") == "text" else _value(envelope, failed=failed)
+    shell.emit(data, text, lambda: json.dumps(envelope, indent=2, ensure_ascii=False))
     if failed:
         click.echo(f"Error: {message}", err=True)
     return 1 if failed else 0
+
+
+def _value(envelope: dict[str, Any], *, failed: bool) -> str:
+    """What a person asked the tool for; without a value what it says about itself."""
+    value = envelope.get("result")
+    if value is None:
+        return "" if failed else str(envelope.get("message") or "null")
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @tool.command()
@@ -243,7 +255,8 @@ def test(shell: Shell, name: str, verbose: bool) -> int:
 
     component = component_named(shell.catalog(), "tools", name)
     try:
-        details = shell.run(_try(shell, component.name))
+        with shell.waiting(f"trying {component.name}"):
+            details = shell.run(_try(shell, component.name))
         success, message = True, "works" if "example" in details else "loads; it has no example that runs offline"
     except LLMSpellError as error:
         success, message, details = False, error.message, error.to_dict()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.lazy import SuggestingGroup
 from llmspell_core.cli.shell import Shell
 from llmspell_core.cli.tables import listed
@@ -87,7 +88,7 @@ def _cells(row: dict[str, object]) -> list[str]:
 
 
 @trace.command()
-@click.argument("run", default="last")
+@click.argument("run", default="last", shell_complete=completing.run)
 @click.pass_obj
 def show(shell: Shell, run: str) -> int:
     """Print the tree of a run: its id, the beginning of it, or last.

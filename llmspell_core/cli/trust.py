@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned
+from llmspell_core.cli.tables import listed
 from llmspell_core.config.secrecy import shown
 from llmspell_core.config.trust import Entry, Project, Trust, configured_folders
 from llmspell_core.errors import LLMSpellError
@@ -84,7 +84,7 @@ def _remove(shell: Shell, folder: Path) -> None:
 
 def _list(shell: Shell) -> None:
     rows = [_row(entry, _state(entry)) for entry in Trust().entries()]
-    text = aligned([(row["state"], shown(row["path"]), row["at"]) for row in rows])
+    text = listed(("state", "folder", "since"), [(row["state"], shown(row["path"]), row["at"]) for row in rows])
     shell.emit(rows, text or "No folder is trusted.")
 
 

@@ -8,7 +8,7 @@ from importlib import metadata
 import click
 
 from llmspell_core.cli.shell import Shell
-from llmspell_core.cli.tables import aligned
+from llmspell_core.cli.tables import facts, page
 
 __all__ = ["version"]
 
@@ -29,5 +29,5 @@ def version(shell: Shell, short: bool, verbose: bool) -> None:
     plugins = {d.name: d.version for d in shell.catalog().distributions() if d.name != "llmspell"}
     data = {"version": number, "python": platform.python_version(), "platform": platform.platform(), "plugins": plugins}
     line = number if short else f"llmspell {number}"
-    facts = [("python", platform.python_version()), ("platform", platform.platform()), *plugins.items()]
-    shell.emit(data, f"{line}\n{aligned(facts)}" if verbose else line)
+    more = [("python", platform.python_version()), ("platform", platform.platform()), *plugins.items()]
+    shell.emit(data, page([line, facts(more)]) if verbose else line)

@@ -197,6 +197,8 @@ class Config:
         if settings is not None:
             found = [*contradictions(settings), *self._unknown(settings)]
         found = [self._placed(problem) for problem in found]
+        if self.ignored:
+            found += self._ignored_problems()
         found += [Problem("warning", (), note) for note in (*self._notes, *self.trust_notes())]
         return sorted(found, key=lambda problem: problem.severity)
 
@@ -209,6 +211,11 @@ class Config:
         if self.untrusted and self.ignored:
             found.append(note(self.untrusted, self.ignored, changed=self.trust_changed))
         return found
+
+    @property
+    def needs_checking(self) -> bool:
+        """Whether somebody wrote settings here, in a file or in the environment: one may be misspelt."""
+        return bool(self.files) or any(leaf.layer.kind == "environment" for leaf in self._merged.values())
 
     def without_effect(self) -> list[str]:
         """The dotted keys of settings that nothing reads; a table stands for what is in it."""
@@ -228,6 +235,25 @@ class Config:
             kinds = {leaf.layer.kind for keys, leaf in self._merged.items() if keys[:size] == problem.keys}
             if not kinds <= SHIPPED:
                 yield replace(problem, severity="warning") if kinds <= {"environment", *SHIPPED} else problem
+
+    def _ignored_problems(self) -> Iterator[Problem]:
+        """What is wrong in the part of an untrusted file that is ignored: it would be an error once it is trusted.
+
+        A misspelt restriction is one of those that look as if they held.
+        """
+        from llmspell_core.config.checks import typed, unknown
+        from llmspell_core.config.layers import nested
+        from llmspell_core.config.secrecy import shown
+
+        ignored = {each.keys: each.value for each in self.ignored}
+        settings, found = typed(nested({keys: leaf.value for keys, leaf in self._merged.items()} | ignored))
+        if settings is not None:
+            found = list(unknown(settings, self.plugin_tables))
+        for problem in found:
+            size = len(problem.keys)
+            origin = next((each.origin for each in self.ignored if each.keys[:size] == problem.keys), None)
+            if origin is not None:
+                yield replace(problem, message=shown(f"{problem.message} ({origin})"))
 
     @property
     def warnings(self) -> list[str]:

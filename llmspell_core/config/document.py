@@ -100,12 +100,13 @@ def decoded(name: str, content: bytes) -> Document:
     if len(content) > MAX_BYTES:
         raise too_large(name)
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{name} is not a text file in UTF-8 (byte {error.start})", path=name, hint="Save it as UTF-8 TOML."
         ) from None
-    return parse(name, text.replace("\r\n", "\n"))
+    # Editors of one system mark a file as UTF-8 with a character that is no part of it.
+    return parse(name, text.removeprefix("\ufeff").replace("\r\n", "\n"))
 
 
 def too_large(name: str) -> ConfigurationError:

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmspell_core.config.document import Keys
 from llmspell_core.config.layers import Layer, nested
+from llmspell_core.json_text import read_json
 
 __all__ = ["KEY_VARIABLES", "environment_layer", "unknown_variables", "vendor_layer"]
 
@@ -122,7 +122,7 @@ def _value(text: str) -> Any:
     """Tables are written as JSON; every other text is read later, when it is known what the setting wants."""
     if text.lstrip().startswith("{"):
         try:
-            return json.loads(text)
+            return read_json(text)
         except ValueError:
             return text
     return text
@@ -133,7 +133,7 @@ def guessed(text: str) -> Any:
     if text.lower() in {"true", "yes", "false", "no"}:
         return text.lower() in {"true", "yes"}
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except ValueError:
         return text
     return text if value is None else value

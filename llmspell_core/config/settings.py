@@ -6,7 +6,6 @@ module brings in pydantic, so it is imported only when there is something to che
 
 from __future__ import annotations
 
-import json
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
@@ -41,6 +40,7 @@ from llmspell_core.config.authority import (
     TRUE,
     Rule,
 )
+from llmspell_core.json_text import read_json
 
 __all__ = ["OPAQUE", "Section", "Settings", "declared_rules", "rule_of"]
 
@@ -57,7 +57,7 @@ def _listed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
-        return json.loads(value)
+        return read_json(value)
     return [part.strip() for part in value.split(",") if part.strip()]
 
 

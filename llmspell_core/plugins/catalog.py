@@ -67,9 +67,11 @@ class Catalog:
         if data is None and not refresh and (spare := spare_file()):
             data, path = read_catalog(spare), spare
         if data is None or not is_fresh(data, blocked):
+            from llmspell_core.plugins import patience
             from llmspell_core.plugins.discovery import renew
 
-            data, path = renew(catalog_file(), blocked, refresh=refresh)
+            with patience.tell("reading what is installed"):
+                data, path = renew(catalog_file(), blocked, refresh=refresh)
         return cls(data, path.removesuffix(".json"), block=blocked, prefer=prefer)
 
     def components(self, kind: str) -> list[Component]:

@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from stevedore import ExtensionManager
 
+from llmspell_core.plugins.records import RETURNS
+
 __all__ = ["describe", "main"]
 
 CONTRACTS = {
@@ -51,6 +53,7 @@ class _Single(ExtensionManager[Any]):
 
 def main() -> None:
     """Answer one request, then end without running anybody's exit handlers."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # see `llmspell_core.cli.main`
     answers = _take_over_stdout()
     for distribution, kind, name, value in json.load(sys.stdin):
         key = [distribution, kind, name]
@@ -142,6 +145,8 @@ def _extra(kind: str, loaded: Any) -> dict[str, Any]:
         from llmspell_core.provider import LocalProvider
 
         found["is_local"] = isinstance(loaded, type) and issubclass(loaded, LocalProvider)
+        if found["is_local"]:
+            found["short_names"] = _words(loaded.short_names())
     return found
 
 
@@ -200,7 +205,10 @@ def _schema(kind: str, loaded: Any) -> dict[str, Any] | None:
         return None
     from llmspell_core.parameters import model_schema
 
-    return model_schema(model)
+    answers = getattr(loaded, "returns", None)
+    if kind != "tools" or not isinstance(answers, Mapping) or not answers:
+        return model_schema(model)
+    return {**model_schema(model), RETURNS: {name: each.to_dict() for name, each in answers.items()}}
 
 
 def _error(error: BaseException, distribution: str) -> dict[str, str]:

@@ -101,7 +101,7 @@ def build(previous: dict[str, Any] | None, path: str, blocked: list[str]) -> dic
     paths = settled_path_times()
     installed = scan()
     kept = _unchanged(previous, [d for d, _ in installed]) if previous else {}
-    changed = [c for d, rows in installed if d.name not in kept and d.name not in blocked for c in rows]
+    changed = [c for d, rows in installed if d.name not in kept and d.name not in blocked for c in rows if not c.error]
     described, schemas = describe_in_child(changed)
     rows = [kept.get(d.name) or [described.get(_key(c), c) for c in found] for d, found in installed]
     data: dict[str, Any] = {
@@ -126,11 +126,12 @@ def scan() -> list[tuple[Distribution, list[Component]]]:
             if GROUP_PREFIX not in text:
                 continue
             distribution = _distribution(installed, text)
+            rows = list(_rows(text, distribution))
         except Exception as error:  # noqa: BLE001 - somebody's broken metadata is not our failure
-            log.warning("unreadable distribution: %s", error)
+            log.warning("unreadable distribution: %s: %s", getattr(installed, "_path", "unknown"), error)
             continue
         # As for imports, the first one on the path hides the others.
-        found.setdefault(distribution.name, (distribution, list(_rows(installed, distribution))))
+        found.setdefault(distribution.name, (distribution, rows))
     return [found[name] for name in sorted(found)]
 
 
@@ -138,21 +139,38 @@ def _distribution(installed: metadata.Distribution, entry_points: str) -> Distri
     from zlib import crc32
 
     folder = getattr(installed, "_path", None)
-    name = _field(installed, "Name") or Path(str(folder)).name.split("-")[0]
-    summary, version = _field(installed, "Summary"), _field(installed, "Version")
+    named = [*Path(str(folder)).stem.split("-"), "", ""]  # the folder says it, too
+    name, version = _field(installed, "Name") or named[0], _field(installed, "Version") or named[1]
     stamp = f"{crc32(entry_points.encode()):08x}-{modified(os.path.join(str(folder), 'METADATA'))}"  # noqa: PTH118
-    return Distribution(normalized(name), version, summary, str(folder or ""), stamp)
+    return Distribution(normalized(name), version, _field(installed, "Summary"), str(folder or ""), stamp)
 
 
 def _field(installed: metadata.Distribution, name: str) -> str:
-    return (installed.metadata[name] or "") if name in installed.metadata else ""  # newer Pythons refuse to look
+    try:
+        return (installed.metadata[name] or "") if name in installed.metadata else ""  # newer Pythons refuse to look
+    except UnicodeDecodeError:  # somebody's summary is in another encoding
+        return ""
 
 
-def _rows(installed: metadata.Distribution, distribution: Distribution) -> Iterator[Component]:
-    for point in installed.entry_points:
-        if point.group.startswith(GROUP_PREFIX):
-            kind = point.group.removeprefix(GROUP_PREFIX)
-            yield Component(kind, point.name, point.value, distribution.name, distribution.version)
+def _rows(entry_points: str, distribution: Distribution) -> Iterator[Component]:
+    """Read here, because Python's reader gives up all distributions for one line."""
+    group = ""
+    for line in map(str.strip, entry_points.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1].strip()
+        elif line and not line.startswith("#") and group.startswith(GROUP_PREFIX):
+            kind = group.removeprefix(GROUP_PREFIX)
+            name, equals, value = (part.strip() for part in line.partition("="))
+            row = Component(kind, name, value, distribution.name, distribution.version)
+            yield row if equals and name and value else row._replace(value="", error=_unreadable(line))
+
+
+def _unreadable(line: str) -> dict[str, str]:
+    return {
+        "type": "ConfigurationError",
+        "message": f"'{line[:60]}' in its entry_points.txt is not written name = module:attribute",
+        "hint": "Install a repaired version, or uninstall it.",
+    }
 
 
 def _unchanged(previous: dict[str, Any], installed: list[Distribution]) -> dict[str, list[Component]]:

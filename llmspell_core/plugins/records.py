@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["KINDS", "Component", "Distribution", "normalized", "spellings"]
+__all__ = ["KINDS", "RETURNS", "Component", "Distribution", "normalized", "spellings"]
 
 KINDS = (
     "tools",
@@ -22,6 +22,9 @@ KINDS = (
     "observers",
     "commands",
 )
+
+RETURNS = "x-returns"
+"""Where the stored schema of a tool says what the tool answers."""
 
 
 class Component(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import copy
 import errno
 import logging
@@ -10,7 +11,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 
 from llmspell_core.errors import ResourceLimitError, SecurityError, ValidationError
-from llmspell_core.policy.path import PathMode
+from llmspell_core.policy.path import PathMode, decodable
 from llmspell_core.policy.place import Place, explained, is_regular, open_directory, open_place, real_path
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ T = TypeVar("T")
 AnyPath = str | os.PathLike[str]
 FileType = Literal["file", "directory", "symlink", "unknown"]
 CHUNK = 1024 * 1024
-MAX_DEPTH = 10
+LONGEST_NAME = 200  # bytes of a temporary file's name that are of the file it becomes; systems allow 255
 OPEN_FLAGS = {
     "rb": os.O_RDONLY,
     "wb": os.O_WRONLY | os.O_CREAT,  # emptied when it is known what it is
@@ -43,7 +44,10 @@ OPEN_FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """What the system knows about a file. Times are aware, in UTC."""
+    """What the system knows about a file. Times are aware, in UTC.
+
+    `name` and `path` are the system's own; bytes that are no UTF-8 are half surrogates in them, as everywhere in Python.
+    """
 
     name: str
     path: str
@@ -69,9 +73,10 @@ class FileEntry:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; times as RFC 3339."""
+        """Plain data; times as RFC 3339, and U+FFFD for what cannot be decoded in a name."""
         times = {"created": self.created, "modified": self.modified, "accessed": self.accessed}
-        plain = {"name": self.name, "path": self.path, "type": self.type, "size": self.size, "readonly": self.readonly}
+        name, path = decodable(self.name), decodable(self.path)
+        plain = {"name": name, "path": path, "type": self.type, "size": self.size, "readonly": self.readonly}
         return plain | {key: value.isoformat().replace("+00:00", "Z") for key, value in times.items()}
 
 
@@ -121,11 +126,8 @@ class Files:
         try:
             return data.decode(encoding)
         except UnicodeDecodeError as error:
-            raise ValidationError(
-                f"'{os.fspath(path)}' is not {encoding} text (byte {error.start} does not fit)",
-                field="path",
-                hint="It looks like a binary file; use a tool made for its format.",
-            ) from None
+            message = f"'{os.fspath(path)}' is not {encoding} text (byte {error.start} does not fit)"
+            raise ValidationError(message, field="path", hint=_looks_like(data)) from None
 
     async def write_bytes(self, path: AnyPath, data: bytes, *, atomic: bool | None = None) -> FileEntry:
         """Write the whole file. Readers see the old content or the new, never a part; `atomic=False` writes in place."""
@@ -149,11 +151,11 @@ class Files:
         await self._run("create", path, lambda p: self._mkdir(p, parents=parents, exist_ok=exist_ok))
 
     async def list(self, path: AnyPath = ".", *, recursive: bool = False) -> Entries:
-        """A directory's entries by name. Links are listed, not followed; recursion goes ten levels deep."""
+        """A directory's entries by name. Links are listed, not followed."""
         return await self._run("list", path, lambda p: self._list(p, recursive))
 
     async def copy(self, source: AnyPath, target: AnyPath) -> FileEntry:
-        """Copy one file; an existing target is replaced."""
+        """Copy one file with its permissions; an existing target is replaced and keeps its own."""
         return await self._run("copy", source, lambda p: self._copy(p, target))
 
     async def move(self, source: AnyPath, target: AnyPath) -> None:
@@ -200,8 +202,13 @@ class Files:
         return real
 
     def _open(self, path: AnyPath, mode: str) -> BinaryIO:
+        _require_file_name(path)
         with open_place(self._paths, path, "read" if mode == "rb" else "write") as place:
             return _file(place, mode, path)
+
+    def _place_to_write(self, path: AnyPath) -> AbstractContextManager[Place]:
+        _require_file_name(path)
+        return open_place(self._paths, path, "write")
 
     def _read(self, path: AnyPath) -> bytes:
         with self._open(path, "rb") as file:
@@ -212,7 +219,7 @@ class Files:
 
     def _write(self, path: AnyPath, data: bytes, atomic: bool | None) -> FileEntry:
         self._check_size(len(data), path)
-        with open_place(self._paths, path, "write") as place:
+        with self._place_to_write(path) as place:
             if atomic if atomic is not None else self._policy.settings.atomic_writes:
                 _replace(place, path, lambda file: file.write(data))
             else:
@@ -221,7 +228,7 @@ class Files:
             return _entry(place)
 
     def _append(self, path: AnyPath, data: bytes) -> FileEntry:
-        with open_place(self._paths, path, "write") as place, _file(place, "ab", path) as file:
+        with self._place_to_write(path) as place, _file(place, "ab", path) as file:
             self._check_size(os.fstat(file.fileno()).st_size + len(data), path)
             file.write(data)
             file.flush()
@@ -246,7 +253,7 @@ class Files:
     def _list(self, path: AnyPath, recursive: bool) -> Entries:
         limit = self._policy.settings.max_dir_entries
         found: Entries = []
-        for entry in self._walk(path, MAX_DEPTH if recursive else 1):
+        for entry in self._walk(path, recursive):
             found.append(entry)
             if len(found) > limit:
                 raise ResourceLimitError(
@@ -257,13 +264,21 @@ class Files:
                 )
         return found
 
-    def _walk(self, path: AnyPath, depth: int) -> Iterator[FileEntry]:
-        with open_directory(self._paths, path) as place:
-            entries = _entries(place, self._policy.settings.max_dir_entries + 1)
-        for entry in entries:
+    def _walk(self, path: AnyPath, recursive: bool) -> Iterator[FileEntry]:
+        """Depth first, without recursion of its own: how deep folders lie is somebody else's choice."""
+        waiting = [iter(self._entries(path))]
+        while waiting:
+            entry = next(waiting[-1], None)
+            if entry is None:
+                waiting.pop()
+                continue
             yield entry
-            if entry.type == "directory" and depth > 1 and self._may_enter(entry.path):
-                yield from self._walk(entry.path, depth - 1)
+            if recursive and entry.type == "directory" and self._may_enter(entry.path):
+                waiting.append(iter(self._entries(entry.path)))
+
+    def _entries(self, path: AnyPath) -> Entries:
+        with open_directory(self._paths, path) as place:
+            return _entries(place, self._policy.settings.max_dir_entries + 1)
 
     def _may_enter(self, path: str) -> bool:
         try:
@@ -272,12 +287,12 @@ class Files:
             return False
         return True
 
-    def _copy(self, source: AnyPath, target: AnyPath) -> FileEntry:
+    def _copy(self, source: AnyPath, target: AnyPath, *, moving: bool = False) -> FileEntry:
         with self._open(source, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            self._check_size(size, source)
-            with explained(target, "write"), open_place(self._paths, target, "write") as place:
-                _replace(place, target, lambda copy: self._pour(file, copy, source))
+            status = os.fstat(file.fileno())
+            self._check_size(status.st_size, source)
+            with explained(target, "write"), self._place_to_write(target) as place:
+                _replace(place, target, lambda copy: self._pour(file, copy, source), status, moving=moving)
                 return _entry(place)
 
     def _pour(self, source: BinaryIO, target: BinaryIO, path: AnyPath) -> None:
@@ -292,7 +307,9 @@ class Files:
         with open_place(rules, source, "write", follow=False) as old:
             status = _required(old)
             with explained(target, "write"), open_place(rules, target, "write", follow=False) as new:
-                if stat.S_ISDIR(status.st_mode):
+                if not stat.S_ISDIR(status.st_mode):
+                    _require_file_name(target)
+                else:
                     rules.check_tree(old.path, source)
                     rules.check_tree(new.path, target)
                 try:
@@ -301,7 +318,7 @@ class Files:
                 except OSError as error:
                     if error.errno != errno.EXDEV or not is_regular(status):
                         raise
-        self._copy(source, target)  # another file system
+        self._copy(source, target, moving=True)  # another file system
         self._delete(source)
 
     def _stat(self, path: AnyPath) -> FileEntry:
@@ -313,7 +330,9 @@ class Files:
         if not real.parent.is_dir():
             return False
         with open_place(self._paths, path, "read") as place:
-            return place.status() is not None
+            status = place.status()
+            # What is still a link after all links were followed is part of a circle.
+            return status is not None and not stat.S_ISLNK(status.st_mode)
 
     def _check_size(self, size: int, path: AnyPath) -> None:
         limit = self._policy.settings.max_file_size
@@ -325,6 +344,14 @@ class Files:
                 used=size,
                 hint="Raise tools.file_operations.max_file_size (bytes) if this size is wanted.",
             )
+
+
+def _looks_like(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and len(data) % 2 == 0:
+        return "It looks like UTF-16; save it as UTF-8 first."
+    if b"\0" not in data:
+        return "It may be text in an older encoding, which has to be saved as UTF-8 first, or a binary file."
+    return "It looks like a binary file; use a tool made for its format."
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -360,25 +387,59 @@ def _require_one_name(status: os.stat_result, path: AnyPath) -> None:
         )
 
 
-def _replace(place: Place, path: AnyPath, write: Callable[[BinaryIO], object]) -> None:
-    """Write beside the place and rename; the new file keeps the old one's permissions."""
+def _replace(
+    place: Place,
+    path: AnyPath,
+    write: Callable[[BinaryIO], object],
+    source: os.stat_result | None = None,
+    *,
+    moving: bool = False,
+) -> None:
+    """Write beside the place and rename.
+
+    A file that was there hands its permissions on; a new one has those of `source`, as far as the user's mask lets it.
+
+    Args:
+        moving: the new file is to be `source` itself, with its permissions and times.
+    """
     old = place.status()
     if old is not None:
         _require_file(old, path)
-    beside = place.sibling(f".{place.path.name[:200]}.{secrets.token_hex(4)}.tmp")
-    fd = beside.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    mode = 0o644 if source is None else source.st_mode & 0o777
+    beside = place.sibling(f".{_shortened(place.path.name)}.{secrets.token_hex(4)}.tmp")
+    fd = beside.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             write(file)
             file.flush()
-            if old is not None and hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+            _take_over(file.fileno(), source if moving else old)
+            if source is not None and moving and os.utime in os.supports_fd:
+                os.utime(file.fileno(), ns=(source.st_atime_ns, source.st_mtime_ns))
             os.fsync(file.fileno())
         beside.replace(place)
     except BaseException:
         beside.unlink()
         raise
     place.sync_directory()
+
+
+def _take_over(fd: int, status: os.stat_result | None) -> None:
+    if status is not None and hasattr(os, "fchmod"):
+        os.fchmod(fd, status.st_mode & 0o777)  # no set-user-id for what has another content
+
+
+def _shortened(name: str) -> str:
+    """So that something can be appended: systems count bytes, and a letter may have four."""
+    return os.fsencode(name)[:LONGEST_NAME].decode("utf-8", "ignore")
+
+
+def _require_file_name(path: AnyPath) -> None:
+    """A path that ends with a slash names a directory, whatever is there."""
+    text = os.fspath(path)
+    if text.endswith(("/", os.sep, "/.", "/..")):
+        raise ValidationError(
+            f"'{text}' names a directory, not a file", field="path", hint="Leave out what follows the file's name."
+        )
 
 
 def _require_file(status: os.stat_result, path: AnyPath) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import codecs
 import json
 import logging
 import re
@@ -83,6 +84,8 @@ class HttpResponse:
 
     @property
     def text(self) -> str:
+        if self.content.startswith(codecs.BOM_UTF8):  # it says how to read the rest, and is no part of it
+            return self.content.decode("utf-8-sig", errors="replace")
         try:
             return self.content.decode(self.encoding, errors="replace")
         except (LookupError, UnicodeError):  # the server named an encoding that is none
@@ -251,6 +254,12 @@ def _request(
         )
     except LLMSpellError:
         raise
+    except UnicodeEncodeError as error:
+        raise ValidationError(
+            f"the request holds {error.object[error.start]!r}, half of a character, which cannot be sent",
+            field="body",
+            hint="Cut the text between characters, or replace such halves (in JavaScript: text.toWellFormed()).",
+        ) from None
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise ValidationError(
             f"this cannot be requested: {error}", field="url", hint="Write http://host/... or https://host/..."
@@ -258,7 +267,11 @@ def _request(
     size = int(request.headers.get("content-length", "0"))
     if size > max_size:
         raise ResourceLimitError(
-            "the body of the request is too big", resource="request size", limit=max_size, used=size
+            "the body of the request is too big",
+            resource="request size",
+            limit=max_size,
+            used=size,
+            hint="Send less at one time, or raise tools.http_request.max_request_size (bytes).",
         )
     return request
 

@@ -15,11 +15,16 @@ from llmspell_core.errors import SecurityError, ValidationError
 from llmspell_core.policy.read_only import ReadOnly, ancestors, folded
 from llmspell_core.policy.settings import PolicySettings
 
-__all__ = ["PathMode", "PathRules"]
+__all__ = ["PathMode", "PathRules", "decodable"]
 
 PathMode = Literal["read", "write"]
 FOLDS_CASE = sys.platform in {"darwin", "win32"}
 OUTSIDE = "Do it yourself, outside of llmspell."
+
+
+def decodable(name: str) -> str:
+    """A name as text that every encoding can write."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ class PathRules:
             reason = f"'{rule.text}' is in denied_paths"
             raise _denial(asked, real, reason, f'Remove "{rule.text}" from security.sandbox.denied_paths.')
         if rule := self._sensitive_rule(real):
-            raise _denial(asked, real, f"'{rule.text}' is a sensitive place", _allow(real))
+            raise _denial(asked, real, f"'{rule.text}' is a sensitive place", _allow(real, alone=True))
         if not any(rule.covers(real) for rule in self._allowed):
             allowed = ", ".join(rule.text for rule in self._allowed) or "nothing"
             raise _denial(asked, real, f"it is not below an allowed path ({allowed})", _allow(real))
@@ -156,12 +161,22 @@ class PathRules:
             raise _denial(asked, real, f"files ending in .{extension} are not among allowed_extensions", hint)
 
 
-def _allow(real: Path) -> str:
-    return f'Add "{real.parent}" to tools.file_operations.allowed_paths if this should be possible.'
+def _allow(real: Path, *, alone: bool = False) -> str:
+    """Advises the narrowest folder: never the whole disk, or all that is the user's, for the sake of one file in it.
+
+    Args:
+        alone: what lies beside it is not to be allowed, too.
+    """
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where nobody has a home
+    wide = {Path(real.anchor), home, *home.parents}
+    if real in wide:
+        return "Name the folder that is needed in tools.file_operations.allowed_paths if this should be possible."
+    place = real if alone or real.parent in wide else real.parent
+    return f'Add "{decodable(str(place))}" to tools.file_operations.allowed_paths if this should be possible.'
 
 
 def _denial(asked: str | os.PathLike[str], real: Path, reason: str, hint: str) -> SecurityError:
-    shown = f"'{os.fspath(asked)}'"
+    shown = f"'{decodable(os.fspath(asked))}'"
     if str(real) != os.fspath(asked):
-        shown += f" (really '{real}')"
+        shown += f" (really '{decodable(str(real))}')"
     return SecurityError(f"access to {shown} is denied: {reason}", violation_type="path_denied", hint=hint)

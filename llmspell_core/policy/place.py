@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmspell_core.errors import LLMSpellError, NotFoundError, StorageError, ValidationError
-from llmspell_core.policy.path import PathMode, PathRules
+from llmspell_core.policy.path import PathMode, PathRules, decodable
 
 __all__ = ["Place", "explained", "open_directory", "open_place"]
 
@@ -148,7 +148,7 @@ def explained(asked: str | os.PathLike[str], operation: str) -> Iterator[None]:
     except LLMSpellError:
         raise
     except OSError as error:
-        raise _explain(error, f"'{os.fspath(asked)}'", operation) from error
+        raise _explain(error, f"'{decodable(os.fspath(asked))}'", operation) from error
 
 
 def _explain(error: OSError, path: str, operation: str) -> LLMSpellError:

@@ -14,8 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_text import read_json
 from llmspell_core.messages import AgentChunk, Message, ToolCall, new_id
 from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ToolDefinition
+from llmspell_core.provider.reading import arguments_of
 
 __all__ = [
     "as_call",
@@ -175,9 +177,9 @@ def read_call(text: str, tools: list[ToolDefinition]) -> ToolCall:
     """The call in `text`; one that was cut off is marked as such, so that the model hears of it."""
     call = ToolCall(new_id("call"), tools[0].name)
     try:
-        data = json.loads(text, strict=False)
-        call.tool_name, call.parameters = str(data["name"]), dict(data["arguments"])
-    except (ValueError, KeyError, TypeError):
+        data = read_json(text, strict=False)
+        call.tool_name, call.parameters = str(data["name"]), arguments_of(data["arguments"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         named = re.search(r'"name"\s*:\s*"([^"]*)"', text)
         call.tool_name = named[1] if named else call.tool_name
         call.parameters = {INVALID_JSON: text}
@@ -200,7 +202,8 @@ async def call_stream(
         async for chunk in chunks:
             if chunk.type == "text":
                 text += chunk.text
-                yield replace(chunk, type="tool_call_progress", text=text, tool_name=name, call_id=call_id)
+                progress = replace(chunk, type="tool_call_progress", text="", tool_name=name, call_id=call_id)
+                yield replace(progress, arguments=text)
             elif chunk.type == "end":
                 call = replace(read_call(text, tools), tool_id=call_id)
                 made = AgentChunk("tool_call", "", chunk.stream_id, chunk.chunk_index, call_id, call.tool_name, call)

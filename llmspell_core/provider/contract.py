@@ -11,6 +11,7 @@ from llmspell_core.errors import ConfigurationError
 from llmspell_core.messages import AgentChunk, Message, Record, ToolCall, Usage
 
 if TYPE_CHECKING:
+    from llmspell_core.errors import LLMSpellError
     from llmspell_core.provider.wire import Wire
 
 __all__ = [
@@ -62,6 +63,13 @@ class ToolDefinition(Record):
     name: str
     description: str
     parameters: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """With whole characters only: nothing else can be sent."""
+        from llmspell_core.provider.intact import intact_data
+
+        for name in ("name", "description", "parameters"):
+            object.__setattr__(self, name, intact_data(getattr(self, name)))
 
 
 INVALID_JSON = "_invalid_json"
@@ -208,24 +216,43 @@ class Provider(ABC):
         self.make_provider = make_provider
         self.network: Network | None = None
 
-    def wire(self, base_url: str, *, sends: Collection[str] = ()) -> Wire:
+    def wire(self, base_url: str, *, sends: Collection[str] = (), whole_characters: bool = False) -> Wire:
         """The HTTP client for the vendor's package: `self.wire(url).client()`.
 
         It reaches the server at `base_url` and no other one, whatever a redirect or a variable of the package says, sends
         the configured key and headers and nothing else that might be a secret, and uses no proxy that is not configured.
+        What keeps connections open (empty events, blank lines) and marks in front of a text are gone from its answers.
 
         Args:
             sends: names of further headers that belong to the protocol, e.g. its version. Not those of keys.
+            whole_characters: for a package that refuses a text with half a character in it: U+FFFD stands there then.
 
         Raises: AuthenticationError, ConfigurationError for a key or header that cannot be sent, or a bad address.
         """
         from llmspell_core.provider.wire import Wire
 
-        return Wire(self.settings, base_url, self.network, sends)
+        return Wire(self.settings, base_url, self.network, sends, whole_characters=whole_characters)
 
     @classmethod
     def preload(cls) -> None:
         """Import the vendor's package. Called in a background thread as soon as an agent is built; must be idempotent."""
+
+    @classmethod
+    def is_usable(cls, settings: ProviderSettings) -> bool:  # noqa: ARG003 - for those that override it
+        """Whether it can work on this machine at all: False when what it runs on is not installed. Asks nobody."""
+        return True
+
+    @classmethod
+    def lacks_key(cls, settings: ProviderSettings) -> LLMSpellError | None:
+        """The error of a provider that needs an API key and has none; a server of one's own may go without."""
+        preset = cls.presets.get(settings.provider_type, {})
+        usual = preset.get("base_url") or cls.default_url
+        is_own = bool(settings.base_url) and str(settings.base_url).rstrip("/") != str(usual or "").rstrip("/")
+        if settings.api_key or is_own or not preset.get("requires_key", cls.requires_key):
+            return None
+        from llmspell_core.provider.failures import ServerFailures
+
+        return ServerFailures(settings, preset.get("key_variable") or cls.key_variable, str(usual or "")).no_key()
 
     @property
     def capabilities(self) -> ProviderCapabilities:
@@ -239,8 +266,8 @@ class Provider(ABC):
     def stream(self, request: CompletionRequest) -> AsyncIterator[AgentChunk]:
         """Answer piece by piece: `text`, `tool_call_progress`, `tool_call` chunks, then one `end` with `usage` and `data`
 
-        (`{"finish_reason", "model"}`). The text chunks add up to what `complete` would have said. Closing the iterator
-        early ends the request.
+        (`{"finish_reason", "model"}`). Only text chunks have a `text`: they add up to what `complete` would have said.
+        Progress has all `arguments` so far. Closing the iterator early ends the request.
         """
 
     async def list_models(self) -> list[str]:
@@ -301,6 +328,16 @@ class LocalProvider(Provider):
     """A provider whose models are files on this machine."""
 
     requires_key = False
+
+    @classmethod
+    def short_names(cls) -> list[str]:
+        """What `pull` knows by a short name: the shell's completion offers it without asking a server."""
+        return []
+
+    @classmethod
+    def holds(cls, settings: ProviderSettings, model: str) -> bool:  # noqa: ARG003 - as above
+        """Whether a model of this name is here already. Asks nobody."""
+        return False
 
     @abstractmethod
     async def list_local_models(self) -> list[LocalModel]: ...

@@ -6,6 +6,7 @@ exceptions by inheriting `ServerFailures` and calling its methods, so that one f
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -37,10 +38,30 @@ TOO_LONG = re.compile(
     r"|prompt is too long|request_too_large",
     re.IGNORECASE,
 )
-REFUSED = re.compile(r"content[_ ](filter|policy)|content management policy|safety|prohibited", re.IGNORECASE)
+REFUSED = re.compile(r"content[_ ](filter|policy)|content management policy|\bsafety\b|prohibited", re.IGNORECASE)
 NO_CREDIT = re.compile(
     r"insufficient_quota|exceeded your current quota|billing|credit balance|out of credits", re.IGNORECASE
 )
+SPENT = re.compile(r"insufficient_quota|billing_|credit balance|out of credits", re.IGNORECASE)
+"""What no waiting helps against, unlike a quota for a minute, which servers tell of in the same words."""
+SOON = re.compile(r"per[ _-]?(minute|second|hour|day)|rate[ _-]?limit", re.IGNORECASE)
+TOLD_WAIT = re.compile(
+    r"(?:retry|try again)\s+(?:in|after)\s+((?:\d+(?:\.\d+)?\s*(?:ms|[smh])[a-z]*\s*)+)", re.IGNORECASE
+)
+SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smh])", re.IGNORECASE)
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+NAME = r"""[`'"]*([A-Za-z_][\w.\[\]-]*)"""
+PARAMETER = re.compile(
+    r"(?:(?:unknown|unrecognized|unsupported|unexpected|invalid)\s+(?:\w+\s+)?"
+    r"(?:parameters?|arguments?|fields?|names?|propert(?:y|ies)|keys?)(?:\s+supplied)?|invalid value at)"
+    rf"(?:\s*:\s*|\s+(?=[`'\"])|\s+(?=\w*[_\[.])){NAME}|{NAME}: (?:extra inputs|input should|field required|unknown field)"
+    rf"|[`'\"]{NAME}[`'\"] (?:is not supported|was unexpected|is not allowed)",
+    re.IGNORECASE,
+)
+"""A complaint about a field of the request, whose name may hold any word that means something else elsewhere."""
+HIDDEN = re.compile(r"<(script|style|noscript|template)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)", re.IGNORECASE | re.DOTALL)
+OF_PARSING = (ValueError, AttributeError, TypeError, LookupError, RecursionError)
+"""What packages, and readers of what they return, trip over when an answer is not what it should be."""
 NO_MODEL = re.compile(r"model", re.IGNORECASE)
 SHOWN = 400
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
@@ -78,9 +99,11 @@ class ServerFailures:
             raise
         except Exception as error:
             made = _own_cause(error) or self.translate(error, model, timeout)
-            if made is None:
+            if made is not None:
+                raise made from None
+            if not isinstance(error, OF_PARSING):
                 raise
-            raise made from None
+            raise self.garbage(model) from error  # the cause tells a defect of ours from one of the server's
 
     def no_key(self) -> AuthenticationError:
         variables = self.variables()
@@ -125,9 +148,11 @@ class ServerFailures:
             hint="Try again; if it happens often, look at the server's log or at a proxy in between.",
         )
 
-    def of_connection(self, error: Exception, broken: tuple[type[Exception], ...]) -> NetworkError:
+    def of_connection(self, error: Exception, broken: tuple[type[Exception], ...]) -> LLMSpellError:
         """For a package that wraps its HTTP client's error; `broken` are the client's for an answer that breaks off."""
         cause = error.__cause__ or error
+        if type(cause).__name__ == "DecodingError":  # of the content's encoding, by the HTTP client
+            return self.garbage("", "a body that is not compressed as its header says")
         return self.broken_off() if isinstance(cause, broken) else self.unreachable(str(cause))
 
     def garbage(self, model: str, what: str = "something that is not an answer of its protocol") -> ProviderError:
@@ -147,6 +172,26 @@ class ServerFailures:
             status=status,
             hint="The fault is on the server's side; try again.",
         )
+
+    def ended(self, word: str, model: str, why: str = "") -> ProviderError:
+        """For an answer that ended in a way that is a failure, such as a call that the model wrote wrongly."""
+        return self.plain(f"the answer ended with {word}{': ' if why else ''}{why}", model)
+
+    def in_answer(self, error: Any, model: str) -> LLMSpellError:
+        """For an answer of status 200 whose body is an error, as gateways send it: a text, or a table."""
+        table = error if isinstance(error, Mapping) else {"message": error}
+        inner = table.get("error")
+        table = inner if isinstance(inner, Mapping) else {"message": inner} if inner else table
+        code, message = str(table.get("code") or ""), str(table.get("message") or table.get("detail") or table)
+        words = " ".join(str(table[name]) for name in ("type", "status") if table.get(name))
+        if code.isdigit() and 400 <= int(code) < 600:
+            return self.of_status(int(code), message, model, code=words)
+        words = f"{code} {words}".strip()
+        if "rate_limit" in words:
+            return self.of_status(429, message, model, code=words)
+        if "overloaded" in words:
+            return self.overloaded(message, model, None)
+        return self.by_words(words, message, model) or self.plain(message, model)
 
     def refused(self, message: str, model: str, status: int | None = None) -> ContentRefusedError:
         return ContentRefusedError(
@@ -175,6 +220,8 @@ class ServerFailures:
         """
         details = {"provider": self.name, "model": model, "status": status}
         wait = retry_after(headers or {})
+        if wait is None:
+            wait = told_wait(message)
         if 300 <= status < 400:
             return self.sent_on(_header(headers or {}, "location"))
         if status in {401, 403}:
@@ -194,11 +241,13 @@ class ServerFailures:
     def by_words(self, code: str, message: str, model: str, status: int | None = None) -> LLMSpellError | None:
         """The errors that servers tell apart only by words."""
         details = {"provider": self.name, "model": model, "status": status}
+        if PARAMETER.search(message):
+            return None
         text = f"{code} {message}"
         if TOO_LONG.search(text):
             return self._too_long(message, details)
         if NO_CREDIT.search(text):
-            return self._no_credit(message, details)
+            return self._too_many(message, code, told_wait(message), details)
         if REFUSED.search(text):
             return self.refused(message, model, status)
         if "model_not_found" in code or (status == 404 and NO_MODEL.search(text)):
@@ -243,7 +292,8 @@ class ServerFailures:
         )
 
     def _too_many(self, message: str, code: str, wait: float | None, details: dict[str, Any]) -> LLMSpellError:
-        if NO_CREDIT.search(f"{code} {message}"):
+        words = f"{code} {message}"
+        if NO_CREDIT.search(words) and (SPENT.search(words) or (wait is None and not SOON.search(words))):
             return self._no_credit(message, details)
         hint = f"Try again in {wait:g} seconds" if wait else "Try again later"
         return RateLimitError(
@@ -283,7 +333,7 @@ class ServerFailures:
             )
         return ValidationError(
             f"{self.name} did not accept the request ({status}): {self.clean(message)}",
-            field=field or "request",
+            field=field or _named_field(message) or "request",
             hint="Check the model's settings and the options passed with the request.",
         )
 
@@ -292,8 +342,19 @@ class ServerFailures:
         for secret in (self.settings.api_key, *self.settings.headers.values()):
             if secret and len(secret) > 3:
                 text = text.replace(secret, "***")
-        text = " ".join(re.sub(r"<[^<>]*>", " ", text).split())
+        text = " ".join(re.sub(r"<[^<>]*>", " ", HIDDEN.sub(" ", text)).split())
         return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _named_field(message: str) -> str | None:
+    found = PARAMETER.search(message)
+    return next(filter(None, found.groups()), None) if found else None
+
+
+def told_wait(message: str) -> float | None:
+    """Seconds, of a message that says "retry in 1m20s"."""
+    found = TOLD_WAIT.search(message)
+    return sum(float(n) * SECONDS[unit.lower()] for n, unit in SPAN.findall(found[1])) if found else None
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
@@ -317,16 +378,18 @@ def _shown(url: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from either header; a date is turned into seconds from now."""
+    """Seconds, from either header; a date is turned into seconds from now. None for what is no time to wait."""
     from email.utils import parsedate_to_datetime
     from time import time
 
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return float(headers[name]) / divisor
+            wait = float(headers[name]) / divisor
         except (KeyError, ValueError):
             continue
+        if math.isfinite(wait) and wait >= 0:
+            return wait
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None

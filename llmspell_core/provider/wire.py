@@ -20,6 +20,7 @@ from llmspell_core.pinned import PinnedTransport, named_as_httpx2
 from llmspell_core.provider.contract import Network, ProviderSettings
 from llmspell_core.provider.key import check_key
 from llmspell_core.provider.lookup import look_up
+from llmspell_core.provider.tidy import tidied
 
 if TYPE_CHECKING:
     import httpx
@@ -58,12 +59,19 @@ class Wire:
     """What a provider speaks through. See `Provider.wire`."""
 
     def __init__(
-        self, settings: ProviderSettings, base_url: str, network: Network | None = None, sends: Collection[str] = ()
+        self,
+        settings: ProviderSettings,
+        base_url: str,
+        network: Network | None = None,
+        sends: Collection[str] = (),
+        *,
+        whole_characters: bool = False,
     ) -> None:
         check_key(settings)
         self.settings = settings
         self.origin = _origin(settings, base_url)
         self._network = network
+        self.whole_characters = whole_characters
         self._sends = frozenset(name.lower() for name in sends)
 
     def client(self, **options: Any) -> httpx2.AsyncClient:
@@ -151,7 +159,8 @@ class _Bound(httpx2.AsyncBaseTransport):
         request.headers = httpx2.Headers(
             [(name, value) for name, value in request.headers.multi_items() if self._wire.passes(name, value)]
         )
-        return await self._inner.handle_async_request(request)
+        answer = await self._inner.handle_async_request(request)
+        return tidied(answer, whole_characters=self._wire.whole_characters)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

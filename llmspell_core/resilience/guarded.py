@@ -20,6 +20,7 @@ from llmspell_core.provider import (
     ProviderCapabilities,
     ProviderSettings,
 )
+from llmspell_core.provider.intact import intact_answer, intact_chunks, sendable
 from llmspell_core.provider.key import check_key
 from llmspell_core.resilience.breaker import Breaker
 from llmspell_core.resilience.limits import Limits
@@ -61,16 +62,18 @@ class GuardedProvider(Provider):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         check_key(self.settings)
+        request = sendable(request)
         with self._counted(request) as row:
-            answer = await self._complete(request)
+            answer = intact_answer(await self._complete(request))
             self._prices.charge(answer.usage, answer.model, request.model)
             row.add(answer.usage)
         return answer
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         check_key(self.settings)
+        request = sendable(request)
         with self._counted(request) as row:
-            async with aclosing(self._attempts(request)) as chunks:
+            async with aclosing(intact_chunks(self._attempts(request))) as chunks:
                 async for chunk in chunks:
                     if chunk.type == "end" and chunk.usage is not None:
                         self._prices.charge(chunk.usage, str((chunk.data or {}).get("model")), request.model)

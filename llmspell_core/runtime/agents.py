@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.json_schema import with_lists
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
 from llmspell_core.runtime.tools import Tools
 
@@ -58,6 +59,7 @@ class Agents(Tools):
 
         Raises:
             ValidationError: no model, a taken name, no JSON schema. NotFoundError: unknown provider or tool.
+            AuthenticationError: its provider needs a key and has none.
             MissingDependencyError: a response_schema, and the validator is not installed.
         """
         from dataclasses import replace
@@ -66,13 +68,15 @@ class Agents(Tools):
 
         self._check_free(config.name)
         spec = self.providers.resolve(config.model, config.provider)
+        self.providers.check_key(str(spec.provider), config.base_url, config.api_key)
         for tool in config.allowed_tools:
             if tool != "*":
                 self.tool_for(tool)
         if config.response_schema is not None:
             from llmspell_core.agent.structured import check_schema
 
-            check_schema(config.response_schema)
+            config = replace(config, response_schema=with_lists(config.response_schema))
+            check_schema(config.response_schema or {})
         self.providers.preload(str(spec.provider), spec.model)
         agent = LLMAgent(replace(config, model=spec.model, provider=spec.provider), self)
         self.register_agent(agent)

@@ -315,6 +315,7 @@ class Runtime(Agents):
         stdin: Callable[[], str | Awaitable[str | None] | None] | None = None,
         context: ExecutionContext | None = None,
         worker: WorkerProcess | None = None,
+        is_code: bool = False,
     ) -> ScriptResult:
         """Run a script in a process of its own.
 
@@ -325,6 +326,7 @@ class Runtime(Agents):
             timeout: wall-clock seconds, waiting included; by default `runtime.script_timeout_seconds`.
             output: called with ("stdout" | "stderr", text) for what it prints.
             stdin: answers the next piece of the script's input, None at its end; without it there is no input.
+            is_code: it may be a bare expression, which ends in its value, as in `llmspell exec '1+1'`.
 
         Raises:
             ScriptError: it failed; carries file, line and the line's text.
@@ -341,6 +343,7 @@ class Runtime(Agents):
             stdin=stdin,
             context=context,
             worker=worker,
+            is_code=is_code,
         )
 
     async def open_session(

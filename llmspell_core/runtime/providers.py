@@ -91,6 +91,8 @@ class Providers:
                 f"{spec.provider}/{spec.model}" if provider and spec.provider not in {None, provider} else spec.model
             )
             named = provider or spec.provider
+            if named == "local" and spec.backend is None:
+                named = self._home(whole)
             elsewhere = named == "local" and spec.backend is not None and self._registry.has("providers", spec.backend)
             return ModelSpec(whole, spec.backend if elsewhere else named, spec.backend)
         if spec is not None:
@@ -181,6 +183,36 @@ class Providers:
             self._totals = Totals()
         return self._totals
 
+    def usable(self) -> list[str]:
+        """What is configured and can work here; without any of these the embedded local provider, where it can."""
+        names = self.configured() or ["local"]
+        return [name for name in names if self._can_work(name)]
+
+    def _can_work(self, name: str) -> bool:
+        settings = self.settings(name)
+        known = self._registry.has("providers", settings.provider_type)
+        return known and self.provider_class(settings).is_usable(settings)
+
+    def check_key(self, name: str, base_url: str | None, api_key: str | None) -> None:
+        """Raises: AuthenticationError when the provider needs a key and has none, which no later moment will change."""
+        if name == FALLBACK:  # one of the others may answer
+            return
+        settings = self.settings(name, base_url=base_url, api_key=api_key)
+        error = self.provider_class(settings).lacks_key(settings)
+        if error is not None:
+            raise error
+
+    def _home(self, model: str) -> str:
+        """Where `local/MODEL` is: in this machine's own store, or with the Ollama that is configured."""
+        tables = self._config.section("providers")
+        ollama = next((n for n in self.configured() if tables[n].get("provider_type", n) == "ollama"), None)
+        if ollama is None or "local" in tables or not self._registry.has("providers", "ollama"):
+            return "local"
+        settings = self.settings("local")
+        if self._can_work("local") and getattr(self.provider_class(settings), "holds", _never)(settings, model):
+            return "local"
+        return ollama
+
     def provider_class(self, settings: ProviderSettings) -> type[Provider]:
         if not self._registry.has("providers", settings.provider_type):
             raise self._unknown(settings.provider_type)
@@ -247,6 +279,10 @@ class Providers:
         for provider, result in zip(made, results, strict=True):
             if isinstance(result, BaseException):
                 log.warning("closing provider %s failed: %s", provider.settings.name, result)
+
+
+def _never(*_: object) -> bool:
+    return False
 
 
 def _of_caller(settings: ProviderSettings, base_url: str, *, from_caller: bool) -> ProviderSettings:

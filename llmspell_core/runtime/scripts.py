@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, NotFoundError, PluginError, ScriptError, ValidationError
+from llmspell_core.script.globals.modules import refuse_typescript
 from llmspell_core.script.host import ScriptSession
 from llmspell_core.script.result import Limits, ScriptResult
 
@@ -44,7 +45,10 @@ class Scripts:
 
         Raises:
             NotFoundError: it is not installed; says how to install it.
+            ValidationError: the file is of a language that nothing here runs.
         """
+        if name is None and path is not None:
+            refuse_typescript(path)
         chosen = name or self._by_suffix(path) or self._by_first_line(source)
         return self._make(chosen or str(self._runtime.config.get("default_engine") or "lua"))
 
@@ -63,6 +67,9 @@ class Scripts:
         for name in registry.names("engines") if suffix else ():
             if suffix in registry.load("engines", name).extensions:
                 return name
+        if suffix in OTHER_LANGUAGES:
+            language, hint = OTHER_LANGUAGES[suffix]
+            raise ValidationError(f"{path} is {language}, which no installed engine runs", field="script", hint=hint)
         return None
 
     def _by_first_line(self, source: str | bytes) -> str | None:
@@ -162,6 +169,7 @@ class Scripts:
         stdin: Stdin | None = None,
         context: ExecutionContext | None = None,
         worker: WorkerProcess | None = None,
+        is_code: bool = False,
     ) -> ScriptResult:
         """Run a script from a file or from text; see `Runtime.run_script`."""
         file = Path(path) if path is not None else None
@@ -176,7 +184,8 @@ class Scripts:
             session.scope.stdin = stdin
             try:
                 folder = str(file.resolve().parent) if file is not None else None
-                return await session.run(text, name=name, args=args, directory=folder)
+                mode = "code" if is_code else "script"
+                return await session.run(text, name=name, args=args, directory=folder, mode=mode)
             finally:
                 await scripts.close_session(session)
 
@@ -254,5 +263,12 @@ class Scripts:
 
 
 MAX_SCRIPT_BYTES = 20_000_000
+OTHER_LANGUAGES = {
+    ".py": (
+        "Python",
+        "From Python, use the package: from llmspell_core.runtime import Runtime (docs/how-to/python.md).",
+    ),
+}
+"""What people try to run, taken for the default engine's language otherwise: its syntax error says nothing."""
 KNOWN_SUFFIXES = {".lua": "lua", ".js": "javascript", ".mjs": "javascript"}
 SHEBANG_WORDS = {"lua": "lua", "javascript": "javascript", "node": "javascript", "js": "javascript"}

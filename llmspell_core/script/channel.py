@@ -25,6 +25,10 @@ PIECE = 16384 if sys.platform == "linux" else 2048
 """Bytes that a socket takes without waiting once it says that it is writable."""
 
 
+MOST_MILLISECONDS = 2**31 - 1
+"""That can be waited for."""
+
+
 class TooLargeError(Exception):
     """A frame that the host would not take."""
 
@@ -140,8 +144,9 @@ class Channel:
         return self._reader.empty
 
     def poll(self, timeout: float | None) -> bool:
-        """Waits at most so many seconds for something to read."""
-        return self._readable is None or bool(self._readable.poll(None if timeout is None else max(0, timeout * 1000)))
+        """Waits at most so many seconds for something to read, and at most for weeks: the system counts no further."""
+        waits = None if timeout is None else min(MOST_MILLISECONDS, max(0, timeout * 1000))
+        return self._readable is None or bool(self._readable.poll(waits))
 
     def read(self) -> None:
         """Reads once, waiting if need be; ends the process when the host is gone."""

@@ -15,6 +15,7 @@ __all__ = ["crashed", "failed", "left_behind", "not_returned", "too_late"]
 _MAX_TEXT = 20_000
 _MAX_BYTES = 10 * _MAX_TEXT
 MOST_LINES = 1 << 31
+MOST_CODE = 100
 HINTS = {
     "memory": "Keep less at one time, look for a recursion without an end, or raise runtime.security.max_memory_bytes."
 }
@@ -51,7 +52,17 @@ def failed(error: Any, language: str, *, source: str = "", name: str = "") -> Sc
     )
     if isinstance(data.get("cause"), dict):
         found.__cause__ = _cause(data["cause"])
+    _take_over(found, data)
     return found
+
+
+def _take_over(found: ScriptError, data: dict[str, Any]) -> None:
+    """The code of what was thrown: of an error of ours, or one that the script has given it."""
+    cause, own = found.__cause__, _text(data.get("code"))
+    if isinstance(cause, LLMSpellError):
+        found.code = cause.code
+    elif own:
+        found.code = own[:MOST_CODE]
 
 
 def _cause(data: dict[str, Any]) -> LLMSpellError | None:

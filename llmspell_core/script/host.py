@@ -163,7 +163,7 @@ class ScriptSession:
         timeout: float | None = None,
         directory: str | None = None,
     ) -> ScriptResult:
-        """Runs a script, or in an interactive session a cell (`mode` "cell").
+        """Runs a script or a piece of code (`mode` "code"), or in an interactive session a cell ("cell").
 
         Args:
             name: file name for messages; `directory`: where `require` and `dofile` look first.
@@ -181,8 +181,12 @@ class ScriptSession:
         started = time.monotonic()
         request = {"source": text, "name": name, "args": script_args(name, args), "mode": mode}
         self._worker.send(encoded(dump_text(["run", self._run_id, request])))
-        env = await self._finish(self.limits.timeout if timeout is None else timeout)
-        return self._result(env, text, time.monotonic() - started)
+        try:
+            env = await self._finish(self.limits.timeout if timeout is None else timeout)
+            return self._result(env, text, time.monotonic() - started)
+        except ScriptError as error:
+            error.output = self._output.text()
+            raise
 
     @property
     def alive(self) -> bool:
@@ -379,7 +383,9 @@ class ScriptSession:
         if self._run is not None and self._run.done() and self._end is None:
             return left_behind(self._name, deadline.seconds, self.engine.language)
         doing = deadline.doing if deadline.missed else self._calls.doing()
-        return too_late(self._name, deadline.seconds, doing, self.engine.language)
+        error = too_late(self._name, deadline.seconds, doing, self.engine.language)
+        error.output = self._output.text()
+        return error
 
     def _stop(self, reason: ScriptError) -> None:
         self._end = self._end or reason
@@ -396,7 +402,7 @@ class ScriptSession:
         exit_code, display = env.get("exit"), env.get("display")
         return ScriptResult(
             value=env.get("value"),
-            exit_code=exit_code & 0xFF if isinstance(exit_code, int) else 0,
+            exit_code=_one_byte(exit_code) if isinstance(exit_code, int) else 0,
             output=self._output.text(),
             display=display if isinstance(display, str) else None,
             duration=duration,
@@ -482,3 +488,8 @@ def script_args(name: str, args: Sequence[str] | Mapping[str, Any]) -> dict[str,
             next(rest)
         named[key] = value if equals or value else "true"
     return {"script": name, "raw": words, "positional": positional, "named": named}
+
+
+def _one_byte(code: int) -> int:
+    """What a system keeps of an exit code; 256 is no success, though its last byte is."""
+    return code & 0xFF or int(bool(code))

@@ -33,6 +33,9 @@ _BOOTSTRAP = (
     "import sys; sys.path[:0] = {paths!r}; from llmspell_core.script.worker import main; main({fd}, {fd}, {vm!r})"
 )
 
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
+"""Nothing but this: each further arena of the C library takes 64 MB of the address space, which is what the limit counts."""
+
 
 class WorkerProcess(asyncio.Protocol):
     """One worker. `spawn` needs no event loop, so a command line can start it before it imports anything else.
@@ -69,7 +72,7 @@ class WorkerProcess(asyncio.Protocol):
 
     @classmethod
     def spawn(cls, engine: ScriptEngine) -> WorkerProcess:
-        """Starts a worker: empty environment, closed descriptors, only the folders it needs on its path."""
+        """Starts a worker: no environment of ours, closed descriptors, only the folders it needs on its path."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         code = _BOOTSTRAP.format(paths=engine.import_paths(), fd=theirs.fileno(), vm=engine.vm)
@@ -80,7 +83,7 @@ class WorkerProcess(asyncio.Protocol):
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env={},
+                env=_ENVIRONMENT,
                 start_new_session=True,
             )
         except OSError:

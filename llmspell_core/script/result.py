@@ -40,7 +40,8 @@ class ScriptResult:
         value: what the script returned, as plain data.
         exit_code: what it gave to `os.exit`, else 0.
         output: what it printed, up to `Limits.output_bytes`.
-        display: an interactive cell's value as text; None when it was a statement.
+        display: an interactive cell's value as text; None when it was a statement. Of a piece of code only what `value`
+            does not say: several values, or one that is no plain data.
         duration: seconds.
         exited: whether the script ended itself with `os.exit`; its session is over then.
     """

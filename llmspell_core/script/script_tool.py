@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from llmspell_core.errors import ValidationError
-from llmspell_core.json_schema import check_keywords, differences, filled_in, validator
+from llmspell_core.json_schema import check_keywords, check_tool_name, differences, filled_in, validator, with_lists
 from llmspell_core.names import check_known
 from llmspell_core.tool import Tool, ToolResult, ToolSchema
 
@@ -28,6 +28,7 @@ class ScriptTool(Tool[_Free]):
     parameters = _Free
 
     def __init__(self, scope: ScriptScope, definition: dict[str, Any], handler: Any) -> None:
+        check_tool_name(definition["name"])
         self.name = definition["name"]
         self.description = str(definition.get("description") or f"The script's tool {self.name}.")
         self.category = str(definition.get("category") or "script")
@@ -97,13 +98,16 @@ def _plain(spec: dict[str, Any]) -> dict[str, Any]:
     """A spec of the short form as JSON Schema; `required` is said beside it, and the type `any` is none."""
     is_any = spec.get("type") == "any"
     flags = {"name", "required"} if isinstance(spec.get("required"), bool) else {"name"}
-    return {k: v for k, v in spec.items() if k not in flags and not (k == "type" and is_any)}
+    plain = {k: v for k, v in spec.items() if k not in flags and not (k == "type" and is_any)}
+    made: dict[str, Any] = with_lists(plain)
+    return made
 
 
 def json_schema_of(parameters: Any) -> dict[str, Any]:
     """A JSON schema from what a script wrote: a JSON schema, a list of `{name, type, ...}`, or a table name -> type or spec."""
     if _is_json_schema(parameters):
-        return parameters  # type: ignore[no-any-return]
+        made: dict[str, Any] = with_lists(parameters)
+        return made
     if isinstance(parameters, list):
         specs = {str(p["name"]): p for p in parameters if isinstance(p, dict) and "name" in p}
     else:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from llmspell_core.script.left_out import instead_of
+
 __all__ = ["meant"]
 
 MISSING = ("attempt to call a nil value", "attempt to index a nil value", "not a function", "is not defined")
@@ -16,9 +18,13 @@ CUTOFF = 0.7
 
 
 def meant(message: str, line: str | None, manifest: Mapping[str, Any]) -> str | None:
-    """`Did you mean builder?` for a name of `line` that nobody declared but that is close to one that somebody did."""
-    if not line or not any(words in message for words in MISSING):
-        return None
+    """`Did you mean builder?` for a name of `line` that nobody declared but that is close to one that somebody did.
+
+    What is left out on purpose has advice of its own.
+    """
+    advice = instead_of(message, line) if line else None
+    if advice or not line or not any(words in message for words in MISSING):
+        return advice
     known = set(_names(manifest))
     wrong = [name for name in _used(line, message) if name not in known]
     near = [found for name in wrong for found in get_close_matches(name, sorted(known), n=2, cutoff=CUTOFF)]

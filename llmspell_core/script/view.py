@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.messages import plain
-from llmspell_core.purse import MOST_PARSED, json_weight
+from llmspell_core.provider.reading import MOST_LEVELS
+from llmspell_core.purse import MOST_PARSED, json_weight, measure
 from llmspell_core.script.declare import camel
 from llmspell_core.script.values import Path, View
 
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
     from llmspell_core.messages import AgentChunk, AgentOutput, ToolCall
     from llmspell_core.script.scope import ScriptScope
 
-__all__ = ["OURS", "View", "answer_view", "chunk_view", "output_view", "spelled", "tool_view"]
+__all__ = ["View", "answer_view", "chunk_view", "output_view", "plain_answer", "spelled", "tool_view"]
 
 ENVELOPE_KEYS = ("success", "result", "operation")
 METADATA_KEYS = ("model", "token_count", "execution_time_ms", "confidence")
 
 
 TEXT_ALIASES = ("response", "content")
-OURS = frozenset({"text", "data", "metadata", "media", "tool_calls", "error_details", "_raw_text", *TEXT_ALIASES})
-"""What a model's text cannot say: it would be taken for what really happened."""
+OURS = frozenset({"response", "output_style", "text_is_json"})
+"""What says how a tool's answer is to be shown, and is shown itself in no other way."""
 LONG = 1000
 """Characters of a text that is worth not to be sent more than once."""
 
@@ -32,10 +33,12 @@ def tool_view(output: AgentOutput) -> View | dict[str, Any]:
     envelope = output.metadata.extra.get("response")
     if not isinstance(envelope, dict) or output.tool_calls or output.media:
         return output_view(output)
-    extra = {key: value for key, value in output.metadata.extra.items() if key not in {"response", "output_style"}}
+    extra = {key: value for key, value in output.metadata.extra.items() if key not in OURS}
     value: dict[str, Any] = {"text": output.text, "metadata": _metadata(output, extra)}
     made = View(value, flat=True, same=[([alias], ["text"]) for alias in TEXT_ALIASES])
     if output.metadata.extra.get("output_style") == "text":
+        if output.metadata.extra.get("text_is_json") and envelope.get("result") is not None:
+            made.same.append((["data"], ["result"]))
         kept, places = _without(envelope, output.text)
         value["metadata"]["response"] = kept
         for place in places:
@@ -49,14 +52,30 @@ def tool_view(output: AgentOutput) -> View | dict[str, Any]:
 
 
 def answer_view(output: AgentOutput) -> View | dict[str, Any]:
-    """What a script gets of an agent."""
-    view = output_view(output, of_model=True)
+    """What a script gets of an agent; `plain_answer` has all of it in one place."""
+    view = plain_answer(output)
     if len(output.text) < LONG:
         return view
     same = [alias for alias in TEXT_ALIASES if view.get(alias) is output.text]
     for alias in same:
         del view[alias]
     return View(view, same=[([alias], ["text"]) for alias in same])
+
+
+def plain_answer(output: AgentOutput) -> dict[str, Any]:
+    """The table of an agent's answer, all of it in one place.
+
+    A model wrote the text, so nothing in it becomes a field: JSON is parsed into `data`, whatever its keys are.
+    """
+    extra = dict(output.metadata.extra)
+    data = _parsed(output.text) if "parsed" not in extra else (extra.pop("parsed"),)
+    view: dict[str, Any] = {"data": data[0]} if data else {}
+    view |= {"text": output.text, **dict.fromkeys(TEXT_ALIASES, output.text)}
+    view["metadata"] = _metadata(output, extra)
+    view["tool_calls"] = [call_view(call) for call in output.tool_calls]
+    if output.media:
+        view["media"] = _media(output)
+    return view
 
 
 def _without(envelope: dict[str, Any], text: str) -> tuple[dict[str, Any], list[Path]]:
@@ -72,18 +91,20 @@ def _without(envelope: dict[str, Any], text: str) -> tuple[dict[str, Any], list[
     return kept, places
 
 
-def output_view(output: AgentOutput, *, of_model: bool = False) -> dict[str, Any]:
-    """The table of one output; `of_model`: its text is a model's.
+def output_view(output: AgentOutput) -> dict[str, Any]:
+    """The table of a tool's output.
 
     A text that is a JSON object with `success`, `result` or `operation` gives all its keys to the table (and stays in
-    `_raw_text`), except for those that are `OURS` in a model's; any other JSON text is parsed into `data`. `response` and
-    `content` repeat `text`.
+    `_raw_text`); any other JSON text is parsed into `data`. `response` and `content` repeat `text`.
     """
     extra = dict(output.metadata.extra)
+    is_json = extra.pop("text_is_json", False)
     envelope = extra.get("response") if extra.pop("output_style", None) == "text" else None
-    view = _flat(envelope) if isinstance(envelope, dict) else _from_text(output.text, OURS if of_model else frozenset())
+    view = _flat(envelope) if isinstance(envelope, dict) else _from_text(output.text)
     if envelope is None:
         extra.pop("response", None)
+    if is_json and view.get("result") is not None:
+        view["data"] = view["result"]
     if "parsed" in extra:
         view["data"] = extra.pop("parsed")
     view["text"] = output.text
@@ -91,23 +112,35 @@ def output_view(output: AgentOutput, *, of_model: bool = False) -> dict[str, Any
         view.setdefault(alias, output.text)
     view["metadata"] = _metadata(output, extra)
     if output.media:
-        view["media"] = [{**m.to_dict(), **m.metadata, "base64": m.data} for m in output.media]
+        view["media"] = _media(output)
     if output.tool_calls:
         view["tool_calls"] = [call_view(call) for call in output.tool_calls]
     return view
 
 
-def _from_text(text: str, left_out: frozenset[str]) -> dict[str, Any]:
+def _media(output: AgentOutput) -> list[dict[str, Any]]:
+    return [{**m.to_dict(), **m.metadata, "base64": m.data} for m in output.media]
+
+
+def _parsed(text: str) -> tuple[Any, ...]:
+    """The list or table that a text is, if it is one; what is nested without end stays a text."""
     stripped = text.lstrip()
     if not stripped.startswith(("{", "[")) or json_weight(text) > MOST_PARSED:
-        return {}
+        return ()
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        return ()
+    return (value,) if measure(value, MOST_PARSED)[1] <= MOST_LEVELS else ()
+
+
+def _from_text(text: str) -> dict[str, Any]:
+    found = _parsed(text)
+    if not found:
         return {}
+    value = found[0]
     if isinstance(value, dict) and any(key in value for key in ENVELOPE_KEYS):
-        own = {key: item for key, item in value.items() if key not in left_out}
-        return {**_flat(own), "_raw_text": text}
+        return {**_flat(value), "_raw_text": text}
     return {"data": value}
 
 
@@ -133,24 +166,21 @@ def call_view(call: ToolCall) -> dict[str, Any]:
 
 
 def chunk_view(chunk: AgentChunk) -> dict[str, Any]:
-    """One chunk of a stream: `type`, `text`, and what belongs to the type."""
+    """One chunk of a stream: `type`, `text`, and what belongs to the type. Only the end's `output` has the whole text."""
     view: dict[str, Any] = {
         "type": chunk.type,
-        "text": chunk.text,
+        **dict.fromkeys(("text", *TEXT_ALIASES), chunk.text),
         "index": chunk.chunk_index,
         "is_final": chunk.is_final,
     }
-    for key in ("call_id", "tool_name", "data"):
+    for key in ("call_id", "tool_name", "arguments", "data"):
         value = getattr(chunk, key)
         if value is not None:
             view[key] = plain(value)
     if chunk.call is not None:
         view["call"] = call_view(chunk.call)
     if chunk.output is not None:
-        view["output"] = output_view(chunk.output, of_model=True)
-        view["content"] = view["response"] = chunk.output.text
-    else:
-        view["content"] = view["response"] = chunk.text
+        view["output"] = plain_answer(chunk.output)
     return view
 
 

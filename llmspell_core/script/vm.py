@@ -28,7 +28,8 @@ class Stopped(HostError):  # noqa: N818 - it is not the function's fault
 
     def __init__(self) -> None:
         message = "this function was stopped: whatever called it does not wait any more"
-        super().__init__({"kind": "Cancelled", "type": "CancelledError", "message": message, "hint": None})
+        kind = {"kind": "Cancelled", "type": "CancelledError", "code": "cancelled"}
+        super().__init__({**kind, "message": message, "hint": None, "retryable": False})
 
 
 class VMError(Exception):
@@ -77,7 +78,10 @@ class VM(Protocol):
     encoding: ClassVar[str]
 
     def run(self, source: str, name: str, args: dict[str, Any], mode: str) -> Any:
-        """Runs a script (`mode` "script") or a cell of an interactive session ("cell").
+        """Runs a script (`mode` "script"), a cell of an interactive session ("cell"), or a piece of code ("code").
+
+        A piece of code is a script; if all of it is an expression, it ends in its value. It has a `display` only where its
+        value does not say everything: several values, or one that is no plain data.
 
         Returns {"value": data, "display": text or None} (`raw`: its JSON text).
         """

@@ -91,7 +91,7 @@ def load(text: str) -> Any:
     return value
 
 
-_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
+_CONSTANT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(NaN|-?Infinity)')
 
 
 class _NotJsonError(ValueError):

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.script import fence  # loaded before the host has said anything: it is thinking meanwhile
 from llmspell_core.script.channel import Channel, TooLargeError
+from llmspell_core.script.remembered import Remembered
 from llmspell_core.script.vm import LATER, VM, HostError, Interrupted, Stopped, VMError
 from llmspell_core.script.wire import MAX_FRAME, OUT_OF_MEMORY, complete_view, load
 
@@ -51,6 +52,7 @@ class Host:
         self.interactive = False
         self.interrupted = False
         self.last_error: dict[str, Any] | None = None
+        self.errors = Remembered()
         self.in_flight = 0
         self.origin = 0
         """The invocation for which the VM does what it does now; 0: none, the script itself."""
@@ -146,13 +148,19 @@ class Host:
         """The value in an env. Raises: HostError."""
         if env["ok"]:
             return complete_view(env["value"], env["v"]) if "v" in env else env["value"]
-        self.last_error = env["error"]
+        self._remember(env["error"])
         raise HostError(env["error"])
+
+    def _remember(self, error: dict[str, Any]) -> None:
+        self.last_error = error
+        self.errors.add(error)
 
     def refusal(self, message: str, hint: str) -> HostError:
         """The error of a call that never reaches the host, or whose answer finds no room."""
-        self.last_error = {"kind": "ResourceLimit", "type": "ResourceLimitError", "message": message, "hint": hint}
-        return HostError(self.last_error)
+        kind = {"kind": "Resource limit", "type": "ResourceLimitError", "code": "resource_limit"}
+        error = {**kind, "message": message, "hint": hint, "retryable": False}
+        self._remember(error)
+        return HostError(error)
 
     def _too_large(self, op: str, error: TooLargeError) -> HostError:
         message = f"{op.replace('#', ':')}: what was given to it {error}"
@@ -384,10 +392,13 @@ class Host:
 
     def _with_cause(self, env: dict[str, Any]) -> dict[str, Any]:
         """Adds the host's error when the script's own message comes from it: it knows the hint."""
-        cause = self.last_error
-        if cause and str(cause.get("message")) in env["error"]["message"]:
-            env["error"]["cause"] = cause
-            env["error"]["hint"] = cause.get("hint")
+        error = env["error"]
+        found = self.errors.find(error["message"])
+        if found is not None:
+            error["hint"] = found.get("hint") or error.get("hint")
+            error["code"] = found["code"]
+            if found["type"] != "ScriptError":
+                error["cause"] = found
         return env
 
     # -- life -------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ async def collected(provider: Provider, request: CompletionRequest) -> Completio
     async with aclosing(stream_of(provider, request)) as chunks:
         async for chunk in chunks:
             assert not ends, f"a {chunk.type} chunk comes after the end"
+            assert chunk.type == "text" or not chunk.text, f"the {chunk.type} chunk has text: {chunk.text!r}"
             if chunk.type == "text":
                 answer.text += chunk.text
             elif chunk.type == "tool_call" and chunk.call is not None:

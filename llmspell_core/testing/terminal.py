@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import struct
 import sys
 import time
 
@@ -14,17 +15,22 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
-    """A person's terminal with `llmspell` in it.
+    """A person's terminal with `llmspell` in it, so many `columns` wide.
 
     Attributes:
         seen: everything that was shown, control sequences included.
     """
 
-    def __init__(self, *arguments: str) -> None:
-        import pty  # not there on Windows
+    def __init__(self, *arguments: str, columns: int = 80) -> None:
+        import fcntl  # these are not there on Windows
+        import pty
+        import termios
 
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            for variable in ("COLUMNS", "LINES"):  # readline sets them, past os.environ; they hide the terminal's own
+                os.unsetenv(variable)
             os.environ.update(TERM="xterm", PROMPT_TOOLKIT_NO_CPR="1")  # nobody here answers where the cursor is
             os.execv(sys.executable, [sys.executable, "-m", "llmspell_core", *arguments])
         self.seen = ""

@@ -24,7 +24,9 @@ import pytest
 
 from llmspell_core.config import load_config
 from llmspell_core.context import ExecutionContext
+from llmspell_core.json_schema import TOOL_NAME
 from llmspell_core.plugins.registry import Registry
+from llmspell_core.returns import Returns
 from llmspell_core.runtime import Runtime
 from llmspell_core.testing.contract import Contract, Leftovers, cancelled_at
 from llmspell_core.testing.importing import effects_of_importing
@@ -87,6 +89,7 @@ class ToolContract(Contract):
         """
         tool = self.tool_class()
         assert NAME.fullmatch(tool.name), f"name {tool.name!r} is not lower case with dashes"
+        assert TOOL_NAME.fullmatch(tool.name), f"name {tool.name!r} is longer than models' vendors take"
         assert 10 <= len(tool.description) <= 300, "description should be one or two sentences for a model"
         assert re.fullmatch(r"[a-z][a-z_-]*", tool.category), f"category {tool.category!r} is not one lower-case word"
         assert isinstance(tool.security_level, SecurityLevel), "security_level is not a SecurityLevel"
@@ -158,6 +161,17 @@ class ToolContract(Contract):
             assert dict(self.make_example(tmp_path)) == before, "the tool changed the caller's parameters"
 
         self._with_tool(tmp_path, work)
+
+    def test_what_it_returns_is_as_declared(self, tmp_path: Path) -> None:
+        """The reference shows what `returns` says, and its examples.
+
+        If this fails, correct the named field or example in `returns`, or what `run` gives back.
+        """
+        for number, (name, returns) in enumerate(self.tool_class.returns.items()):
+            if returns.example is not None:
+                folder = tmp_path / f"example-{number}"
+                folder.mkdir()
+                self._with_tool(folder, lambda tool, context, r=returns, n=name: _as_declared(tool, context, n, r))  # type: ignore[misc]
 
     def test_result_of_run_is_plain_data(self, tmp_path: Path) -> None:
         """The core makes strings of what it does not know; a reader would get `<object at 0x...>`.
@@ -260,3 +274,14 @@ class ToolContract(Contract):
         if missing:
             pytest.skip(f"{self.tool_class.name} needs {', '.join(missing)}")
         return asyncio.run(inside())
+
+
+async def _as_declared(tool: Tool[Any], context: ExecutionContext, operation: str, returns: Returns) -> None:
+    envelope = envelope_of(await call(tool, dict(returns.example or {}), context))
+    assert envelope["success"] is True, f"the example of '{operation}' failed: {envelope.get('error')}"
+    assert operation in {"", envelope["operation"]}, f"'{operation}' calls itself '{envelope['operation']}'"
+    result = envelope.get("result")
+    problems = returns.problems(result)
+    assert not problems, f"result of '{operation}': {'; '.join(problems)}"
+    shown = {k: result.get(k) for k in returns.shows} if isinstance(returns.shows, dict) else result  # type: ignore[union-attr]
+    assert returns.shows is None or shown == returns.shows, f"the example of '{operation}' gives {shown!r:.300}"

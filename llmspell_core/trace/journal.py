@@ -13,6 +13,7 @@ from typing import Any
 
 from llmspell_core import private
 from llmspell_core.errors import NotFoundError, StorageError
+from llmspell_core.json_text import read_json
 from llmspell_core.trace.span import Span
 
 __all__ = ["Journal"]
@@ -100,7 +101,7 @@ class Journal:
             raise StorageError(f"the record of {id_} cannot be read: {error.strerror}", operation="read") from error
         for line in text.splitlines():
             try:
-                data = json.loads(line)
+                data = read_json(line)
             except ValueError:  # the last line of a process that was killed while it wrote
                 continue
             if isinstance(data, dict) and {"id", "kind", "name", "run_id"} <= data.keys():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import LLMSpellError, ToolError, ValidationError, WorkflowError
+from llmspell_core.errors import LLMSpellError, ValidationError, WorkflowError, failure_of
+from llmspell_core.json_text import read_json
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.purse import MOST_PARSED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
@@ -55,9 +55,7 @@ async def _tool(step: Step, given: Any, frame: Frame) -> Answer:
     if envelope is None:
         return Answer(output.text, {"text": output.text})
     if envelope.get("success") is False:
-        error = envelope.get("error")
-        message = error.get("message") if isinstance(error, Mapping) else error or envelope.get("message")
-        raise ToolError(str(message or f"tool '{_name(step)}' reported a failure"), tool_name=_name(step))
+        raise failure_of(envelope, _name(step))
     if output.metadata.extra.get("output_style") == "text":
         return Answer(output.text, envelope)
     return Answer(_main(envelope), envelope)
@@ -80,7 +78,7 @@ def _envelope(output: AgentOutput) -> dict[str, Any] | None:
     if json_weight(output.text) > MOST_PARSED:
         return None
     try:
-        parsed = json.loads(output.text)
+        parsed = read_json(output.text)
     except ValueError:
         return None
     return parsed if isinstance(parsed, dict) and "success" in parsed else {"success": True, "result": parsed}

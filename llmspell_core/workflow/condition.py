@@ -82,9 +82,8 @@ class Condition:
                 field="condition",
                 hint=f"Use one of {', '.join(sorted(CHECKS))}.",
             )
-        check_known(
-            f"condition {kind}", table, {*COMMON, *OPTIONAL.get(kind, ()), *sum(REQUIRED.get(kind, ()), ())}, "key"
-        )
+        own = (name for names in (*REQUIRED.get(kind, ()), EXPECTED if kind in EXPECTING else ()) for name in names)
+        check_known(f"condition {kind}", table, ("type", "name", "description", *own), "field")
         for names in REQUIRED.get(kind, ()):
             if all(table.get(name) is None for name in names):
                 raise ValidationError(f"condition {kind}: '{names[0]}' is missing", field=names[0])
@@ -212,6 +211,10 @@ def _plainly(check: Callable[[Condition, Facts], bool]) -> Check:
     return run
 
 
+EXPECTED = ("value", "expected", "expected_value", "expected_output")
+EXPECTING = ("shared_data_equals", "step_result_equals")
+
+
 def _expected(condition: Condition) -> Any:
     return condition.first(*EXPECTED)
 
@@ -249,7 +252,3 @@ REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "not": (("condition",),),
     "custom": (("expression", "evaluate"),),
 }
-COMMON = ("type", "name", "description")
-EXPECTED = ("value", "expected", "expected_value", "expected_output")
-OPTIONAL = {"shared_data_equals": EXPECTED, "step_result_equals": EXPECTED}
-"""Keys that a table may have beside those that it must have."""

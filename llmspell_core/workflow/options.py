@@ -27,6 +27,8 @@ def number(value: Any, name: str, *, least: float = 0, above: bool = False) -> f
     """A finite number, at least `least` (or more than that). Raises: ValidationError naming the field."""
     if not _is_number(value) or value < least or (above and value == least):
         wanted = f"more than {least:g}" if above else f"a number, {least:g} or more"
+        if isinstance(value, (int, float)) and value > MOST:
+            wanted = f"at most {MOST:g}"
         raise ValidationError(f"'{name}' must be {wanted}, got {_quoted(value)}", field=name)
     return float(value)
 

@@ -7,12 +7,12 @@ language of its own (`Tool.template_parameters`) the unknown ones stay as they a
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from llmspell_core.errors import WorkflowError
+from llmspell_core.json_text import read_json
 from llmspell_core.names import suggestion
 from llmspell_core.purse import MOST_EXPANDED, Room, json_weight
 from llmspell_core.workflow.condition import text_of
@@ -166,7 +166,7 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")) or json_weight(value) > MOST_EXPANDED:
         return value
     try:
-        return json.loads(value)
+        return read_json(value)
     except ValueError:
         return value
 

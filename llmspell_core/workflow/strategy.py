@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmspell_core.errors import ResourceError, ValidationError
 from llmspell_core.messages import Record
@@ -36,8 +36,8 @@ class BreakerSettings(Record):
     def read(cls, value: Any) -> BreakerSettings:
         """A table; whatever else (`true`) means the defaults. Raises: ValidationError."""
         given = snake_keys(value) if isinstance(value, Mapping) else {}
-        check_known("circuit breaker", given, ("type", *cls.__slots__), "key")
-        known = {k: v for k, v in given.items() if k != "type" and v is not None}
+        check_known("circuit breaker", given, ("type", *cls.__slots__), "field")
+        known = {k: v for k, v in given.items() if k in cls.__slots__ and v is not None}
         return cls(**{k: whole(v, k, least=1 if k.endswith("threshold") else 0) for k, v in known.items()})
 
 
@@ -74,13 +74,19 @@ class ErrorStrategy(Record):
         """Reads a word or a table.
 
         Raises:
-            ValidationError: an unknown word, `type` or key, or a number that makes no sense.
+            ValidationError: an unknown word, `type` or field, or a number that makes no sense.
         """
         if isinstance(value, ErrorStrategy):
             return value
         if isinstance(value, str):
-            word = value.lower()
-            return _WORDS[word] if word in _WORDS else _unknown(value, _WORDS)
+            word = value.lower().replace("-", "_")
+            if word not in _WORDS:
+                raise ValidationError(
+                    f"Unknown error strategy: {value}{suggestion(word, _WORDS)}",
+                    field="error_strategy",
+                    hint=f"Use one of {', '.join(_WORDS)}, or a table with a type.",
+                )
+            return _WORDS[word]
         if not isinstance(value, Mapping):
             raise ValidationError("an error strategy is a word or a table with 'type'", field="error_strategy")
         return cls._from_table(value, name)
@@ -90,8 +96,11 @@ class ErrorStrategy(Record):
         table = snake_keys(table)
         kind = str(table.get("type") or _guess(table)).lower()
         if kind not in _READERS:
-            return _unknown(kind, _READERS)
-        check_known(f"error strategy '{kind}'", table, {"type", *_KEYS.get(kind, ())}, "key")
+            known = ", ".join(_READERS)
+            raise ValidationError(
+                f"Unknown error strategy: {kind}", field="error_strategy", hint=f"Use one of {known}."
+            )
+        check_known("error strategy", table, ("type", *_FIELDS.get(kind, ())), "field")
         made = _READERS[kind](table)
         given = (
             table.get("fallback", table.get("step", table.get("value"))) if kind in {"cascade", "fallback"} else None
@@ -116,14 +125,6 @@ class ErrorStrategy(Record):
         return data
 
 
-def _unknown(word: str, known: Mapping[str, Any]) -> NoReturn:
-    raise ValidationError(
-        f"Unknown error strategy: {word}{suggestion(word, known)}",
-        field="error_strategy",
-        hint=f"Use one of {', '.join(known)}.",
-    )
-
-
 def _guess(table: Mapping[str, Any]) -> str:
     if "circuit_breaker" in table or "retry_count" in table:
         return "cascade"
@@ -146,8 +147,7 @@ def _backoff(table: Mapping[str, Any]) -> float | None:
 
 
 def _breaker(table: Mapping[str, Any]) -> ErrorStrategy:
-    flat = {key: value for key, value in table.items() if key not in {"type", "circuit_breaker"}}
-    return ErrorStrategy("circuit_breaker", breaker=BreakerSettings.read(table.get("circuit_breaker", flat)))
+    return ErrorStrategy("circuit_breaker", breaker=BreakerSettings.read(table.get("circuit_breaker", table)))
 
 
 def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
@@ -169,17 +169,24 @@ def _cascade(table: Mapping[str, Any]) -> ErrorStrategy:
 FAIL_FAST = ErrorStrategy()
 CONTINUE = ErrorStrategy("continue", tolerate=True)
 _WORDS = {
-    **dict.fromkeys(("fail_fast", "fail", "stop", "abort"), FAIL_FAST),
+    "fail_fast": FAIL_FAST,
+    "fail": FAIL_FAST,
+    "stop": FAIL_FAST,
+    "abort": FAIL_FAST,
     "continue": CONTINUE,
     "skip": CONTINUE,
     "retry": ErrorStrategy("retry", 3, 1000),
     "circuit_breaker": ErrorStrategy("circuit_breaker", breaker=BreakerSettings()),
 }
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "retry": ("max_attempts", "backoff_ms"),
+    "cascade": ("retry_count", "backoff_ms", "circuit_breaker", "fallback", "step", "value", "on_exhausted"),
+    "circuit_breaker": ("circuit_breaker", *BreakerSettings.__slots__),
+    "fallback": ("fallback", "step", "value"),
+}
 _READERS: dict[str, Callable[[Mapping[str, Any]], ErrorStrategy]] = {
     "fail_fast": lambda _: FAIL_FAST,
     "fail": lambda _: FAIL_FAST,
-    "stop": lambda _: FAIL_FAST,
-    "abort": lambda _: FAIL_FAST,
     "continue": lambda _: CONTINUE,
     "skip": lambda _: CONTINUE,
     "retry": _retry,
@@ -187,16 +194,6 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], ErrorStrategy]] = {
     "circuit_breaker": _breaker,
     "fallback": lambda _: ErrorStrategy("fallback"),
 }
-
-
-_STAND_IN = ("fallback", "step", "value")
-_KEYS: dict[str, tuple[str, ...]] = {
-    "retry": ("max_attempts", "backoff_ms"),
-    "cascade": ("retry_count", "backoff_ms", "circuit_breaker", "on_exhausted", *_STAND_IN),
-    "circuit_breaker": ("circuit_breaker", *BreakerSettings.__slots__),
-    "fallback": _STAND_IN,
-}
-"""What a table of each kind may have beside `type`."""
 
 
 class Breaker:

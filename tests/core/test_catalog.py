@@ -169,6 +169,27 @@ def test_every_kind_of_broken_plugin_is_one_row_and_the_rest_works(
         assert error["hint"]
 
 
+def test_one_line_that_is_no_entry_point_costs_nobody_but_itself(install: Install, site: Path) -> None:
+    install("sunny-tools", good("sun"), "sun")
+    points = site / "sunny_tools-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"[console_scripts]\nx = y:z\n\n# tools\n{points.read_text()}weather\n = a:b\n")
+    install("other-tools", good("rain"), "rain")
+    catalog = Catalog.load()
+    assert catalog.find("tools", "sun").available  # type: ignore[union-attr]
+    assert catalog.find("tools", "rain").available  # type: ignore[union-attr]
+    broken = problems()
+    assert [(row.name, row.distribution) for row in broken] == [("weather", "sunny-tools"), ("", "sunny-tools")]
+    assert "'weather' in its entry_points.txt is not written" in broken[0].error["message"]  # type: ignore[index]
+
+
+def test_a_description_in_another_encoding_hides_nothing(install: Install, site: Path) -> None:
+    install("sunny-tools", good("weather"))
+    (site / "sunny_tools-1.0.dist-info" / "METADATA").write_bytes(b"Name: sunny-tools\nSummary: gr\xfc\xdfe\n")
+    found = Catalog.load().find("tools", "weather")
+    assert found is not None
+    assert (found.available, found.distribution, found.version) == (True, "sunny-tools", "1.0")
+
+
 def test_what_ends_the_process_cannot_be_imported_by_accident(install: Install) -> None:
     install("dying-tools", "import os; os._exit(7)", point="dies")
     found = Catalog.load().find("tools", "dies")
@@ -257,6 +278,7 @@ def test_reading_the_catalog_imports_nothing_heavy(install: Install, site: Path)
     )
     run = [sys.executable, "-c", code]
     environment = os.environ | {"PYTHONPATH": str(site)}
+    os.utime(site, (1e9, 1e9))  # a folder that somebody may still be writing into would be looked at again
     subprocess.run(run, env=environment, check=True, capture_output=True)
     second = subprocess.run(run, env=environment, check=True, capture_output=True, text=True)
     assert second.stdout.strip() == "[]"

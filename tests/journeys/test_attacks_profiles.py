@@ -106,7 +106,7 @@ NETWORK = {
         "Config.set('providers.openai.api_base', 'http://127.0.0.1:{port}') ?? true",
     ),
     "a socket": Attack("require('socket').tcp()", "require('net').connect({port})"),
-    "a fetch": Attack("fetch('http://127.0.0.1:{port}')", "await fetch('http://127.0.0.1:{port}')"),
+    "a fetch": Attack(NEVER, "await fetch('http://127.0.0.1:{port}')", ("low",)),  # it is the tool
 }
 PROCESS = {
     "execute": Attack("os.execute('touch pwned')", "require('child_process').execSync('touch pwned')"),
@@ -119,7 +119,7 @@ PROCESS = {
 ENVIRONMENT = {
     "a key": Attack("os.getenv('OPENAI_API_KEY')", "process.env.OPENAI_API_KEY"),
     "a name that is not a secret's": Attack("os.getenv('HOME')", "process.env.HOME"),
-    "what is allowed": Attack("os.getenv('SEEN_BY_SCRIPTS')", NEVER, ("low", "medium")),
+    "what is allowed": Attack("os.getenv('SEEN_BY_SCRIPTS')", "process.env.SEEN_BY_SCRIPTS", ("low", "medium")),
     "a key in the configuration": Attack(
         "tostring(Config.get('providers.openai.api_key')):find('secret', 1, true)",
         "`${Config.get('providers.openai.api_key')}`.includes('secret')",

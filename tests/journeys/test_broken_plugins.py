@@ -120,3 +120,132 @@ def test_a_hook_that_keeps_the_interpreter_for_itself_cannot_keep_the_program_pa
     done = _run(tmp_path, "lua", 'Tool.execute("calculator", {operation = "evaluate", expression = "1"})', 1)
     assert done.returncode == 1
     assert "locked_hook.py" in done.stderr
+
+
+CARELESS = """
+import os, sys
+from pydantic import BaseModel
+from llmspell_core import Tool, ToolResult
+
+class Parameters(BaseModel):
+    how: str
+
+class NoText:
+    def __str__(self):
+        raise ValueError("no text")
+
+def deep():
+    made = []
+    for _ in range(5000):
+        made = [made]
+    return made
+
+def cyclic():
+    made = {}
+    made["me"] = made
+    return made
+
+MADE = {
+    "deep": deep,
+    "cyclic": cyclic,
+    "nan": lambda: {"a": float("nan")},
+    "infinite": lambda: float("inf"),
+    "vast": lambda: 10**5000,
+    "mute": NoText,
+    "failure": lambda: ToolResult.failure("bad", a=float("nan")),
+    "large": lambda: 10**400,
+    "sys.stdout.close": lambda: sys.stdout.close(),
+    "sys.stderr.close": lambda: sys.stderr.close(),
+    "buffer.close": lambda: sys.stdout.buffer.close(),
+    "detach": lambda: sys.stdout.detach(),
+    "os.close": lambda: os.close(1),
+}
+
+class Careless(Tool[Parameters]):
+    name = "careless"
+    description = "Hands back what is no data, and closes what it did not open."
+    parameters = Parameters
+
+    async def run(self, params, ctx):
+        return MADE[params.how]()
+"""
+NO_DATA = {
+    "deep": "nested too deeply, or contains itself",
+    "cyclic": "nested too deeply, or contains itself",
+    "nan": "not JSON compliant",
+    "infinite": "not JSON compliant",
+    "vast": "4300 digits",
+    "mute": "no text",
+    "failure": "not JSON compliant",
+}
+LUA_NO_DATA = """
+for how in ARGS.input:gmatch("%S+") do
+  print(select(2, pcall(Tool.execute, "careless", {how = how})))
+end
+print(Tool.execute("careless", {how = "large"}).result == 1/0)
+"""
+JS_NO_DATA = """
+for (const how of ARGS.input.split(" ")) {
+  try { await Tool.execute("careless", {how}); console.log("no error"); } catch (e) { console.log(e.message); }
+}
+console.log((await Tool.execute("careless", {how: "large"})).result === Infinity);
+"""
+
+
+def _careless(folder: Path) -> dict[str, str]:
+    info = folder / "site" / "llmspell_careless-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: llmspell-careless\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[llmspell.tools]\ncareless = careless_tool:Careless\n")
+    (info.parent / "careless_tool.py").write_text(CARELESS)
+    return os.environ | {"PYTHONPATH": str(folder / "site"), "HOME": str(folder)}
+
+
+def test_a_result_that_is_no_data_is_an_error_that_names_the_tool(tmp_path: Path) -> None:
+    environment = _careless(tmp_path)
+    for engine, code in (("lua", LUA_NO_DATA), ("javascript", JS_NO_DATA)):
+        command = [
+            sys.executable,
+            "-m",
+            "llmspell_core",
+            "exec",
+            "--engine",
+            engine,
+            code,
+            "--",
+            "--input",
+            " ".join(NO_DATA),
+        ]
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        *lines, large = done.stdout.splitlines()
+        for line, wanted in zip(lines, NO_DATA.values(), strict=True):
+            assert line.startswith("Tool 'careless' execution failed: careless: its result is no data: ")
+            assert wanted in line
+        assert large == "true"
+
+
+def test_a_tool_that_closes_the_programs_streams_gets_no_traceback_printed(tmp_path: Path) -> None:
+    """What only closes Python's stream is ignored; what takes it away is output that could not be written."""
+    environment = _careless(tmp_path)
+    for how, code in (
+        ("sys.stdout.close", 0),
+        ("sys.stderr.close", 0),
+        ("buffer.close", 1),
+        ("detach", 1),
+        ("os.close", 1),
+    ):
+        command = ["exec", f"Tool.execute('careless', {{how = '{how}'}}) print('said')"]
+        done = subprocess.run(
+            [sys.executable, "-m", "llmspell_core", *command],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        lost = "Error: the output could not be written: Bad file descriptor\n"
+        assert (done.returncode, done.stdout, done.stderr) == ((0, "said\n", "") if code == 0 else (1, "", lost)), how

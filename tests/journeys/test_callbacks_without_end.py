@@ -183,7 +183,7 @@ async def test_the_time_of_a_hook_begins_when_it_does(make_runtime: MakeRuntime)
     """The script is busy with something else first; what the hook guards may not slip through meanwhile."""
     runtime = await make_runtime(SHORT)
     source = """
-        Hook.register("BeforeToolExecution", () => "not this one");
+        Hook.register("BeforeToolExecution", () => ({ type: "cancel", reason: "not this one" }));
         const call = Tool.execute("calculator", {expression: "1"});
         for (const end = Date.now() + 1000; Date.now() < end;);
         return call.then(() => "it ran", error => error.message)"""

@@ -70,6 +70,32 @@ def test_parameters_that_are_no_json_object_are_a_usage_error(refused: Refused, 
     assert words in refused("tool", "invoke", "calculator", "--params", text, code=2)
 
 
+def test_json_nested_without_an_end_is_told_as_any_other_wrong_json(refused: Refused, isolated: Path) -> None:
+    deep = "[" * 5000 + "]" * 5000
+    said = refused("tool", "invoke", "json-processor", "--params", f'{{"input": {deep}}}', code=2)
+    assert "--params is not JSON: it is nested too deeply" in said
+    assert "RecursionError" not in refused("tool", "invoke", "calculator", "--param", f"x={deep}")
+    (isolated / "waiting.json").write_text(deep)
+    said = refused("agent", "resume", "./waiting.json", "--approve")
+    assert "waiting.json is not the record of a run: it is nested too deeply" in said
+
+
+@pytest.mark.parametrize("command", [("exec", "print(1)"), ("run", "x.lua"), ("repl",)])
+def test_a_time_that_no_clock_reaches_is_no_deadline(refused: Refused, command: tuple[str, ...]) -> None:
+    for text in ("nan", "inf"):
+        assert f"'{text}' is not a number of seconds" in refused(*command, "--timeout", text, code=2)
+
+
+@pytest.mark.parametrize("engine", ["lua", "javascript"])
+def test_times_beyond_what_the_system_counts_to_are_long_and_nothing_else(engine: str) -> None:
+    program = [sys.executable, "-m", "llmspell_core", "exec", "--engine", engine, "--timeout"]
+    done = subprocess.run([*program, "1e300", "return 7"], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+    sleep = "await Async.sleep(1e300)" if engine == "javascript" else "Async.sleep(1e300)"
+    done = subprocess.run([*program, "1", sleep], capture_output=True, text=True, timeout=30, check=False)
+    assert "did not end within 1 s: it was waiting" in done.stderr
+
+
 def test_a_missing_parameter_file_is_a_usage_error(refused: Refused) -> None:
     said = refused("tool", "invoke", "calculator", "--params", "@nowhere.json", code=2)
     assert "cannot read nowhere.json: No such file" in said

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from llmspell_core.testing.fixtures import CliResult
+from llmspell_core.testing.terminal import Terminal
 
 Cli = Callable[..., CliResult]
 
@@ -200,3 +201,34 @@ def test_the_observer_of_the_guide_is_told_when_its_table_is_there(
     checked = invoke_cli("config", "check").assert_success().stdout
     assert "fast: nothing reads this setting" in checked
     assert "slow:" not in checked
+
+
+DRAWING = TOOL.format(name="drawer").replace(
+    "Says a word.", r"Draws \x1b[31mred\u202e and\tturns\x07 [bold]text[/bold]."
+)
+
+
+def test_what_a_plugin_says_of_itself_cannot_draw_in_a_table(site: Path, invoke_cli: Cli) -> None:
+    lay(site, "drawing-tools", DRAWING, "drawer")
+    for command in (("tool", "list"), ("tool", "info", "drawer"), ("plugin", "info", "drawer")):
+        terminal = Terminal(*command, columns=160)
+        assert terminal.end() == 0
+        assert "Draws \\x1b[31mred\\u202e and turns\\x07 [bold]text[/bold]." in terminal.text.replace("\t", " ")
+        assert "\x1b[31m" not in terminal.seen
+        assert "\x07" not in terminal.seen
+    assert invoke_cli("tool", "list", "--detailed").stdout.count("drawer\t") == 1
+
+
+def test_a_damaged_line_in_somebodys_entry_points_stops_no_command(site: Path, invoke_cli: Cli) -> None:
+    """Python's own reader, and whoever asks it for all distributions, gives up with the first such line."""
+    lay(site, "sunny-tools", TOOL.format(name="sun"), "sun")
+    points = site / "sunny_tools-1.0.dist-info" / "entry_points.txt"
+    points.write_text(f"{points.read_text()}weather\n")
+    (site / "sunny_tools-1.0.dist-info" / "METADATA").write_bytes(b"Name: sunny-tools\nSummary: gr\xfc\xdfe\n")
+    done = invoke_cli(
+        "exec", 'print(Tool.execute("sun", {}).result, Tool.execute("calculator", {input = "1+1"}).result.value)'
+    )
+    assert (done.assert_success().stdout, done.stderr) == ("sun says hello\t2\n", "")
+    problems = invoke_cli("plugin", "list", "--problems").stdout
+    assert "'weather' in its entry_points.txt" in problems
+    assert "Pair" not in problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from llmspell_core.cli import main
 from llmspell_core.testing.fixtures import CliResult
 
 Cli = Callable[..., CliResult]
@@ -57,6 +59,64 @@ def test_exec_runs_code_or_stdin_and_prints_a_returned_value(invoke_cli: Cli) ->
     data = json.loads(invoke_cli("exec", "return {1, 2}", "--output", "json").assert_success().stdout)
     assert (data["status"], data["result"], data["code_length"]) == ("executed", [1, 2], 13)
     assert invoke_cli("exec", "console.log(2)", env={"LLMSPELL_ENGINE": "js"}).assert_success().stdout == "2\n"
+
+
+VALUES = [
+    ("lua", "1+1", "2\n"),
+    ("lua", "return 1, 'a', {2}", "1\ta\t{2}\n"),
+    ("lua", "nil, 2", "nil\t2\n"),
+    ("lua", "print(3)", "3\n"),
+    ("lua", "x = 3", ""),
+    ("lua", "nil", ""),
+    ("js", "1+1;", "2\n"),
+    ("js", "await Promise.resolve('a') // late", "a\n"),
+    ("js", "[1].length && 0/0", "NaN\n"),
+    ("js", "console.log(3)", "3\n"),
+    ("js", "// a\n/* b */ function f() {}", ""),
+    ("js", "let x = 3; x", ""),
+    ("js", "null", ""),
+]
+
+
+@pytest.mark.parametrize(("engine", "code", "shown"), VALUES)
+async def test_exec_shows_what_an_expression_is_and_nothing_of_statements(
+    capfd: pytest.CaptureFixture[str], isolated: Path, engine: str, code: str, shown: str
+) -> None:
+    exit_code = await asyncio.to_thread(main, ["exec", "--engine", engine, code])
+    assert (exit_code, capfd.readouterr()) == (0, (shown, ""))
+
+
+def test_an_expression_that_is_no_data_is_shown_and_its_mistakes_are_the_persons(invoke_cli: Cli) -> None:
+    assert "unction" in invoke_cli("exec", "Tool.list").assert_success().stdout
+    several = json.loads(invoke_cli("exec", "1, 'b'", "--output", "json").assert_success().stdout)
+    assert (several["result"], several["display"]) == (1, "1\tb")
+    assert "    error('no')\n" in invoke_cli("exec", "error('no')").stderr
+    assert "SyntaxError" in invoke_cli("exec", "--engine", "js", "1) + (2").stderr
+
+
+def test_a_scripts_file_alone_is_run_unless_it_is_a_commands_name(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "hello.lua").write_text("print('lua', ARGS[1], ARGS.flag)")
+    (isolated / "hello.js").write_text("console.log('js', ARGS[1])")
+    (isolated / "version").write_text("print('no')")
+    assert invoke_cli("hello.lua", "a", "--", "--flag").assert_success().stdout == "lua\ta\ttrue\n"
+    assert invoke_cli("-q", "./hello.js", "b").assert_success().stdout == "js b\n"
+    assert invoke_cli("version").assert_success().stdout.startswith("llmspell ")
+    assert "there is no script helo.lua\nHint: Did you mean hello.lua" in invoke_cli("helo.lua").stderr
+    assert "No such command 'hello'" in invoke_cli("hello").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("types.ts", "is no JavaScript yet"), ("main.py", "is Python, which no installed engine runs")]
+)
+def test_a_file_in_a_language_that_nobody_runs_is_named_as_that(
+    invoke_cli: Cli, isolated: Path, name: str, told: str
+) -> None:
+    (isolated / name).write_text("print(1)")
+    failed = invoke_cli("run", name)
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert told in failed.stderr
+    assert "Hint: " in failed.stderr
+    assert invoke_cli("run", "--engine", "lua", name).assert_success().stdout == "1\n"
 
 
 def test_code_may_begin_with_a_dash(invoke_cli: Cli) -> None:

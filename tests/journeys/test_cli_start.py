@@ -151,6 +151,48 @@ def test_the_shell_completes_commands_options_and_tools(isolated: Path) -> None:
     assert complete("llmspell tool info calc") == ["calculator"]
 
 
+def test_the_shell_completes_settings_models_plugins_and_runs(isolated: Path) -> None:
+    home = isolated / "home"
+    (home / "profiles").mkdir()
+    (home / "profiles" / "mine.toml").write_text("")
+    (home / "traces").mkdir()
+    (home / "traces" / "20260101-000000-abc.jsonl").write_text("")
+    if not (home / "models").exists():
+        (home / "models" / "llamacpp" / "smollm2").mkdir(parents=True)
+    offered = {
+        "config set runtime.security.allow_f": ["runtime.security.allow_file_access"],
+        "config get providers.groq.default_m": ["providers.groq.default_model"],
+        "config show tools.net": ["tools.network"],
+        "config show-profile mi": ["mine", "minimal"],
+        "--profile envs/": ["envs/dev", "envs/prod"],
+        "model pull smol": ["smollm2"],
+        "model remove smol": ["smollm2"],
+        "plugin info llmspell-engine-": ["llmspell-engine-javascript", "llmspell-engine-lua"],
+        "plugin list --kind too": ["tools"],
+        "template exec as": ["ask"],
+        "provider test anth": ["anthropic"],
+        "run --engine jav": ["javascript"],
+        "trace show 2026": ["20260101-000000-abc"],
+    }
+    assert {words: complete(f"llmspell {words}") for words in offered} == offered
+
+
+def test_every_setting_that_the_shell_offers_is_one(isolated: Path, invoke_cli: Cli) -> None:
+    from llmspell_core.config.checks import is_declared
+
+    keys = complete("llmspell config get ")
+    assert len(keys) > 80
+    others = ("prompts.", "tools.calculator.")  # what scripts read, and what belongs to a tool
+    assert [k for k in keys if not is_declared(tuple(k.split("."))) and not k.startswith(others)] == []
+
+
+def test_completion_imports_nothing_heavy(isolated: Path) -> None:
+    code = "import sys, llmspell_core.cli.lazy; print([m for m in ('pydantic', 'rich', 'asyncio', 'pathlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False,
+                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_a_reader_that_goes_away_is_no_error(isolated: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "llmspell_core", "exec", "for i = 1, 200000 do print(i) end"],

@@ -99,3 +99,24 @@ def background(before: str, *names: str) -> int:
             os.kill(number, getattr(signal, name))
             time.sleep(0.2)  # the first one must have had its chance
         return shell.wait(30)
+
+
+LONG = {"lua": "return string.rep('x', 3000000)", "javascript": "return 'x'.repeat(3000000)"}
+
+
+@pytest.mark.parametrize("engine", LONG)
+def test_a_result_that_nobody_reads_keeps_the_program_no_longer_than_its_timeout(isolated: Path, engine: str) -> None:
+    """Without `--timeout` it waits for its reader, as programs do."""
+    command = [sys.executable, "-m", "llmspell_core", "--output", "json", "exec", "--engine", engine]
+    for limit, code, said in ((["--timeout", "2"], 1, "not read within the 2 s of --timeout"), ([], 0, "")):
+        with subprocess.Popen(
+            [*command, *limit, LONG[engine]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as run:
+            assert run.stdout is not None
+            assert run.stderr is not None
+            if not limit:
+                time.sleep(3.5)  # longer than the other one lasted
+                assert run.poll() is None
+                assert len(run.stdout.read()) > 3_000_000
+            assert run.wait(20) == code
+            assert said in run.stderr.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +111,85 @@ def test_the_repl_does_without_prompt_toolkit(
     assert "[40," in (isolated / "kept").read_text()
 
 
+BUILT = {
+    "lua": ("b = Agent.builder():name('x')", "b", 'Agent.builder {name = "x"}'),
+    "javascript": ("let b = Agent.builder().name('x')", "b", "Agent.builder { name: 'x' }"),
+}
+ASKED = {
+    "Tool.execute?": ("Tool.execute(name: string, params?: object) -> object, waits", "The tool's parameters."),
+    "?Agent": ("Build agents and talk to them.", "create(config: object)"),
+    "b?": ("Collects how an agent is to be.", "temperature(temperature: number)"),
+    "Agent.create?": ("Keys: name, description, type, model", "Also: new, createAsync"),
+    "nosuch?": ("Nothing is declared as nosuch",),
+}
+
+
+@pytest.mark.parametrize("language", BUILT)
+def test_a_builder_is_shown_and_a_question_is_answered(invoke_cli: Callable[..., CliResult], language: str) -> None:
+    assigned, name, shown = BUILT[language]
+    typed = "\n".join([assigned, name, *ASKED, ""])
+    out = invoke_cli("repl", "--engine", language, input=typed).assert_success().stdout
+    assert shown in out
+    for words in ASKED.values():
+        for word in words:
+            assert word in out
+
+
+TABS = {
+    "lua": {
+        "Agent.builder():tempe": "rature",
+        "Agent.builder():name('q'):temp": "erature",
+        "Agent.create{tempe": "rature",
+        "Agent.create{name = 'a,{', resource_limits = {max_total": "_tokens",
+        "Agent.builder():allow_tool('calc": "ulator",
+        "Agent.create{tools = {'calc": "ulator",
+        "Tool.execute('datetime-h": "andler",
+        "Tool.execute('calculator', {vari": "ables",
+        "Agent.create{provider = 'anthr": "opic",
+        "Hook.register('BeforeToolEx": "ecution",
+        "b:tempe": "rature",
+    },
+    "javascript": {
+        "Agent.builder().tempe": "rature",
+        "Agent.create({maxTotalT": "okens",
+        'Agent.create({tools: ["calc': "ulator",
+        "await Tool.execute('calculator', {vari": "ables",
+        "b.tempe": "rature",
+    },
+}
+
+
+@pytest.mark.parametrize("editor", ["prompt_toolkit", "readline"])
+@pytest.mark.parametrize("language", TABS)
+def test_tab_completes_members_options_tools_and_models(
+    terminals: list[Terminal], isolated: Path, monkeypatch: pytest.MonkeyPatch, language: str, editor: str
+) -> None:
+    pytest.importorskip(editor)
+    if editor == "readline":
+        (isolated / "without").mkdir()
+        (isolated / "without" / "prompt_toolkit.py").write_text("raise ImportError('not here')")
+        monkeypatch.setenv("PYTHONPATH", str(isolated / "without"))
+    terminal = Terminal("repl", "--engine", language, "--history", str(isolated / "kept"), columns=160)
+    terminals.append(terminal)
+    terminal.expect(f"{language}>")
+    terminal.type(("b = " if language == "lua" else "var b = ") + "Agent.builder()\r")
+    terminal.expect("builder()")
+    terminal.expect(f"{language}>")
+    for typed, rest in list(TABS[language].items())[:: 1 if editor == "prompt_toolkit" else 4]:
+        terminal.type(typed)
+        terminal.expect(typed)
+        terminal.type("\t")
+        terminal.expect(rest)
+        if editor == "prompt_toolkit":
+            terminal.type("\x03")  # draws the line once more, and then a fresh one
+            terminal.expect(f"{language}>")
+            terminal.expect(f"{language}>")
+        else:
+            terminal.type("\x15")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+
+
 def test_pulling_a_model_shows_a_bar(terminals: list[Terminal], isolated: Path) -> None:
     shared = isolated / "home" / "models"
     if shared.is_symlink():
@@ -160,9 +240,11 @@ def test_ctrl_c_at_a_question_is_an_interrupt(terminals: list[Terminal]) -> None
 @pytest.mark.parametrize(
     ("command", "heading"),
     [
+        (("tool", "list"), ["name", "what it does", "level", "from"]),
         (("model", "available"), ["model", "backend", "size"]),
-        (("template", "list"), ["name", "category", "description"]),
+        (("template", "list"), ["name", "what it does", "category", "from"]),
         (("plugin", "list", "--kind", "engines"), ["kind", "name", "distribution"]),
+        (("provider", "list"), ["name", "type", "enabled"]),
     ],
 )
 def test_a_list_has_a_heading_for_a_person_and_none_for_a_program(
@@ -173,6 +255,25 @@ def test_a_list_has_a_heading_for_a_person_and_none_for_a_program(
     terminals.append(terminal)
     terminal.expect(piped[-1].split()[0])
     assert terminal.end() == 0
-    shown = terminal.seen.splitlines()
-    assert shown[0].split()[:3] == heading
-    assert piped[0].split()[:3] != heading
+    shown = re.split(r"\s{2,}", terminal.text.splitlines()[0])
+    assert shown[: len(heading)] == heading
+    assert piped[0].split("\t")[: len(heading)] != heading
+
+
+@pytest.mark.parametrize("columns", [160, 80, 40])
+def test_a_table_fits_its_terminal_and_says_everything(
+    terminals: list[Terminal], invoke_cli: Callable[..., CliResult], columns: int
+) -> None:
+    for command in (("tool", "list", "--detailed"), ("model", "available")):
+        terminal = Terminal(*command, columns=columns)
+        terminals.append(terminal)
+        assert terminal.end() == 0
+        assert max(map(len, terminal.text.splitlines())) <= columns
+        shown = "".join(terminal.text.split())
+        for word in invoke_cli(*command).assert_success().stdout.split():
+            assert word in shown or columns == 40, word
+    terminal = Terminal("tool", "info", "calculator", columns=columns)
+    terminals.append(terminal)
+    assert terminal.end() == 0
+    assert ("parameter" in terminal.text) is (columns > 40)
+    assert "what it is" in terminal.text

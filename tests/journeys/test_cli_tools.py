@@ -46,10 +46,24 @@ def test_info_shows_parameters_and_on_demand_the_schema(invoke_cli: Cli) -> None
     assert data["schema"]["type"] == "object"
 
 
-def test_invoke_prints_the_tools_envelope(invoke_cli: Cli) -> None:
-    out = invoke_cli("tool", "invoke", "calculator", "--param", "expression=2+2").assert_success().stdout
-    assert json.loads(out)["result"]["result"] == 4
-    assert out.count("\n") == 1
+def test_list_in_detail_is_a_line_a_tool_with_tabs_between_its_cells(invoke_cli: Cli) -> None:
+    lines = invoke_cli("tool", "list", "--detailed").assert_success().stdout.splitlines()
+    rows = {cells[0]: cells for cells in (line.split("\t") for line in lines)}
+    assert {len(cells) for cells in rows.values()} == {4}
+    name, what, level, origin = rows["calculator"]
+    assert (name, level, origin) == ("calculator", "safe", "llmspell-tools-utility")
+    assert "expression" in what
+
+
+def test_invoke_prints_the_value_and_as_json_all_of_the_answer(invoke_cli: Cli, isolated: Path) -> None:
+    (isolated / "note.txt").write_text("two\nlines\n")
+    call = ("tool", "invoke", "calculator", "--param", "expression=2+2")
+    out = invoke_cli(*call).assert_success().stdout
+    assert json.loads(out)["result"] == 4
+    assert out.startswith('{\n  "')
+    assert json.loads(invoke_cli(*call, "--output", "json").stdout)["result"]["operation"] == "evaluate"
+    read = ("tool", "invoke", "file-operations", "--param", "operation=read", "--param", "path=note.txt")
+    assert invoke_cli(*read).assert_success().stdout.rstrip("\n") == "two\nlines"
 
 
 def test_invoke_as_json_tells_tool_status_and_duration(invoke_cli: Cli) -> None:
@@ -63,16 +77,35 @@ def test_invoke_as_json_tells_tool_status_and_duration(invoke_cli: Cli) -> None:
 def test_parameters_come_from_a_file_or_from_stdin_and_single_ones_win(invoke_cli: Cli, isolated: Path) -> None:
     (isolated / "p.json").write_text('{"expression": "1+1"}')
     done = invoke_cli("tool", "invoke", "calculator", "--params", "@p.json").assert_success()
-    assert json.loads(done.stdout)["result"]["result"] == 2
+    assert json.loads(done.stdout)["result"] == 2
     done = invoke_cli("tool", "exec", "calculator", "--params", "-", input='{"expression": "3+3"}').assert_success()
-    assert json.loads(done.stdout)["result"]["result"] == 6
+    assert json.loads(done.stdout)["result"] == 6
     done = invoke_cli("tool", "invoke", "calculator", "--params", "@p.json", "--param", "expression=5+5")
-    assert json.loads(done.assert_success().stdout)["result"]["result"] == 10
+    assert json.loads(done.assert_success().stdout)["result"] == 10
+
+
+def test_a_file_of_parameters_may_be_marked_as_utf_8_and_holds_json_to_the_letter(
+    invoke_cli: Cli, isolated: Path
+) -> None:
+    (isolated / "p.json").write_bytes(b'\xef\xbb\xbf{"expression": "1+1"}')
+    done = invoke_cli("tool", "invoke", "calculator", "--params", "@p.json").assert_success()
+    assert json.loads(done.stdout)["result"] == 2
+    for text in (
+        '{"input": "x", "variables": {"x": NaN}}',
+        '{"input": "1", "variables": {"x": -Infinity}}',
+        "[" * 100_000,
+    ):
+        done = invoke_cli("tool", "invoke", "calculator", "--params", text)
+        assert (done.exit_code, "Traceback" in done.stderr) == (2, False), text
+        assert "--params is not JSON" in done.stderr
+    done = invoke_cli("tool", "invoke", "calculator", "--params", '{"input": "x", "variables": {"x": 1e999}}')
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "variables.x" in done.stderr
 
 
 def test_a_parameter_is_json_where_it_can_be(invoke_cli: Cli) -> None:
     done = invoke_cli("tool", "invoke", "calculator", "--param", "expression=x+1", "--param", 'variables={"x": 41}')
-    assert json.loads(done.assert_success().stdout)["result"]["result"] == 42
+    assert json.loads(done.assert_success().stdout)["result"] == 42
 
 
 def test_search_finds_any_of_the_words(invoke_cli: Cli) -> None:

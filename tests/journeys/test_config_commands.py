@@ -82,6 +82,15 @@ def test_a_setting_without_effect_is_never_shown_as_if_it_had_one(
     assert "1 setting without effect; see: llmspell config check" in llmspell("exec", "print(1)").err
 
 
+def test_a_misspelt_variable_is_told_without_any_file(llmspell: Llmspell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMSPELL_RUNTIME__SECURITY__PROFIL", "high")
+    assert "1 setting without effect; see: llmspell config check" in llmspell("exec", "print(1)").err
+    assert "runtime.security.profil: did you mean profile?" in llmspell("config", "check").out
+    monkeypatch.delenv("LLMSPELL_RUNTIME__SECURITY__PROFIL")
+    monkeypatch.setenv("LLMSPELL_RUNTIME__SECURITY__PROFILE", "high")
+    assert llmspell("exec", "print(1)").err == ""
+
+
 def test_show_of_one_section_is_plain_data_on_request(llmspell: Llmspell) -> None:
     shown = llmspell("config", "show", "tools.network", "--output", "json").data
     assert shown["settings"] == {"tools": {"network": {"verify_ssl": True}}}

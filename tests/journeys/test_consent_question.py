@@ -266,12 +266,12 @@ async def test_of_two_questions_one_is_open_and_each_gets_its_own_answer(world: 
 
 async def test_a_long_call_is_shown_part_by_part_and_whole_on_demand(world: World, terminal: Any) -> None:
     long = f"6 * 7 + 0{' ' * 450} + 100{' ' * 450} + 0"
-    world.made = [("calculator", {"expression": long, "note": "\u202e\x1b[2Jc\u0430lculator"})]
+    world.made = [("calculator", {"expression": long, "variables": {"\u202e\x1b[2Jc\u0430lculator": 1}})]
 
     def sit() -> None:
         seat = terminal("run", "plain.lua")
         seat.expect("(... 921 characters ...)")
-        seat.expect('"note": "\\u202e\\u001b[2Jc\\u0430lculator"')
+        seat.expect('"variables": {"\\u202e\\u001b[2Jc\\u0430lculator": 1}')
         seat.expect("[yes/N, all: show everything]: ")
         assert "+ 100" not in seat.text
         seat.type("y\n")
@@ -280,7 +280,7 @@ async def test_a_long_call_is_shown_part_by_part_and_whole_on_demand(world: Worl
         seat.expect("+ 100")
         seat.expect("Allow it? [y/N]: ")
         seat.type("y\n")
-        seat.expect("answer: 142")
+        seat.expect("is not a variable name")  # the tool was called
         assert seat.end() == 0
 
     await asyncio.to_thread(sit)

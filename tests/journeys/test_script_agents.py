@@ -158,3 +158,33 @@ async def test_a_model_is_not_asked_for_more_than_the_script_takes(make_runtime:
     runtime.registry.register("providers", "endless", Endless)
     await runtime.run_script(SLOW[language], engine=language, timeout=20)
     assert 100 <= Endless.produced < 1000
+
+
+IMPOSSIBLE = {
+    "max_iterations": (0, "'max_iterations' must be a number, at least 1, got 0"),
+    "max_tokens": (-1, "'max_tokens' must be a number, at least 1, got -1"),
+    "max_tool_calls": (-3, "'max_tool_calls' must be a number, at least 0, got -3"),
+    "max_execution_time": (-5, "'max_execution_time_secs' must be a number above 0, got -5"),
+    "max_total_tokens": (-1, "'max_total_tokens' must be a number, at least 0, got -1"),
+    "max_cost_usd": (-0.5, "'max_cost_usd' must be a number, at least 0, got -0.5"),
+    "temperature": (-1, "'temperature' must be a number, at least 0, got -1"),
+}
+LIMITED = {
+    "lua": """
+        local ok, said = pcall(function() return Agent.builder():model("scripted/any"):{name}({value}):build() end)
+        return tostring(said)""",
+    "javascript": """
+        try { Agent.builder().model("scripted/any").{name}({value}).build(); return "made" } catch (e) { return e.message }""",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_limit_that_nothing_could_keep_is_refused_when_the_agent_is_made(
+    make_runtime: MakeRuntime, language: str
+) -> None:
+    """An agent that may call no model would blame tools that it never called."""
+    runtime = await make_runtime()
+    runtime.registry.register("providers", "scripted", ScriptedProvider.serving(echo))
+    for name, (value, message) in IMPOSSIBLE.items():
+        code = LIMITED[language].replace("{name}", name).replace("{value}", str(value))
+        assert message in (await runtime.run_script(code, engine=language, timeout=30)).value

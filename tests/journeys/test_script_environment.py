@@ -53,7 +53,10 @@ def test_the_high_profile_has_no_input(invoke_cli: Cli, language: str, code: str
         ("lua", "os.exit(false)", 1),
         ("lua", "pcall(os.exit, 7) print('never')", 7),
         ("lua", "coroutine.wrap(function() os.exit(300) end)()", 300 & 255),
+        ("lua", "os.exit(256)", 1),
         ("js", "process.exit()", 0),
+        ("js", "process.exit('5')", 5),
+        ("js", "process.exit(-256)", 1),
         ("js", "try { process.exit(7) } finally { print('never') }", 7),
         ("js", "await sleep(1); os.exit(3)", 3),
         ("js", "setTimeout(() => process.exit(9), 1)", 9),
@@ -63,6 +66,16 @@ def test_the_high_profile_has_no_input(invoke_cli: Cli, language: str, code: str
 def test_a_script_ends_the_program_with_its_code(invoke_cli: Cli, language: str, code: str, status: int) -> None:
     done = invoke_cli("exec", "--engine", language, code)
     assert (done.exit_code, done.stdout) == (status, "")
+
+
+def test_an_exit_code_that_is_none_is_an_error_and_no_success(invoke_cli: Cli) -> None:
+    codes = "['x', NaN, 1.5, {}, 2**32]"
+    js = f"for (const c of {codes}) try {{ process.exit(c) }} catch (e) {{ console.log(e.message) }} process.exit(2)"
+    done = invoke_cli("exec", "--engine", "js", js)
+    assert (done.exit_code, done.stdout) == (2, "exit: the code must be a whole number\n" * 5)
+    lua = "for _, c in ipairs({'x', 0/0, {}, 1e300}) do print(pcall(os.exit, c)) end os.exit(2)"
+    done = invoke_cli("exec", lua)
+    assert (done.exit_code, done.stdout.count("bad argument #1 to 'exit'")) == (2, 4)
 
 
 PRIVATE = {"lua": "print(io.open == nil, require == nil)", "js": "print(typeof require, typeof process.stdin)"}

@@ -192,6 +192,21 @@ def test_what_is_ignored_is_shown_and_checked(folder: Path, invoke_cli: Cli) -> 
     assert "is not trusted" not in invoke_cli("--quiet", "tool", "list").assert_success().stderr
 
 
+def test_what_is_misspelt_in_a_file_that_is_not_trusted_makes_it_invalid(invoke_cli: Cli, isolated: Path) -> None:
+    """A restriction with a slip in its name restricts nothing; nobody may be told that the file is valid."""
+    (isolated / "llmspell.toml").write_text(
+        'strange = 1\n[runtime.securty]\nprofile = "high"\n[tools.file_operations]\nmax_file_siz = 1\n'
+    )
+    done = invoke_cli("config", "check")
+    assert done.exit_code == 1
+    for line in (
+        f"error: runtime.securty: did you mean security? ({isolated / 'llmspell.toml'}:3)",
+        f"error: tools.file_operations.max_file_siz: did you mean max_file_size? ({isolated / 'llmspell.toml'}:5)",
+        f"warning: strange: nothing reads this setting ({isolated / 'llmspell.toml'}:1)",
+    ):
+        assert line in done.stdout
+
+
 def test_trust_goes_on_until_something_changes(folder: Path, invoke_cli: Cli) -> None:
     (folder / "llmspell.toml").write_text('[prompts]\nuser = "${OPERATORS_WORD}"\n')
     script = 'print(Config.get("prompts.user"))'

@@ -8,7 +8,8 @@ JAVASCRIPT = """
 G.all = (list) => Promise.all(list);
 G.race = (list) => Promise.race(list);
 G.all_settled = G.allSettled = (list) => Promise.allSettled(list);
-G.sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// A timer takes what is too long for it as 1, as everywhere in JavaScript: a sleep does not.
+G.sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms > 2147483647 ? 2147483647 : ms));
 """
 
 LUA = """

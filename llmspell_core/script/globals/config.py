@@ -182,13 +182,19 @@ GLOBAL = Global(
             doc="Whether tools may use the network.",
         ),
         Function("getPermissions", get_permissions, returns="object", doc="What this script may change."),
-        Function("set", set_value, (KEY, Param("value", "any", required=False)), "null", "Change one setting."),
+        Function(
+            "set",
+            set_value,
+            (KEY, Param("value", "any", required=False)),
+            "null",
+            "Change a setting, until the runtime ends.",
+        ),
         Function(
             "setProvider",
             set_provider,
             (NAME, Param("provider", "object", options=True, doc="`provider_type`, `default_model`, `base_url`, ...")),
             "null",
-            "Add a provider, or replace its whole table.",
+            "Add a provider, or replace its whole table, in memory.",
         ),
         Function(
             "setSecurity", set_security, (Param("security", "object"),), "null", "Raises: that is not a script's."

@@ -176,3 +176,18 @@ G.stack_trace, G.stack_trace_json = G.stackTrace, G.stackTraceJson
 local memory_stats = G.memoryStats
 function G.memoryStats() return memory_stats(vm.used_bytes(), vm.collections) end
 G.memory_stats = G.memoryStats
+
+-- Errors --------------------------------------------------------------------------------------------------------------
+
+-- Errors are texts here. The engine knows what it was that came with one of the last of them.
+function G.errorInfo(problem)
+  if problem == nil then return nil end
+  if type(problem) ~= "table" then return vm.error_info(tostring(problem)) end
+  local info = vm.error_info(tostring(rawget(problem, "message") or rawget(problem, "error") or problem))
+  for _, name in ipairs({ "code", "type", "hint", "retryable" }) do
+    local own = rawget(problem, name)
+    if own ~= nil then info[name] = own end
+  end
+  return info
+end
+G.error_info = G.errorInfo

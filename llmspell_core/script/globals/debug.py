@@ -354,7 +354,7 @@ def _of_vm(name: str, *params: Param, returns: str = "string", doc: str = "") ->
 
 GLOBAL = Global(
     "Debug",
-    doc="Logging, timers and a look at values.",
+    doc="Logging, timers and a look at values. The terminal shows warnings and errors; `--trace info` shows more.",
     handles=(
         Handle(
             "DebugTimer",
@@ -406,6 +406,12 @@ GLOBAL = Global(
         _of_vm("dumpCompact", Param("value"), _LABEL, doc="The value on one line."),
         _of_vm("dumpVerbose", Param("value"), _LABEL, doc="The value with types and addresses."),
         _of_vm("dumpWithOptions", Param("value"), _OPTIONS, _LABEL, doc="The value, in a style of one's own."),
+        _of_vm(
+            "errorInfo",
+            Param("error"),
+            returns="object",
+            doc="`message`, `code`, `type`, `hint` and `retryable` of what was caught; see the page on errors.",
+        ),
         _of_vm("stackTrace", _OPTIONS, doc="Where the script is."),
         _of_vm("stackTraceJson", _OPTIONS, doc="The same as JSON text."),
         Function("performanceReport", _performance_report, returns="string", doc="All timers as text."),

@@ -1,112 +1,40 @@
 """What the engines themselves ask for on behalf of a script: modules, files, environment names. Not visible to scripts.
 
 `require`, `import`, `dofile`, `io.open`, `os.getenv` and `os.execute` of a script end up here, and all of them go through the
-policy, as for a tool. The folder of the script, and those of `module_paths`, need not be allowed for modules, because the
-operator chose them; what is denied or sensitive in them is so for modules, too.
+policy, as for a tool.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import NotFoundError, ResourceLimitError, ScriptError, SecurityError, ValidationError
+from llmspell_core.errors import SecurityError, ValidationError
 from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.script.globals.modules import find_module, inside, source_of
 
 if TYPE_CHECKING:
-    from llmspell_core.policy import Files, Policy
+    from llmspell_core.policy import Policy
     from llmspell_core.script.scope import ScriptScope
 
 __all__ = ["FILE", "SCRIPT"]
 
-MAX_SOURCE = 10_000_000
-_MODULE_NAME = re.compile(r"[A-Za-z0-9_./-]+")
-_PATTERNS = {
-    "lua": ("{}.lua", "{}/init.lua"),
-    "javascript": ("{}", "{}.js", "{}.json", "{}/index.js"),
-}
 
-
-def _module(scope: ScriptScope, name: str) -> dict[str, str]:
-    """{"name", "source"} of a module in the script's folder or in `engines.<name>.module_paths`."""
+def _module(scope: ScriptScope, name: str, base: str | None = None) -> dict[str, Any]:
+    """{"name", "source", "main"} of a module, see `find_module`."""
     _check_profile(scope)
-    path = name.replace(".", "/") if scope.language == "lua" and "/" not in name else name
-    if not _MODULE_NAME.fullmatch(name) or ".." in name.split("/") or path.startswith("/"):
-        raise ValidationError(f"'{name[:80]}' is not a module name", hint="Letters, digits, _, -, . and / are allowed.")
-    settings = _engine_settings(scope)
-    allowed = settings.get("allowed_modules") or ()
-    if allowed and name not in allowed:
-        raise SecurityError(
-            f"the module '{name}' may not be loaded",
-            violation_type="module_denied",
-            hint=f'Add "{name}" to engines.{scope.language}.allowed_modules.',
-        )
-    return _found(scope, name, path, [str(Path(p).expanduser()) for p in settings.get("module_paths") or ()])
-
-
-def _found(scope: ScriptScope, name: str, path: str, more: list[str]) -> dict[str, str]:
-    folders = [*([scope.script_dir] if scope.script_dir is not None else []), *more]
-    if not folders:
-        raise NotFoundError(
-            f"module '{name}' not found: this script is not a file, so it has no folder", what="module", name=name
-        )
-    patterns = _PATTERNS.get(scope.language, ("{}",))
-    for folder in folders:
-        for pattern in patterns:
-            found = _inside(folder, pattern.format(path.removeprefix("./")))
-            if found is not None:
-                return {"name": str(found), "source": _source(scope, folder, found)}
-    tried = ", ".join(pattern.format(path) for pattern in patterns)
-    where = "the script's folder" if not more else "the script's folder or module_paths"
-    raise NotFoundError(f"module '{name}' not found in {where} (tried {tried})", what="module", name=name)
-
-
-def _engine_settings(scope: ScriptScope) -> dict[str, Any]:
-    """The table `engines.<language>`; empty where there is no configuration (an engine tested on its own)."""
-    config = getattr(scope.runtime, "config", None)
-    found = config.get(f"engines.{scope.language}") if config is not None else None
-    return found if isinstance(found, dict) else {}
-
-
-def _inside(folder: str, name: str) -> Path | None:
-    """The file, if it is one and really lies in `folder`, links followed."""
-    root = Path(folder).resolve()
-    path = (root / name).resolve()
-    return path if path.is_relative_to(root) and path.is_file() else None
-
-
-def _files(scope: ScriptScope) -> Files:
-    if scope.runtime is not None:
-        return scope.context.files
-    from llmspell_core.policy import Files, Policy
-
-    return Files(Policy())  # an engine tested on its own
-
-
-def _source(scope: ScriptScope, folder: str, path: Path) -> str:
-    with _files(scope).only(folder).open(path) as file:
-        data = file.read(MAX_SOURCE + 1)
-    if len(data) > MAX_SOURCE:
-        raise ResourceLimitError(
-            f"{path.name} is too large", resource="source bytes", limit=MAX_SOURCE, used=path.stat().st_size
-        )
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError:
-        raise ScriptError(f"{path.name} is not UTF-8 text", file=str(path), phase="syntax") from None
+    return find_module(scope, name, base)
 
 
 async def _script_source(scope: ScriptScope, path: str) -> dict[str, str]:
     """{"name", "source"} of a file named by the script: in its own folder, or where the policy allows reading."""
     _check_profile(scope)
     folder = scope.script_dir
-    own = _inside(folder, path) if folder is not None else None
+    own = inside(folder, path) if folder is not None else None
     if folder is not None and own is not None:
-        return {"name": path, "source": _source(scope, folder, own)}
+        return {"name": path, "source": source_of(scope, folder, own)}
     return {"name": path, "source": await scope.context.files.read_text(path)}
 
 
@@ -115,6 +43,13 @@ def _getenv(scope: ScriptScope, name: str) -> str | None:
     _check_profile(scope)
     policy: Policy = scope.runtime.policy
     return policy.environ.get(name) if policy.may_read_env(name) else None
+
+
+def _environment(scope: ScriptScope) -> dict[str, str]:
+    """All variables that the policy lets scripts see."""
+    _check_profile(scope)
+    policy: Policy = scope.runtime.policy
+    return policy.environment()
 
 
 async def _stdin(scope: ScriptScope) -> str | None:
@@ -154,9 +89,12 @@ SCRIPT = Global(
     "Script",
     hidden=True,
     functions=(
-        Function("module", _module, (Param("name", "string"),), returns="object"),
+        Function(
+            "module", _module, (Param("name", "string"), Param("base", "string", required=False)), returns="object"
+        ),
         Function("source", _script_source, (Param("path", "string"),), returns="object", blocking=True),
         Function("getenv", _getenv, (Param("name", "string"),)),
+        Function("environment", _environment, returns="object"),
         Function("stdin", _stdin, blocking=True),
         Function("execute", _execute, (Param("command", "string"),), returns="object", blocking=True),
     ),

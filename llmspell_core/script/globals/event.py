@@ -40,6 +40,10 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
         raise ValidationError("Event.publish: the event type must not be empty", field="event_type")
     _check_length(event_type, "event_type")
     ttl = given.get("ttl_seconds")
+    hooks = scope.runtime.hooks
+    about = {"event_type": event_type, "data": data}
+    await hooks.fire("BeforeEventEmit", event_type, about, type="event")
+    data = about["data"]
     event = Event(
         event_type,
         data,
@@ -49,8 +53,6 @@ async def publish(scope: ScriptScope, event_type: str, data: Any, options: dict[
         source="script",
         size=ENTRY + weigh(data),
     )
-    hooks = scope.runtime.hooks
-    await hooks.fire("BeforeEventEmit", event_type, {"event_type": event_type, "data": data}, type="event")
     scope.runtime.events.publish(event)
     await hooks.fire("AfterEventEmit", event_type, {"event_type": event_type, "data": data}, type="event")
     return True

@@ -82,11 +82,11 @@ def unregister(scope: ScriptScope, handle: Any) -> bool:
         return end(scope, known)
     if not isinstance(known, str):
         raise ValidationError(
-            "Hook.unregister: 'hook' must be a hook or its id",
+            "Hook.unregister: a hook, or its id, is expected",
             field="hook",
-            hint="Pass what Hook.register returned, or an id that Hook.list() shows.",
+            hint="Pass what Hook.register returned, or its id().",
         )
-    found = scope.runtime.hooks.find(known) if known in _own(scope) else None
+    found = scope.runtime.hooks.find(str(known)) if str(known) in _own(scope) else None
     return found is not None and end(scope, ScriptHook(found))
 
 

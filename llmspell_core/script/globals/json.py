@@ -45,18 +45,30 @@ end
 
 JAVASCRIPT = """
 const native = globalThis.JSON;
-const parse = native.parse, stringify = native.stringify, SyntaxError = globalThis.SyntaxError;
-G.parse = G.decode = (text, reviver) => {
-  try { return parse(text, reviver); } catch (error) {
-    const isOurs = error instanceof SyntaxError;
-    const problem = isOurs || typeof text === "string" ? vm.jsonProblem(text) : null;
-    if (problem === null && !isOurs) throw error;
-    throw new Error(`JSON parse error: ${problem ?? error.message}`);
-  }
+const { parse, stringify } = native, { SyntaxError } = globalThis;
+const own = {
+  parse(text, reviver) {
+    const source = typeof text === "string" ? text : `${text}`;
+    try { return parse(source, reviver); } catch (error) {
+      let wrong = null;
+      try { parse(source); } catch (native) { wrong = native; }
+      if (!(wrong instanceof SyntaxError)) throw error; // of the reviver
+      const problem = vm.jsonProblem(text) ?? wrong.message;
+      throw vm.below(new SyntaxError(`JSON parse error: ${problem}`), own.parse);
+    }
+  },
+  stringify(value, replacer, space) {
+    return replacer === true ? stringify(value, null, 2) : stringify(value, replacer, space);
+  },
+  array(list) { return list ?? []; },
 };
-G.stringify = G.encode = (value, replacer, space) =>
-  replacer === true ? stringify(value, null, 2) : stringify(value, replacer, space);
-G.array = (list) => list ?? [];
+const add = (name, value) =>
+  Object.defineProperty(G, name, { value, writable: true, enumerable: false, configurable: true });
+add("parse", own.parse);
+add("stringify", own.stringify);
+add("decode", own.parse);
+add("encode", own.stringify);
+add("array", own.array);
 """
 
 

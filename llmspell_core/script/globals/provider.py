@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError
@@ -16,14 +17,29 @@ NAME = Param("name", "string", doc="`openai`, or the whole `<config name>/<type>
 async def _row(scope: ScriptScope, name: str) -> dict[str, Any]:
     provider = await scope.runtime.providers.get(name)
     settings = provider.settings
+    capabilities = provider.capabilities.to_dict()
+    capabilities["available_models"] = await _models(provider)
     model = settings.default_model or (DEFAULTS.get(name, "default"))
     return {
         "name": f"{settings.name}/{settings.provider_type}/{model.rpartition('/')[2]}",
         "enabled": True,
-        "capabilities": provider.capabilities.to_dict(),
+        "capabilities": capabilities,
     }
 
 
+async def _models(provider: Any) -> list[str]:
+    """Those of this machine; of a vendor only what is configured: nobody waits for a list of thousands."""
+    own = [model.strip() for model in (provider.settings.default_model or "").split(",") if model.strip()]
+    if provider.as_local() is None:
+        return own
+    try:
+        async with asyncio.timeout(SECONDS_TO_LIST):
+            return list(await provider.list_models())
+    except (LLMSpellError, TimeoutError):
+        return own
+
+
+SECONDS_TO_LIST = 2.0
 DEFAULTS = {"local": "smollm2"}
 
 
@@ -32,11 +48,7 @@ def _config_name(name: str) -> str:
 
 
 def _usable(scope: ScriptScope) -> list[str]:
-    """What is configured or has a key; without any of these the embedded local provider, if it is installed."""
-    providers = scope.runtime.providers
-    names: list[str] = providers.configured()
-    if not names and scope.runtime.registry.has("providers", "local"):
-        return ["local"]
+    names: list[str] = scope.runtime.providers.usable()
     return names
 
 
@@ -72,7 +84,12 @@ GLOBAL = Global(
     "Provider",
     doc="Which model providers can be used.",
     functions=(
-        Function("list", list_providers, returns="array", doc="Usable providers: `name`, `enabled`, `capabilities`."),
+        Function(
+            "list",
+            list_providers,
+            returns="array",
+            doc="Usable providers: `name`, `enabled`, `capabilities` with `max_context_tokens` where it is known, and `available_models`.",
+        ),
         Function("get", get, (NAME,), "object", "One of them, or nil."),
         Function("getCapabilities", get_capabilities, (NAME,), "object", "What it can do, or nil."),
         Function(

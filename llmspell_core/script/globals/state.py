@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import SecurityError
 from llmspell_core.script.declare import Function, Global, Param
+from llmspell_core.state import full_key
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -22,9 +23,22 @@ RESERVED = ("approval:", "approval_used:")
 """Runs that wait for a person's consent: no script reads or writes them."""
 
 
-def full_key(scope: str, key: str) -> str:
-    """A leading colon of a key does not count: `:x` and `x` are one key. Raises: SecurityError for what is not a script's."""
-    made = f"{scope}:{key.lstrip(':')}"
+WORKFLOW = ":workflow:"
+
+
+def scoped(scope: str, key: str) -> str:
+    """The full key of two parts, which is that of no other two.
+
+    But for what workflows write: `workflow` with `ID:STEP`, `workflow:ID` with `STEP` and `custom` with `:workflow:ID:STEP`
+    are one. A leading colon of a key does not count: `:x` and `x` are one key.
+
+    Raises:
+        SecurityError: what is there is not a script's.
+    """
+    if scope == "custom" and key.startswith(WORKFLOW):
+        made = key[1:]
+    else:
+        made = _prefix(scope) + key.lstrip(":")
     if made.startswith(RESERVED):
         raise SecurityError(
             f"'{made}' is not a script's: runs that wait for consent are kept there",
@@ -34,9 +48,14 @@ def full_key(scope: str, key: str) -> str:
     return made
 
 
+def _prefix(scope: str) -> str:
+    kind, _, id_ = scope.partition(":")
+    return full_key(kind, id_, "") if kind == "workflow" and id_ else full_key(scope, "")
+
+
 def any_key(key: str) -> str:
     """A key that begins with a known scope is whole; any other lives in `global`."""
-    return key if key.startswith(SCOPES) else full_key("global", key)
+    return key if key.startswith(SCOPES) else scoped("global", key)
 
 
 async def _read(scope: ScriptScope, key: str) -> Any:
@@ -47,30 +66,35 @@ async def _read(scope: ScriptScope, key: str) -> Any:
     if before.replaced:
         return before.value
     value = await scope.runtime.state.get(key)
-    after = await hooks.fire("AfterStateRead", key, {"key": key, "result": value}, type="state")
+    data = {"key": key, "result": value}
+    after = await hooks.fire("AfterStateRead", key, data, type="state")
+    if after.modified:
+        return data["result"]
     return after.value if after.replaced else value
 
 
 async def _write(scope: ScriptScope, key: str, value: Any) -> None:
     hooks = scope.runtime.hooks
     if hooks.any_active("BeforeStateWrite"):
-        before = await hooks.fire("BeforeStateWrite", key, {"key": key, "value": value}, type="state")
+        data = {"key": key, "value": value}
+        before = await hooks.fire("BeforeStateWrite", key, data, type="state")
         if before.replaced:
             return
+        value = data["value"]
     await scope.runtime.state.set(key, value)
     await hooks.fire("AfterStateWrite", key, {"key": key, "value": value}, type="state")
 
 
 async def save(scope: ScriptScope, where: str, key: str, value: Any) -> None:
-    await _write(scope, full_key(where, key), value)
+    await _write(scope, scoped(where, key), value)
 
 
 async def load(scope: ScriptScope, where: str, key: str) -> Any:
-    return await _read(scope, full_key(where, key))
+    return await _read(scope, scoped(where, key))
 
 
 async def delete(scope: ScriptScope, where: str, key: str | None) -> bool:
-    return bool(await scope.runtime.state.delete(any_key(where) if key is None else full_key(where, key)))
+    return bool(await scope.runtime.state.delete(any_key(where) if key is None else scoped(where, key)))
 
 
 async def _keys(scope: ScriptScope, prefix: str = "") -> list[str]:
@@ -78,7 +102,7 @@ async def _keys(scope: ScriptScope, prefix: str = "") -> list[str]:
 
 
 async def list_keys(scope: ScriptScope, where: str | None) -> list[str]:
-    prefix = "" if where is None else f"{where}:"
+    prefix = "" if where is None else _prefix(where)
     return [key[len(prefix) :] for key in await _keys(scope, prefix)]
 
 
@@ -99,38 +123,39 @@ async def all_values(scope: ScriptScope) -> dict[str, Any]:
 
 
 async def workflow_get(scope: ScriptScope, id_: str, step: str) -> Any:
-    value = await _read(scope, f"workflow:{id_}:{step}")
+    value = await _read(scope, full_key("workflow", id_, step))
     return value["output"] if isinstance(value, dict) and "step_name" in value and "output" in value else value
 
 
 async def workflow_list(scope: ScriptScope, id_: str) -> list[str]:
     """What an execution writes about itself as a whole is not a step, unless a step is called so."""
-    prefix = f"workflow:{id_}:"
+    prefix = full_key("workflow", id_, "")
     keys = [key[len(prefix) :] for key in await scope.runtime.state.keys(prefix)]
     return [key for key in keys if ":" not in key and (key not in OWN_KEYS or f"step:{key}:output" in keys)]
 
 
 async def agent_get(scope: ScriptScope, id_: str, key: str) -> Any:
-    return await _read(scope, f"agent:{id_}:{key}")
+    return await _read(scope, full_key("agent", id_, key))
 
 
 async def agent_set(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
-    await _write(scope, f"agent:{id_}:{key}", value)
+    await _write(scope, full_key("agent", id_, key), value)
 
 
 async def tool_get(scope: ScriptScope, id_: str, key: str) -> Any:
-    return await _read(scope, f"tool:{id_}:{key}")
+    return await _read(scope, full_key("tool", id_, key))
 
 
 async def tool_set(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
-    await _write(scope, f"tool:{id_}:{key}", value)
+    await _write(scope, full_key("tool", id_, key), value)
 
 
 GLOBAL = Global(
     "State",
-    doc="Named values that outlive a function call and are shared by all scripts of a runtime.",
+    doc="Named values, shared by all scripts of a runtime. They are kept in memory and end with it: `llmspell run` has one "
+    "for each script.",
     functions=(
-        Function("save", save, (SCOPE, KEY, VALUE), "null", "Store a value."),
+        Function("save", save, (SCOPE, KEY, VALUE), "null", "Store a value, until the runtime ends."),
         Function("load", load, (SCOPE, KEY), "any", "The value, or nil."),
         Function(
             "delete",
@@ -147,7 +172,12 @@ GLOBAL = Global(
             "Keys of a scope, or all full keys.",
         ),
         Function(
-            "set", set_value, (KEY, VALUE), "null", "Store under a full key, or under `global:`.", aliases=("write",)
+            "set",
+            set_value,
+            (KEY, VALUE),
+            "null",
+            "`save` under a full key, or under `global:`.",
+            aliases=("write",),
         ),
         Function("get", get_value, (KEY,), "any", "The value of a full key, or of `global:`.", aliases=("read",)),
         Function("exists", exists, (KEY,), "boolean", "Whether there is such a key."),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import CancelledByHookError, LLMSpellError, NotFoundError, ValidationError
+from llmspell_core.errors import CancelledByHookError, LLMSpellError, NotFoundError, ValidationError, failure_of
 from llmspell_core.script.declare import Function, Global, Handle, Param
 from llmspell_core.script.view import View, tool_view
 
 if TYPE_CHECKING:
+    from llmspell_core.messages import AgentOutput
     from llmspell_core.script.scope import ScriptScope
     from llmspell_core.tool import Tool
 
@@ -32,12 +33,26 @@ class ToolObject:
 
 async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) -> View | dict[str, Any]:
     try:
-        return tool_view(await scope.runtime.invoke_tool(name, params or {}, scope.context))
-    except (NotFoundError, CancelledByHookError):
+        output = await scope.runtime.invoke_tool(name, params or {}, scope.context)
+        _check_success(scope, name, output)
+        return tool_view(output)
+    except CancelledByHookError:
         raise
     except LLMSpellError as error:
+        if isinstance(error, NotFoundError) and (error.what, error.name) == ("tools", name):
+            raise  # the tool itself, not what it looked for
         error.message = f"Tool '{name}' execution failed: {error.message}"
         raise
+
+
+def _check_success(scope: ScriptScope, name: str, output: AgentOutput) -> None:
+    """Raises: ToolError for an answer that says `success = false`, unless scripts of that operation look for it."""
+    envelope = output.metadata.extra.get("response")
+    if not isinstance(envelope, dict) or envelope.get("success") is not False:
+        return
+    tool = scope.runtime.tool_for(name)
+    if not tool.answers_failure(str(envelope.get("operation"))):
+        raise failure_of(envelope, tool.name)
 
 
 async def execute_object(scope: ScriptScope, made: ToolObject, params: dict[str, Any] | None) -> View | dict[str, Any]:
@@ -71,9 +86,10 @@ async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dic
         rows = [r for r in rows if r["category"] == category]
     if tag:
         rows = [r for r in rows if str(tag).lower() in str(r["description"]).lower()]
-    found = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
+    found: dict[str, Any] = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
     await hooks.fire("AfterToolDiscovery", "registry", found)
-    return rows
+    changed: list[dict[str, Any]] = found["result"]
+    return changed
 
 
 def get(scope: ScriptScope, name: str) -> ToolObject | None:
@@ -166,7 +182,9 @@ GLOBAL = Global(
             execute,
             (NAME, OPTIONAL_PARAMS),
             "object",
-            "Run a tool and wait for its result: the envelope's keys (`success`, `result`, `error`), `text`, `metadata`.",
+            "Run a tool and wait for its result: the envelope's keys (`success`, `result`, `error`), `text`, `metadata`; "
+            "`data` of tools that answer JSON. A failure is an error (`envelope` holds the tool's whole answer, where there is "
+            "one), except for the operations that the reference of the tools marks: they answer `success = false`.",
             blocking=True,
             async_variant=True,
             aliases=("invoke",),

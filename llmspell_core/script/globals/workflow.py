@@ -323,7 +323,7 @@ GLOBAL = Global(
             enable_debug,
             (Param("enabled", "boolean", default=True),),
             "null",
-            "Write every step to the log.",
+            "Write every step to the log, at the level info (`--trace info`).",
             aliases=("enableDebug",),
         ),
         Function(

@@ -247,7 +247,7 @@ WORKFLOW = Handle(
             set_state,
             (KEY, Param("value", "any", required=False)),
             "boolean",
-            "Store a value.",
+            "Store a value, until the runtime ends.",
             aliases=("setState",),
         ),
         Function("get_state", get_state, (KEY,), "any", "A stored value.", aliases=("getState",)),

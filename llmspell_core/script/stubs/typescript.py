@@ -54,12 +54,133 @@ interface LLMSpellInput {
   readLine(): Promise<string | null>;
   [Symbol.asyncIterator](): AsyncIterator<string>;
 }
-declare const process: { argv: string[]; exit(code?: number): never; stdin: LLMSpellInput };
+interface LLMSpellOutput {
+  write(text: string): boolean;
+}
+declare const process: {
+  argv: string[];
+  env: Record<string, string | undefined>;
+  exit(code?: number): never;
+  nextTick(f: (...args: any[]) => void, ...args: any[]): void;
+  stdin: LLMSpellInput;
+  stdout: LLMSpellOutput;
+  stderr: LLMSpellOutput;
+};
+declare const module: { exports: any; id: string; filename: string };
+declare let exports: any;
 declare const os: { exit(code?: number): never };
-declare const console: Record<"log" | "info" | "debug" | "trace" | "warn" | "error" | "dir", (...values: any[]) => void>;
+declare const console: Record<
+  "log" | "info" | "debug" | "trace" | "warn" | "error" | "dir" | "table" | "group" | "groupCollapsed" | "groupEnd" | "assert",
+  (...values: any[]) => void
+> &
+  Record<"time" | "timeEnd" | "timeLog" | "count" | "countReset", (label?: string, ...values: any[]) => void>;
 declare function print(...values: any[]): void;
 declare function sleep(milliseconds: number): Promise<void>;
 declare function require(name: string): any;
+declare function structuredClone<T>(value: T): T;
+declare function atob(text: string): string;
+declare function btoa(text: string): string;
+declare const crypto: { randomUUID(): string; getRandomValues<T extends ArrayBufferView>(array: T): T };
+declare class URLSearchParams {
+  constructor(init?: string | Record<string, any> | Iterable<[string, any]>);
+  readonly size: number;
+  append(name: string, value: any): void;
+  delete(name: string, value?: any): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: any): boolean;
+  set(name: string, value: any): void;
+  sort(): void;
+  forEach(f: (value: string, name: string) => void): void;
+  entries(): IterableIterator<[string, string]>;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+declare class URL {
+  constructor(url: string | URL, base?: string | URL);
+  static canParse(url: string | URL, base?: string | URL): boolean;
+  static parse(url: string | URL, base?: string | URL): URL | null;
+  href: string;
+  readonly origin: string;
+  protocol: string;
+  username: string;
+  password: string;
+  host: string;
+  hostname: string;
+  port: string;
+  pathname: string;
+  search: string;
+  readonly searchParams: URLSearchParams;
+  hash: string;
+  toJSON(): string;
+}
+declare class TextEncoder {
+  readonly encoding: string;
+  encode(text?: string): Uint8Array;
+}
+declare class TextDecoder {
+  constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
+  decode(bytes?: ArrayBuffer | ArrayBufferView, options?: { stream?: boolean }): string;
+}
+declare class EventTarget {
+  addEventListener(type: string, listener: (event: any) => void, options?: { once?: boolean; signal?: AbortSignal }): void;
+  removeEventListener(type: string, listener: (event: any) => void): void;
+  dispatchEvent(event: any): boolean;
+}
+declare class AbortSignal extends EventTarget {
+  static abort(reason?: any): AbortSignal;
+  static timeout(milliseconds: number): AbortSignal;
+  static any(signals: Iterable<AbortSignal>): AbortSignal;
+  readonly aborted: boolean;
+  readonly reason: any;
+  onabort: ((event: any) => void) | null;
+  throwIfAborted(): void;
+}
+declare class AbortController {
+  readonly signal: AbortSignal;
+  abort(reason?: any): void;
+}
+declare class Headers {
+  constructor(init?: Record<string, any> | Iterable<[string, any]>);
+  append(name: string, value: any): void;
+  delete(name: string): void;
+  get(name: string): string | null;
+  getSetCookie(): string[];
+  has(name: string): boolean;
+  set(name: string, value: any): void;
+  forEach(f: (value: string, name: string) => void): void;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+type LLMSpellBody = string | URLSearchParams | ArrayBuffer | ArrayBufferView | null;
+interface LLMSpellRequest {
+  method?: string;
+  headers?: Headers | Record<string, any> | Iterable<[string, any]>;
+  body?: LLMSpellBody;
+  signal?: AbortSignal;
+}
+declare class Request {
+  constructor(input: string | URL | Request, init?: LLMSpellRequest);
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+}
+declare class Response {
+  constructor(body?: LLMSpellBody, init?: { status?: number; statusText?: string; headers?: Record<string, any> });
+  static json(data: any, init?: { status?: number; headers?: Record<string, any> }): Response;
+  readonly status: number;
+  readonly statusText: string;
+  readonly ok: boolean;
+  readonly url: string;
+  readonly redirected: boolean;
+  readonly headers: Headers;
+  readonly bodyUsed: boolean;
+  text(): Promise<string>;
+  json(): Promise<any>;
+  bytes(): Promise<Uint8Array>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  clone(): Response;
+}
+/** A request by the tool http-request, under its policy. */
+declare function fetch(input: string | URL | Request, init?: LLMSpellRequest): Promise<Response>;
 declare function queueMicrotask(f: () => void): void;
 declare function setTimeout(f: (...args: any[]) => void, milliseconds?: number, ...args: any[]): number;
 declare function setInterval(f: (...args: any[]) => void, milliseconds?: number, ...args: any[]): number;

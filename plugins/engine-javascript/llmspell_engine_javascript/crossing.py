@@ -11,7 +11,8 @@ LARGE = 16 * 1024
 """Characters of a JSON text that is looked at as a value, not as a text."""
 
 _HUGE = re.compile(r"(?<![\d.])\d{16}")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
+# Nothing here is tried a second time (*+): what that takes to remember would grow with the text.
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?')
 _SAFE = 2**53 - 1
 
 

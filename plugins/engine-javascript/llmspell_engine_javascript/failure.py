@@ -17,14 +17,14 @@ class Failures:
 
     Attributes:
         knows_modules: whether this build of the VM loads ES modules.
-        not_found: the last module that was not there, and what was said about it.
+        not_found: the last module that was not there, what was said about it, and which module asked for it.
     """
 
     def __init__(self, sources: SourceMap, *, interactive: bool) -> None:
         self._sources = sources
         self._interactive = interactive
         self.knows_modules = False
-        self.not_found = ("", "")
+        self.not_found = ("", "", "")
 
     def of(self, phase: str, described: dict[str, Any]) -> VMError:
         name, message = described.get("name"), said(described["message"])
@@ -42,7 +42,7 @@ class Failures:
     def _placed(self, phase: str, message: str, stack: str) -> VMError:
         frames = self._sources.frames(stack, syntax=phase == "syntax")
         if not frames and self.not_found[0] and self.not_found[1] in message:
-            frames = self._sources.importers_of(self.not_found[0])
+            frames = self._sources.import_of(self.not_found[0], self.not_found[2])
         file, line = frames[0][1:] if frames else (None, None)
         return VMError(
             phase,
@@ -56,10 +56,13 @@ class Failures:
     def _with_more(self, error: VMError, described: dict[str, Any]) -> VMError:
         if described.get("unfit"):
             error.error["unfit"] = described["unfit"]
+        for field in ("code", "hint"):
+            if described.get(field):
+                error.error[field] = described[field]
         cause = described.get("cause")
         if cause:
             error.error["cause"] = cause
-            error.error["hint"] = cause.get("hint")
+            error.error["hint"] = described.get("hint") or cause.get("hint")
         elif error.error["phase"] == "syntax" and self._is_in_module(error):
             error.error["hint"] = self._advice(str(error.error["message"]))
         return error

@@ -29,6 +29,7 @@ class _Value(ctypes.Structure):
 _Pointer = ctypes.c_void_p
 _Handler = ctypes.CFUNCTYPE(ctypes.c_int, _Pointer, _Pointer)
 _Loader = ctypes.CFUNCTYPE(_Pointer, _Pointer, ctypes.c_char_p, _Pointer)
+_Normalizer = ctypes.CFUNCTYPE(_Pointer, _Pointer, ctypes.c_char_p, ctypes.c_char_p, _Pointer)
 _Tracker = ctypes.CFUNCTYPE(None, _Pointer, _Value, _Value, ctypes.c_bool, _Pointer)
 
 _MAX_REJECTED = 10_000
@@ -38,7 +39,7 @@ _EXCEPTION = 6
 
 _wanted: list[Callable[[], bool]] = []
 _rejected: dict[int, tuple[_Value, _Value]] = {}
-_modules: list[tuple[ctypes.PyDLL, Callable[[str], str]]] = []
+_modules: list[tuple[ctypes.PyDLL, Callable[[str], str], Callable[[str, str], str]]] = []
 
 
 def _track(context: int, promise: _Value, reason: _Value, handled: bool, _opaque: int) -> None:
@@ -56,17 +57,36 @@ def _track(context: int, promise: _Value, reason: _Value, handled: bool, _opaque
 
 def _load(context: int, name: bytes, _opaque: int) -> int | None:
     """The compiled module; None when an exception was thrown in the VM instead."""
-    library, source_of = _modules[0]
+    library, source_of, _ = _modules[0]
     try:
         source = source_of(name.decode()).encode("utf-8", "surrogatepass")
     except Exception as error:  # noqa: BLE001 - nothing may be raised through the VM's own code
-        library.JS_ThrowReferenceError(context, b"%s", ctypes.c_char_p(str(error).encode("utf-8", "replace")))
+        _throw(library, context, error)
         return None
     module: _Value = library.JS_Eval(context, source, len(source), name, _COMPILE_MODULE)
     if module.tag == _EXCEPTION:
         return None
     _count[0](context, module, -1)  # the VM keeps one of its own
     return int(module.payload)
+
+
+def _normalize(context: int, base: bytes, name: bytes, _opaque: int) -> int | None:
+    """The name under which the VM keeps the module that `base` calls `name`; None when an exception was thrown instead."""
+    library, _, name_of = _modules[0]
+    try:
+        found = name_of(base.decode("utf-8", "replace"), name.decode("utf-8", "replace")).encode(
+            "utf-8", "surrogateescape"
+        )
+    except Exception as error:  # noqa: BLE001 - as above
+        _throw(library, context, error)
+        return None
+    copy: int | None = library.js_strdup(context, found)
+    return copy
+
+
+def _throw(library: ctypes.PyDLL, context: int, error: Exception) -> None:
+    throw = library.JS_ThrowReferenceError if isinstance(error, LookupError) else library.JS_ThrowTypeError
+    throw(context, b"%s", ctypes.c_char_p(str(error).encode("utf-8", "replace")))
 
 
 def _count_by_call(library: ctypes.PyDLL) -> Callable[[int, _Value, int], None]:
@@ -91,6 +111,7 @@ _count: list[Callable[[int, _Value, int], None]] = [_count_by_header]
 _asked = _Handler(lambda _runtime, _opaque: 1 if _wanted[0]() else 0)
 _tracked = _Tracker(_track)
 _loaded = _Loader(_load)
+_normalized = _Normalizer(_normalize)
 
 
 def stop_when(context: Any, wanted: Callable[[], bool]) -> bool:
@@ -106,8 +127,10 @@ def stop_when(context: Any, wanted: Callable[[], bool]) -> bool:
     return True
 
 
-def load_modules(context: Any, source_of: Callable[[str], str]) -> bool:
-    """Has `import` in `context` ask for sources by name; whatever that raises is an error of the script.
+def load_modules(context: Any, source_of: Callable[[str], str], name_of: Callable[[str, str], str]) -> bool:
+    """Has `import` in `context` ask for names, `name_of(importer, written)`, and for the sources of what they name.
+
+    Whatever they raise is an error of the script: a LookupError one of reference, all else one of type.
 
     Returns:
         False when this build does not allow it.
@@ -117,17 +140,23 @@ def load_modules(context: Any, source_of: Callable[[str], str]) -> bool:
         return False
     library, runtime, _ = found
     try:
-        install, throw = library.JS_SetModuleLoaderFunc, library.JS_ThrowReferenceError
+        install = library.JS_SetModuleLoaderFunc
+        throws = library.JS_ThrowReferenceError, library.JS_ThrowTypeError
     except AttributeError:
         return False
-    install.argtypes, install.restype = [_Pointer, _Pointer, _Loader, _Pointer], None
-    throw.argtypes, throw.restype = [_Pointer, ctypes.c_char_p], _Value  # and more, as the format says
+    install.argtypes, install.restype = [_Pointer, _Normalizer, _Loader, _Pointer], None
+    copy = getattr(library, "js_strdup", None)
+    if copy is not None:
+        copy.argtypes, copy.restype = [_Pointer, ctypes.c_char_p], _Pointer
+    for throw in throws:
+        throw.argtypes, throw.restype = [_Pointer, ctypes.c_char_p], _Value  # and more, as the format says
     library.JS_Eval.argtypes = [_Pointer, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int]
     library.JS_Eval.restype = _Value
     if hasattr(library, "JS_DupValue"):
         _count[:] = [_count_by_call(library)]
-    _modules[:] = [(library, source_of)]
-    install(runtime, None, _loaded, None)
+    _modules[:] = [(library, source_of, name_of)]
+    # Without it the VM makes names relative to the script itself.
+    install(runtime, _normalized if copy is not None else _Normalizer(0), _loaded, None)
     return True
 
 

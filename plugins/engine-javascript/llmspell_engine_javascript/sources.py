@@ -16,7 +16,7 @@ MAIN = "<main>"
 
 BOOTSTRAP_LINE = 200_000
 _BOOTSTRAP_END = 210_000
-_FRAME = re.compile(r"^\s*at (?:(.*?) \()?(<input>|[^():]+):(\d+)(?::\d+)?\)?$")
+_FRAME = re.compile(r"^\s*at (?:(.*?) \()?(<input>|[^():]+):(\d+)(?::(\d+))?\)?$")
 _MODULE_SYNTAX = re.compile(r"^[ \t]*(?:import\b(?!\s*\()|export\b)", re.MULTILINE)
 _MAX_FRAMES = 20
 _MAX_KNOWN = 500
@@ -52,14 +52,31 @@ class SourceMap:
         """What the VM calls `module` is the file `name`."""
         self._modules[module] = name, source
 
-    def importers_of(self, module: str) -> list[Frame]:
-        """Where a module imports another, whose name the VM has made relative to the script; [] when that is not clear."""
-        written = re.compile(rf"""['"](?:\./)?{re.escape(module)}['"]""")
-        for name, source in self._modules.values():
-            found = written.search(source)
+    def path_of(self, module: str) -> str | None:
+        """The file that the VM calls `module`; None for the script itself, and for text that is no file."""
+        return self._modules[module][0] if module in self._modules and module != MAIN else None
+
+    def import_of(self, written: str, module: str) -> list[Frame]:
+        """Where `module` names what it imports; [] when that is not clear."""
+        named = [self._modules[module]] if module in self._modules else list(zip(self._names, self._texts, strict=True))
+        quoted = re.compile(rf"""['"`]{re.escape(written)}['"`]""")
+        for name, source in named:
+            found = quoted.search(source)
             if found is not None:
                 return [("module", name, source.count("\n", 0, found.start()) + 1)]
         return []
+
+    def readable(self, stack: str) -> str:
+        """A stack with files and their lines where the VM has numbers of its own."""
+        lines = []
+        for text in stack.split("\n"):
+            frame, match = self._frame(text), _FRAME.match(text)
+            if frame is None or match is None:
+                lines.append(text)
+                continue
+            place = f"{frame[1]}:{frame[2]}" + (f":{match[4]}" if match[4] else "")
+            lines.append(f"    at {match[1]} ({place})" if match[1] else f"    at {place}")
+        return "\n".join(lines)
 
     def line_of(self, site: str) -> int:
         """The line of the innermost script frame in a stack; 0 when there is none."""

@@ -14,12 +14,22 @@ class Timers:
     def __init__(self) -> None:
         self._queue: list[tuple[float, int, int]] = []
         self._live: set[int] = set()
+        self._untied: set[int] = set()
 
     def __bool__(self) -> bool:
         return bool(self._live)
 
     def __len__(self) -> int:
         return len(self._live)
+
+    @property
+    def tie(self) -> bool:
+        """Whether one is set that the script's end waits for."""
+        return not self._live <= self._untied
+
+    def untie(self, timer: int) -> None:
+        """The script's end does not wait for this one."""
+        self._untied = self._untied & self._live | {timer}
 
     def set(self, timer: int, milliseconds: float, origin: int = 0) -> None:
         """`origin`: the invocation that set it."""

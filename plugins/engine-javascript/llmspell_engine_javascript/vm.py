@@ -22,8 +22,9 @@ from llmspell_core.script.wire import json_problem, load
 from llmspell_engine_javascript.crossing import LARGE, holds_big_integer, printable, rich, with_big_integers
 from llmspell_engine_javascript.failure import Failures, out_of_memory, said
 from llmspell_engine_javascript.memory import Memory
+from llmspell_engine_javascript.modules import Modules
 from llmspell_engine_javascript.native import Rejections, load_modules, stop_when
-from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, MAIN, SourceMap, is_module
+from llmspell_engine_javascript.sources import BOOTSTRAP_LINE, SourceMap, is_module
 from llmspell_engine_javascript.timers import Timers
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ STACK_BYTES = 4 * 1024 * 1024
 HIGH_MEMORY = 32 * 1024 * 1024
 """The most that a script of the profile "high" may use."""
 
-_PARTS = ("values", "inspect", "loop", "api", "cells", "main")
+_PARTS = ("values", "errors", "promises", "inspect", "loop", "api", "cells", "main")
+_WEB = ("begin", "text", "url", "events", "clone", "fetch", "console", "end")
 _ASKING = frozenset({"start", "post", "timer"})
 _DRAIN_SECONDS = 1.0
+_MOST_RANDOM = 65536
 _NOT_STOPPABLE = "This build of QuickJS cannot be interrupted: an interrupt ends the session and its variables.\n"
 _SHARED_MEMORY = "delete globalThis.Atomics; delete globalThis.SharedArrayBuffer;"
 
@@ -61,6 +64,9 @@ def _new_context() -> tuple[Any, Any, Rejections]:
     return context, shell, rejections
 
 
+_web = "\n".join(
+    _read(f"web/{part}") for part in _WEB
+)  # before the fence closes; run when a script first asks for one of its globals
 _ready = [_new_context()]
 """Made while this module is imported: before the fence closes, and while the host is busy with other things."""
 
@@ -81,6 +87,7 @@ class JavaScriptVM:
         self._depth = 0
         self._interactive = bool(boot.get("interactive"))
         self._failures = Failures(self._sources, interactive=self._interactive)
+        self._modules = Modules(self._ask_module, self._sources, self._failures)
         self._context, self._enter = self._bootstrap(boot)
         if self._interactive:
             self._allow_interrupts()
@@ -91,7 +98,7 @@ class JavaScriptVM:
         """Runs a script to its end: its result, its timers and its open calls."""
         self._running = True
         try:
-            return self._run(source, name, args, cell=mode == "cell")
+            return self._run(source, name, args, mode)
         except (Interrupted, VMError):
             if self._stopping:
                 raise self._interrupted() from None
@@ -99,16 +106,16 @@ class JavaScriptVM:
         finally:
             self._running = False
 
-    def _run(self, source: str, name: str, args: dict[str, Any], *, cell: bool) -> str:
-        self._outcome = None
+    def _run(self, source: str, name: str, args: dict[str, Any], mode: str) -> str:
+        self._outcome, cell = None, mode == "cell"
         line = self._sources.place(name, source)
-        if not cell:
-            self._guarded("arguments", json.dumps(_arguments(name, args)))
-        text = source if source[:2] != "#!" else "//" + source
         module = self._failures.knows_modules and not cell and is_module(source)
+        if not cell:
+            self._guarded("arguments", json.dumps(_arguments(name, args) | {"module": module}))
+        text = source if source[:2] != "#!" else "//" + source
         if module:
-            self._main = name, text
-        self._guarded("run", json.dumps({"source": text, "line": line, "cell": cell, "module": module}))
+            self._modules.main = name, text
+        self._guarded("run", json.dumps({"source": text, "line": line, "mode": mode, "module": module}))
         self._turn()
         while self._outcome is None or (self._has_work() and not cell and isinstance(self._outcome, str)):
             self._turn()
@@ -201,7 +208,7 @@ class JavaScriptVM:
             context.eval(_SHARED_MEMORY)
             memory = min(memory or HIGH_MEMORY, HIGH_MEMORY)
         self._memory = Memory(self._host, context, int(memory) if memory else None, profile)
-        self._failures.knows_modules = load_modules(context, self._module)
+        self._failures.knows_modules = load_modules(context, self._modules.source_of, self._modules.name_of)
         context.add_callable("$bridge", self._bridge)
         context.add_callable("$ask", self._ask)
         context.add_callable("$lower", self._memory.lower)
@@ -216,20 +223,11 @@ class JavaScriptVM:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             self._host.write("stderr", _NOT_STOPPABLE)
 
-    _main = ("", "")
-
-    def _module(self, module: str) -> str:
-        """The source of a module. Raises: LookupError."""
-        if module == MAIN:
-            name, source = self._main
-        else:
-            env = json.loads(self._ask("Script.module", json.dumps([module]), ""))
-            if not env["ok"]:
-                self._failures.not_found = module, env["error"]["message"]
-                raise LookupError(env["error"]["message"])
-            name, source = env["value"]["name"], env["value"]["source"]
-        self._sources.name_module(module, name, source)
-        return f"export default ({json.dumps(json.loads(source))})" if name.endswith(".json") else source
+    def _ask_module(self, written: str, base: str | None) -> str:
+        try:
+            return self._ask("Script.module", json.dumps([written, base]), "")
+        finally:
+            self._memory.lower()
 
     # -- into the VM ------------------------------------------------------------------------------------------------
 
@@ -292,7 +290,7 @@ class JavaScriptVM:
         return bool(self._enter("callbacks"))
 
     def _has_work(self) -> bool:
-        return bool(self._timers or self._calls)
+        return bool(self._timers.tie or self._calls)
 
     def _check_stuck(self) -> None:
         if self._outcome is None and not self._may_wait():
@@ -423,9 +421,21 @@ class JavaScriptVM:
     def _bridge_untimer(self, timer: int) -> None:
         self._timers.clear(timer)
 
+    def _bridge_untied(self, timer: int) -> None:
+        self._timers.untie(timer)
+
     def _bridge_place(self, text: str) -> int:
         path, source = json.loads(text)
         return self._sources.place(path, source)
+
+    def _bridge_frames(self, text: str) -> str:
+        return json.dumps(self._sources.readable(json.loads(text)))
+
+    def _bridge_web(self) -> str:
+        return _web
+
+    def _bridge_random(self, count: int) -> str:
+        return os.urandom(min(int(count), _MOST_RANDOM)).hex()
 
     def _bridge_json(self, text: str) -> str:
         return json.dumps(json_problem(json.loads(text)))
@@ -464,7 +474,8 @@ class JavaScriptVM:
 
 
 def _refusal(kind: str, message: str) -> dict[str, Any]:
-    return {"ok": False, "error": {"kind": kind, "type": "InternalError", "message": message}}
+    words = {"kind": kind, "type": f"{kind}Error", "code": kind.lower()}
+    return {"ok": False, "error": {**words, "message": message, "retryable": False}}
 
 
 def _arguments(name: str, args: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from llmspell_engine_javascript.engine import JavaScriptEngine
 from llmspell_core.errors import ScriptError, ToolError
 from llmspell_core.script.api import ScriptApi
 from llmspell_core.script.declare import Builder, Function, Global, Handle, Param, Setter
+from llmspell_core.script.globals import debug, json
 from llmspell_core.script.host import ScriptSession
 from llmspell_core.script.result import Limits, ScriptResult
 
@@ -169,7 +170,7 @@ class Bench:
         self.meter = Meter()
         self.posted: list[Any] = []
         self.printed: list[tuple[str, str]] = []
-        self.api = ScriptApi((_global(self.meter, self.posted),))
+        self.api = ScriptApi((_global(self.meter, self.posted), json.GLOBAL, debug.GLOBAL))
 
     @asynccontextmanager
     async def session(self, *, interactive: bool = False, **limits: Any) -> AsyncIterator[ScriptSession]:

@@ -68,8 +68,8 @@ BOMBS = {
 HARMLESS = {
     "return Function('return typeof process.exit + typeof globalThis')()": "functionobject",
     "return (0, eval)('typeof $bridge + typeof bridge + typeof enter')": "undefinedundefinedundefined",
-    "return [typeof std, typeof fetch, typeof Deno, typeof WebAssembly, typeof module]": ["undefined"] * 5,
-    "return Object.keys(process).join()": "argv,exit,stdin",
+    "return [typeof std, typeof XMLHttpRequest, typeof Deno, typeof WebAssembly]": ["undefined"] * 4,
+    "return Object.keys(process).join()": "argv,exit,stdin,stdout,stderr,nextTick,env",
     'return JSON.parse(\'{"__proto__": {"x": 1}}\').x': None,
     'Test.echo(JSON.parse(\'{"__proto__": {"x": 1}}\')); return ({}).x': None,
     "return await import('os').then(() => 'imported', () => 'refused')": "refused",

@@ -113,7 +113,7 @@ async def test_an_error_of_the_host_is_an_error_with_code_and_hint(js: Any) -> N
     script = """
       try { await Test.fail('broke') }
       catch (e) { return [e instanceof Error, e.message, e.code, e.hint, e.tool_name, e.stack.includes('eval')] }"""
-    assert await js.value(script) == [True, "broke", "Tool", "Do it differently.", "hammer", False]
+    assert await js.value(script) == [True, "broke", "tool", "Do it differently.", "hammer", False]
 
 
 async def test_an_uncaught_error_of_the_host_keeps_its_hint_and_its_cause(js: Any) -> None:

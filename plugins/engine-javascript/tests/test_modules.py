@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - each case is one line
 """`import` and `export`: the script itself may be a module, and files beside it are."""
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ async def test_a_mistake_in_the_script_is_one_of_syntax_and_return_has_advice(js
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("./nowhere.js", "module 'nowhere.js' not found"),
+        ("./nowhere.js", "module './nowhere.js' not found"),
         ("../outside.js", "is not a module name"),
         ("/etc/passwd", "is not a module name"),
         ("fs", "module 'fs' not found"),
@@ -113,3 +114,75 @@ async def test_a_cell_imports_with_await_and_is_told_so(js: Any, cell: Any) -> N
     with pytest.raises(ScriptError) as caught:
         await cell("import x from './lib/factor.js'")
     assert caught.value.hint == "Here: const { name } = await import('./file.js')."
+
+
+PACKAGES = {
+    "inner/ask.js": "const { up } = require('../up'); const side = require('./side'); module.exports = [up, side, require('@scope/pack').name];",
+    "inner/side.js": "module.exports = 'side ' + __filename.endsWith('side.js') + __dirname.endsWith('inner');",
+    "up.js": "exports.up = 'up';",
+    "node_modules/@scope/pack/package.json": '{"name": "@scope/pack", "main": "./lib/main.js"}',
+    "node_modules/@scope/pack/lib/main.js": "exports.name = 'pack ' + require('near').near;",
+    "node_modules/@scope/pack/node_modules/near/index.js": "exports.near = 'near';",
+    "node_modules/esm/package.json": '{"exports": {".": {"import": "./esm.mjs"}}}',
+    "node_modules/esm/esm.mjs": "import { up } from '../../up.mjs'; export const found = up;",
+    "up.mjs": "export const up = 'from a package';",
+    "counts.js": "globalThis.runs = (globalThis.runs ?? 0) + 1;",
+    "asks.js": "const main = require('./script'); exports.same = main === require.main.exports; exports.early = main.early;",
+    "imports.mjs": "import main from './script.js'; export const early = main.early;",
+    "back.mjs": "import { runs } from './script.js'; export const seen = () => runs;",
+}
+
+
+@pytest.fixture
+def packages(js: Any) -> Any:
+    for name, source in PACKAGES.items():
+        path: Path = js.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+    return js
+
+
+async def test_names_are_meant_from_the_module_that_says_them(packages: Any) -> None:
+    assert await packages.value("return require('./inner/ask')") == ["up", "side truetrue", "pack near"]
+    assert await packages.value("import { found } from 'esm';\nexport default found") == "from a package"
+    error = await packages.error("require('../x')")
+    assert "leads out of the script's folder" in error.message
+
+
+async def test_a_link_out_of_the_folder_is_no_module(packages: Any) -> None:
+    (packages.folder / "link.js").symlink_to("/etc/hostname")
+    assert "not found" in (await packages.error("require('./link')")).message
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("require('./counts'); exports.early = 5; const { same, early } = require('./asks'); return [same, early, require.main === module]",
+         [True, 5, True]),
+        ("exports.early = 6; return (await import('./imports.mjs')).early", 6),
+        ("import { seen } from './back.mjs';\nglobalThis.n = (globalThis.n ?? 0) + 1;\nexport const runs = n;\nexport default [seen(), n]",
+         [1, 1]),
+    ],
+)  # fmt: skip
+async def test_a_script_that_its_own_modules_load_runs_once(packages: Any, source: str, value: Any) -> None:
+    (packages.folder / "script.js").write_text(source, encoding="utf-8")
+    assert await packages.value(source) == value
+
+
+async def test_parts_of_node_are_named_with_what_to_use_instead(js: Any) -> None:
+    for name in ("fs", "node:fs", "fs/promises", "path", "child_process"):
+        error = await js.error(f"require('{name}')")
+        assert "is a part of Node.js" in error.message
+        assert error.hint
+
+
+async def test_functions_that_a_script_exports_are_not_its_result(js: Any) -> None:
+    for source in ("export const a = 1", "export default function main() {}", "export default class {}"):
+        assert await js.value(source) is None
+    assert await js.value("export default { a: 1 }") == {"a": 1}
+
+
+async def test_typescript_is_said_to_need_a_compiler(js: Any) -> None:
+    (js.folder / "typed.ts").write_text("export const x: number = 1", encoding="utf-8")
+    error = await js.error("import './typed.ts'")
+    assert "typed.ts is no JavaScript yet" in error.message

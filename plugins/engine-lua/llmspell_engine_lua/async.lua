@@ -11,7 +11,13 @@ local tasks = {}                                       -- call id -> task, while
 local state = setmetatable({}, { __mode = "k" })       -- task -> {status, value, listeners, id, seen}
 local failures = {}                                    -- failed tasks that nobody has looked at
 local methods = {}
-local meta = { __index = methods, __metatable = false }
+local meta = { __metatable = false }
+
+function meta.__index(_, key)
+  local method = methods[key]
+  if method ~= nil or type(key) ~= "string" then return method end
+  K.misuse("a task has no '" .. key .. "': what it is for has to come first; write task:await()." .. key, 2)
+end
 K.pending = 0                                          -- open tasks that somebody listens to
 
 local function new_task(id)
@@ -41,7 +47,7 @@ end
 
 local function check(task, name)
   local own = state[task]
-  if not own then error("task:" .. name .. " is a method; call it with a colon", 3) end
+  if not own then K.misuse("task:" .. name .. " is a method; call it with a colon", 3) end
   return own
 end
 

@@ -2,7 +2,7 @@
 local K = ...
 local host, env, getinfo, shown = K.host, K.env, K.getinfo, K.shown
 local type, error, select, setmetatable, tonumber, tostring = type, error, select, setmetatable, tonumber, tostring
-local find, sub, match, concat, floor = string.find, string.sub, string.match, table.concat, math.floor
+local find, sub, match, rep, concat, floor, unpack = string.find, string.sub, string.match, string.rep, table.concat, math.floor, K.unpack
 local pairs, next = pairs, next
 
 local open_files = {}
@@ -22,16 +22,32 @@ local function own_of(self)
   return own
 end
 
+-- A file that is written keeps its pieces until they are flushed (`pending`); one in which the script goes to and fro is kept
+-- whole (`content`).
 local function flush(own)
-  if own.whole and own.dirty then
+  if own.dirty then
     own.dirty = false
     return ask("File.write", own.path, own.content)
   end
   if own.pending and #own.pending > 0 then
     local text = concat(own.pending)
-    own.pending = {}
+    own.pending, own.flushed = {}, true
     return ask("File.append", own.path, text)
   end
+  return true
+end
+
+-- Makes `content` of what was written in pieces.
+local function gather(own)
+  if own.content then return true end
+  local text = concat(own.pending)
+  if own.append or own.flushed then
+    local ok, problem = flush(own)
+    if not ok then return nil, problem end
+    ok, text = ask("File.read", own.path)
+    if not ok then return nil, text end
+  end
+  own.content, own.position, own.pending, own.dirty = text, #text + 1, nil, not own.flushed
   return true
 end
 
@@ -39,6 +55,7 @@ function K.flush_files()
   for handle in next, open_files do flush(state[handle]) end
 end
 
+-- `io.write` leaves out what is neither text nor number.
 local function text_of(...)
   local parts = {}
   for i = 1, select("#", ...) do
@@ -46,6 +63,17 @@ local function text_of(...)
     if type(value) == "string" or type(value) == "number" then parts[#parts + 1] = tostring(value) end
   end
   return concat(parts)
+end
+
+-- The methods of files refuse it, as the manual has it.
+local function strict_text(...)
+  for i = 1, select("#", ...) do
+    local kind = type((select(i, ...)))
+    if kind ~= "string" and kind ~= "number" then
+      error("bad argument #" .. i .. " to 'write' (string expected, got " .. (kind == "nil" and "nil" or kind) .. ")", 3)
+    end
+  end
+  return text_of(...)
 end
 
 -- Reading -------------------------------------------------------------------------------------------------------------
@@ -69,11 +97,30 @@ end
 function readers.l(own) return line(own, false) end
 function readers.L(own) return line(own, true) end
 
+-- As long as it could be a number, at most 200 characters; what was read of something else is gone, too.
 function readers.n(own)
-  local first, last = find(own.content, "^%s*[%+%-]?[%w%.]+", own.position)
-  if not first then return nil end
-  own.position = last + 1
-  return tonumber((match(sub(own.content, first, last), "^%s*(.*)$")))
+  local content = own.content
+  local start = find(content, "%S", own.position) or #content + 1
+  local at = start
+  local function take(set)
+    local _, last = find(content, "^" .. set, at)
+    if not last or last < at then return 0 end
+    local count = last - at + 1
+    at = last + 1
+    return count
+  end
+  take("[+-]?")
+  local hex = take("0[xX]") > 0
+  local digits, mark = hex and "%x*" or "%d*", hex and "[pP]" or "[eE]"
+  local count = take(digits)
+  if take("%.") > 0 then count = count + take(digits) end
+  if count > 0 and take(mark) > 0 then
+    take("[+-]?")
+    take("%d*")
+  end
+  own.position = at
+  if at - start > 200 then return nil end
+  return tonumber(sub(content, start, at - 1))
 end
 
 local function read_count(own, count)
@@ -83,47 +130,69 @@ local function read_count(own, count)
   return text
 end
 
-local function read_one(own, what)
-  if type(what) == "number" then return read_count(own, floor(what)) end
-  local letter = type(what) == "string" and match(what, "^%*?([alLn])")
-  if not letter then error("bad argument to 'read' (invalid format)", 4) end
-  return readers[letter](own)
+local function letter_of(what) return type(what) == "string" and match(what, "^%*?([alLn])") or nil end
+
+local function read_rest(own, count, what, ...)
+  if own.fill then own.fill(what) end
+  local value
+  if type(what) == "number" then value = read_count(own, floor(what)) else value = readers[letter_of(what)](own) end
+  if count <= 1 or value == nil then return value end
+  return value, read_rest(own, count - 1, ...)
 end
 
-local function read_values(own, count, what, ...)
-  if count == 0 then return read_one(own, "l") end
-  if count == 1 then return read_one(own, what) end
-  local value = read_one(own, what)
-  if value == nil then return nil end
-  return value, read_values(own, count - 1, ...)
+local function read_values(own, ...)
+  local count = select("#", ...)
+  if count == 0 then return read_rest(own, 1, "l") end
+  return read_rest(own, count, ...)
 end
+
+local function check_formats(name, ...)
+  for i = 1, select("#", ...) do
+    local what = (select(i, ...))
+    if type(what) ~= "number" and not letter_of(what) then
+      error("bad argument #" .. i .. " to '" .. name .. "' (invalid format)", 3)
+    end
+  end
+end
+
+-- What `for` gets: the values of one round, nothing more after the first round without a value.
+local function rounds(own, read, ...)
+  local formats = { n = select("#", ...), ... }
+  return function()
+    if own.closed then error("file is already closed", 2) end
+    return read(unpack(formats, 1, formats.n))
+  end
+end
+
+local UNREADABLE = "Bad file descriptor (the file is open for writing only)"
 
 function file.read(self, ...)
   local own = own_of(self)
-  if not own.content then return nil, "the file is open for writing only", 9 end
-  return read_values(own, select("#", ...), ...)
+  check_formats("read", ...)
+  if not own.reads then return nil, UNREADABLE, 9 end
+  return read_values(own, ...)
 end
 
-function file.lines(self, what)
-  own_of(self)
-  return function()
-    return (file.read(self, what or "l"))
-  end
+function file.lines(self, ...)
+  local own = own_of(self)
+  check_formats("lines", ...)
+  if not own.reads then error(UNREADABLE, 2) end
+  return rounds(own, function(...) return read_values(own, ...) end, ...)
 end
 
 -- Writing -------------------------------------------------------------------------------------------------------------
 
 function file.write(self, ...)
   local own = own_of(self)
-  local text = text_of(...)
-  if own.whole then
-    own.content = sub(own.content, 1, own.position - 1) .. text .. sub(own.content, own.position + #text)
-    own.position, own.dirty = own.position + #text, true
-  elseif own.pending then
-    own.pending[#own.pending + 1] = text
-    own.size = own.size + #text
+  local text = strict_text(...)
+  if not own.writes then return nil, "Bad file descriptor (the file is open for reading only)", 9 end
+  if own.content then
+    local at = own.append and #own.content + 1 or own.position
+    if at > #own.content + 1 then own.content = own.content .. rep("\0", at - 1 - #own.content) end
+    own.content = sub(own.content, 1, at - 1) .. text .. sub(own.content, at + #text)
+    own.position, own.dirty = at + #text, true
   else
-    return nil, "the file is open for reading only", 9
+    own.pending[#own.pending + 1] = text
   end
   return self
 end
@@ -139,23 +208,33 @@ function file.close(self)
   local ok, problem = flush(own)
   own.closed, own.content = true, nil
   open_files[self] = nil
-  if own.outcome then return K.unpack(own.outcome, 1, 3) end
+  if own.outcome then return unpack(own.outcome, 1, 3) end
   if not ok then return nil, problem, 5 end
   return true
 end
 
-function file.setvbuf() return true end
+function file.setvbuf(self)
+  own_of(self)
+  return true
+end
 
 function file.seek(self, whence, offset)
   local own = own_of(self)
-  offset = floor(offset or 0)
-  if not own.content then return own.size end
-  local bases = { set = 0, cur = own.position - 1, ["end"] = #own.content }
-  local base = bases[whence or "cur"]
-  if not base then error("bad argument #1 to 'seek' (invalid option '" .. tostring(whence) .. "')", 2) end
-  if base + offset < 0 then return nil, "Invalid argument", 22 end
-  own.position = base + offset + 1
-  return base + offset
+  if whence == nil then whence = "cur" end
+  if whence ~= "set" and whence ~= "cur" and whence ~= "end" then
+    error("bad argument #1 to 'seek' (invalid option '" .. tostring(whence) .. "')", 2)
+  end
+  if offset ~= nil and (type(offset) ~= "number" or offset ~= floor(offset)) then
+    error("bad argument #2 to 'seek' (an integer is expected)", 2)
+  end
+  if own.process then return nil, "Illegal seek", 29 end
+  local ok, problem = gather(own)
+  if not ok then return nil, problem, 5 end
+  local base = whence == "set" and 0 or whence == "cur" and own.position - 1 or #own.content
+  local place = base + floor(offset or 0)
+  if place < 0 then return nil, "Invalid argument", 22 end
+  own.position = place + 1
+  return place
 end
 
 meta.__close = function(self)
@@ -167,50 +246,41 @@ end
 local function new_file(own)
   local handle = setmetatable({}, meta)
   state[handle] = own
-  if own.pending or own.whole then open_files[handle] = true end
+  if own.writes then open_files[handle] = true end
   return handle
 end
 
+local function reader(path, writes)
+  local ok, content = ask("File.read", path)
+  if not ok then return nil, content end
+  return new_file({ path = path, content = content, position = 1, reads = true, writes = writes })
+end
+
+local function writer(op, path, append)
+  local ok, problem = ask(op, path, "")
+  if not ok then return nil, problem end
+  return new_file({ path = path, pending = {}, writes = true, append = append, flushed = append })
+end
+
 local openers = {}
-
-function openers.r(path)
-  local ok, content = ask("File.read", path)
-  if not ok then return nil, content end
-  return new_file({ path = path, content = content, position = 1 })
-end
-
-function openers.w(path)
-  local ok, problem = ask("File.write", path, "")
-  if not ok then return nil, problem end
-  return new_file({ path = path, pending = {}, size = 0 })
-end
-
-function openers.a(path)
-  local ok, problem = ask("File.append", path, "")
-  if not ok then return nil, problem end
-  return new_file({ path = path, pending = {}, size = 0 })
-end
-
-local function update(path, content, position)
-  return new_file({ path = path, content = content, position = position, whole = true })
-end
-
-openers["r+"] = function(path)
-  local ok, content = ask("File.read", path)
-  if not ok then return nil, content end
-  return update(path, content, 1)
-end
+function openers.r(path) return reader(path, false) end
+function openers.w(path) return writer("File.write", path, false) end
+function openers.a(path) return writer("File.append", path, true) end
+openers["r+"] = function(path) return reader(path, true) end
 
 openers["w+"] = function(path)
   local ok, problem = ask("File.write", path, "")
   if not ok then return nil, problem end
-  return update(path, "", 1)
+  return new_file({ path = path, content = "", position = 1, reads = true, writes = true })
 end
 
 openers["a+"] = function(path)
-  local ok, content = ask("File.read", path)
-  if not ok then content = "" end
-  return update(path, content, #content + 1)
+  local ok, problem = ask("File.append", path, "")
+  if not ok then return nil, problem end
+  local handle
+  handle, problem = reader(path, true)
+  if handle then state[handle].append = true end
+  return handle, problem
 end
 
 local function open(path, mode)
@@ -225,69 +295,130 @@ end
 local io = {}
 env.io = io
 
+-- The standard streams ----------------------------------------------------------------------------------------------------
+
+local streams = {}
+
+local function refuse_close() return nil, "the standard streams cannot be closed" end
+
 local function printer(stream)
-  local sink = {}
+  local sink = { flush = function(self) return self end, close = refuse_close, setvbuf = function() return true end }
   function sink.write(self, ...)
     host.write(stream, text_of(...))
     return self
   end
-  function sink.flush(self) return self end
-  function sink.close() return nil, "the standard streams cannot be closed" end
-  function sink.setvbuf() return true end
-  return setmetatable({}, { __index = sink, __metatable = false, __name = "FILE*", __tostring = function() return "file" end })
+  function sink.seek() return nil, "Illegal seek", 29 end
+  local handle = setmetatable({}, { __index = sink, __metatable = false, __name = "FILE*", __tostring = function() return "file" end })
+  streams[handle] = sink
+  return handle
 end
 
 io.stdout, io.stderr = printer("stdout"), printer("stderr")
+local output, sinks = io.stdout, { [io.stdout] = true, [io.stderr] = true }
 
 function io.write(...)
-  host.write("stdout", text_of(...))
-  return io
+  if sinks[output] then
+    streams[output].write(output, ...)
+    return io
+  end
+  return file.write(output, ...)
 end
 
-function io.flush() return io end
+function io.flush()
+  if not sinks[output] then file.flush(output) end
+  return io
+end
 
 if K.profile ~= "high" then
   function io.open(path, mode) return open(path, mode) end
 
-  function io.lines(path, what)
-    local handle, problem = open(path, "r")
-    if not handle then error(problem, 2) end
-    return file.lines(handle, what)
-  end
-
-  function io.close(handle) return file.close(handle) end
   -- What is typed or piped into the program, as the host hands it over.
-  local input = { content = "", position = 1 }
+  local typed = { content = "", position = 1, reads = true }
   local function more()
     local ok, text = ask("Script.stdin")
     if not ok or text == nil then return false end
-    input.content, input.position = sub(input.content, input.position) .. text, 1
+    typed.content, typed.position = sub(typed.content, typed.position) .. text, 1
     return true
   end
 
-  function io.read(what, ...)
-    local letter = type(what) == "string" and match(what, "^%*?(%a)") or what or "l"
-    if letter == "a" then
+  function typed.fill(what)
+    if letter_of(what) == "a" then
       while more() do end
-    elseif type(letter) == "number" then
-      while #input.content - input.position + 1 < letter and more() do end
-    elseif not find(input.content, "\n", input.position, true) then
-      while not find(input.content, "\n", input.position, true) and more() do end
+    elseif type(what) == "number" then
+      while #typed.content - typed.position + 1 < what and more() do end
+    else
+      while not find(typed.content, "\n", typed.position, true) and more() do end
+      -- A number may stand behind empty lines.
+      while letter_of(what) == "n" and not find(typed.content, "%S", typed.position) and more() do end
     end
-    return read_values(input, what == nil and 0 or 1 + select("#", ...), what, ...)
   end
 
-  io.stdin = setmetatable({}, { __index = {
-    read = function(_, ...) return io.read(...) end,
-    lines = function(_, what) return function() return (io.read(what or "l")) end end,
-    close = function() return nil, "the standard streams cannot be closed" end,
-  }, __metatable = false, __name = "FILE*" })
+  local source = { close = refuse_close, setvbuf = function() return true end }
+  function source.seek() return nil, "Illegal seek", 29 end
+  function source.read(_, ...)
+    check_formats("read", ...)
+    return read_values(typed, ...)
+  end
+  function source.lines(_, ...)
+    check_formats("lines", ...)
+    return rounds(typed, function(...) return read_values(typed, ...) end, ...)
+  end
+  io.stdin = setmetatable({}, { __index = source, __metatable = false, __name = "FILE*", __tostring = function() return "file" end })
+  streams[io.stdin] = source
+  local input = io.stdin
+
+  function io.read(...)
+    check_formats("read", ...)
+    local own = input == io.stdin and typed or own_of(input)
+    return read_values(own, ...)
+  end
+
+  function io.lines(path, ...)
+    check_formats("lines", ...)
+    if path == nil then return input:lines(...) end
+    local handle, problem = open(path, "r")
+    if not handle then error(problem, 2) end
+    local own, round = state[handle], file.lines(handle, ...)
+    local function until_end(first, ...)
+      if first == nil then file.close(handle) end
+      return first, ...
+    end
+    return function()
+      if own.closed then error("file is already closed", 2) end
+      return until_end(round())
+    end, nil, nil, handle
+  end
+
+  local function chosen(mode, current, set)
+    return function(wanted)
+      if wanted == nil then return current() end
+      local handle = wanted
+      if type(wanted) == "string" then
+        local problem
+        handle, problem = open(wanted, mode)
+        if not handle then error(problem, 2) end
+      elseif not state[wanted] and not streams[wanted] then
+        error("bad argument #1 to '" .. (mode == "r" and "input" or "output") .. "' (FILE* expected, got " .. type(wanted) .. ")", 2)
+      end
+      set(handle)
+      return handle
+    end
+  end
+  io.input = chosen("r", function() return input end, function(handle) input = handle end)
+  io.output = chosen("w", function() return output end, function(handle) output = handle end)
+
+  function io.close(handle)
+    if handle == nil then handle = output end
+    if streams[handle] then return refuse_close() end
+    return file.close(handle)
+  end
 end
 
 function io.type(value)
+  if type(value) ~= "table" then return nil end
   local own = state[value]
   if own then return own.closed and "closed file" or "file" end
-  return (value == io.stdout or value == io.stderr or (io.stdin and value == io.stdin)) and "file" or nil
+  return streams[value] and "file" or nil
 end
 
 if K.profile == "low" then
@@ -306,6 +437,7 @@ if K.profile == "low" then
     local found, problem, fine, how, code = K.execute("popen", command)
     if not found then return nil, command .. ": " .. problem, code end
     if found.stderr ~= "" then host.write("stderr", found.stderr) end
-    return new_file({ path = command, content = found.stdout, position = 1, outcome = { fine, how, code } })
+    local outcome = { fine, how, code }
+    return new_file({ path = command, content = found.stdout, position = 1, reads = true, process = true, outcome = outcome })
   end
 end

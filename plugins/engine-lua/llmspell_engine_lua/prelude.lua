@@ -3,8 +3,20 @@ local K = ...
 local host, env, getinfo, unpack = K.host, K.env, K.getinfo, K.unpack
 local type, error, select, pairs, ipairs, next, setmetatable, rawset = type, error, select, pairs, ipairs, next, setmetatable, rawset
 local floor, tostring, concat, getmetatable = math.floor, tostring, table.concat, getmetatable
-local find, gsub, lower, rawget = string.find, string.gsub, string.lower, rawget
+local find, gsub, lower, rawget, rawequal = string.find, string.gsub, string.lower, rawget, rawequal
 local raise = K.raise
+
+-- Raises an error of ours about how something was called; `level` as for `error`.
+local function misuse(message, level)
+  host.note(message, "validation")
+  error(message, level + 1)
+end
+K.misuse = misuse
+
+-- `Tool:execute(...)`: the global itself came as the first argument.
+local function with_colon(label)
+  misuse(label .. " is a function: call it with a dot, as in " .. label .. "(...), not with a colon", 3)
+end
 
 -- Callbacks: the function stays here, the host knows a number ---------------------------------------------------------
 
@@ -64,21 +76,23 @@ end
 
 -- Functions -----------------------------------------------------------------------------------------------------------
 
-local function here()
-  local info = getinfo(3, "l")
+local function here(above)
+  local info = getinfo(3 + (above or 0), "l")
   return info and info.currentline or 0
 end
 
-local function make_function(op)
+local function make_function(op, target)
   return function(...)
+    if rawequal((...), target) then with_colon(op) end
     local ok, value = host.call(op, here(), ...)
     if ok then return value end
     raise(value, 2)
   end
 end
 
-local function make_post(op)
+local function make_post(op, target)
   return function(...)
+    if rawequal((...), target) then with_colon(op) end
     local ok, problem = host.post(op, ...)
     if not ok then error(problem, 2) end
   end
@@ -97,13 +111,35 @@ local function install(target, spec, value)
   end
 end
 
+-- Lua 5.1 counts a tail call as a level, and errors would lose the place of the call.
+local COUNTS_TAIL_CALLS = _VERSION == "Lua 5.1" and not jit
+
+-- A function that is not ours to write, with the same check.
+local function dotted(label, target, fn)
+  if COUNTS_TAIL_CALLS then return fn end
+  return function(...)
+    if rawequal((...), target) then with_colon(label) end
+    return fn(...)
+  end
+end
+
+-- The functions that the source of a global has made or replaced.
+local function guard(target, spec, before)
+  for _, declared in ipairs(spec.functions) do
+    for _, name in ipairs(declared.names) do
+      local own = rawget(target, name)
+      if type(own) == "function" and own ~= before[name] then target[name] = dotted(spec.name .. "." .. declared.name, target, own) end
+    end
+  end
+end
+
 local function add_functions(target, specs)
   for _, spec in ipairs(specs) do
     if not spec.vm then
-      install(target, spec, spec.post and make_post(spec.op) or make_function(spec.op))
+      install(target, spec, spec.post and make_post(spec.op, target) or make_function(spec.op, target))
       if spec["async"] then
         for _, name in ipairs(spec.names) do
-          target[name .. "_async"] = target[name .. "_async"] or K.make_async(spec.op, spec.params, 0)
+          target[name .. "_async"] = target[name .. "_async"] or dotted(spec.op .. "_async", target, K.make_async(spec.op, spec.params, 0))
         end
       end
     end
@@ -117,17 +153,25 @@ local identity = setmetatable({}, { __mode = "k" })   -- table -> {kind, id, fie
 local arrays = setmetatable({}, { __mode = "k" })
 local opaque = setmetatable({}, { __mode = "k" })     -- builders, tasks, streams -> "builder", "task", "stream"
 K.arrays, K.opaque = arrays, opaque
+K.named = setmetatable({}, { __mode = "k" })           -- globals and their parts -> how they are called
 
 function K.special(value)
-  if arrays[value] then return "array" end
+  local size = arrays[value]
+  if size then return size == true and 0 or size end
   return identity[value] or opaque[value]
+end
+
+-- Marks what stands at the path in `value` as a list of `size`: an empty one, or one with nil in it.
+function K.mark(value, size, ...)
+  for i = 1, select("#", ...) do value = value[(select(i, ...))] end
+  arrays[value] = size
 end
 
 local function make_method(kind, method)
   local label = kind .. ":" .. method.name
   return function(self, ...)
     local own = identity[self]
-    if not own or own[1] ~= kind then error(label .. " is a method; call it with a colon", 2) end
+    if not own or own[1] ~= kind then misuse(label .. " is a method; call it with a colon", 2) end
     local ok, value = host.call(method.op, here(), own[2], ...)
     if ok then return value end
     raise(value, 2)
@@ -138,7 +182,7 @@ local function make_async_method(kind, method)
   local start = K.make_async(method.op, method.params, 1)
   return function(self, ...)
     local own = identity[self]
-    if not own or own[1] ~= kind then error(kind .. ":" .. method.name .. " is a method; call it with a colon", 2) end
+    if not own or own[1] ~= kind then misuse(kind .. ":" .. method.name .. " is a method; call it with a colon", 2) end
     return start(own[2], ...)
   end
 end
@@ -237,12 +281,14 @@ local function taken(label, params, ...)
   for i, param in ipairs(params) do
     local value = (select(i, ...))
     local problem = wrong(label, param, value)
-    if problem then error(problem, 3) end
+    if problem then misuse(problem, 3) end
     if value == nil then value = param.default end
     values[param.name] = value
   end
   return values
 end
+
+K.builders = setmetatable({}, { __mode = "k" }) -- builder -> {label, fields, methods}: for a console
 
 local store = {}
 function store.set(fields, name, value) fields[name] = value end
@@ -263,7 +309,7 @@ local function make_setter(label, setter, state)
   local params, put, field = setter.params, store[setter.mode], setter.field
   return function(self, ...)
     local fields = state[self]
-    if not fields then error(label .. " is a method of a builder; call it with a colon", 2) end
+    if not fields then misuse(label .. " is a method of a builder; call it with a colon", 2) end
     local values = taken(label, params, ...)
     if #params == 0 then
       put(fields, field, setter.value == nil and true or setter.value)
@@ -276,7 +322,7 @@ local function make_setter(label, setter, state)
   end
 end
 
-local function make_builder(path, builder)
+local function make_builder(path, builder, target)
   local label = path .. "." .. builder.name
   local state = setmetatable({}, { __mode = "k" })
   local methods = {}
@@ -285,7 +331,7 @@ local function make_builder(path, builder)
   end
   install(methods, builder.build, function(self)
     local fields = state[self]
-    if not fields then error(label .. "():build is a method of a builder; call it with a colon", 2) end
+    if not fields then misuse(label .. "():build is a method of a builder; call it with a colon", 2) end
     local ok, value = host.call(builder.build.op, here(), fields)
     if ok then return value end
     raise(value, 2)
@@ -293,9 +339,11 @@ local function make_builder(path, builder)
   setmetatable(methods, spelling_meta)
   local meta = { __index = methods, __metatable = false }
   return function(...)
+    if rawequal((...), target) then with_colon(label) end
     local values = taken(label, builder.params, ...)
     local object = setmetatable({}, meta)
     state[object], opaque[object] = values, "builder"
+    K.builders[object] = { label, values, methods }
     return object
   end
 end
@@ -304,12 +352,13 @@ end
 
 local function make_global(spec, path)
   local target = {}
+  K.named[target] = path
   for name, value in pairs(spec.constants) do target[name] = value end
   add_functions(target, spec.functions)
-  for _, builder in ipairs(spec.builders) do install(target, builder, make_builder(path, builder)) end
+  for _, builder in ipairs(spec.builders) do install(target, builder, make_builder(path, builder, target)) end
   for _, sub in ipairs(spec.subglobals) do target[sub.name] = make_global(sub, path .. "." .. sub.name) end
   if spec.index then
-    local read = make_function(spec.index.op)
+    local read = make_function(spec.index.op, {})
     setmetatable(target, { __index = function(_, key)
       local known = respelled(target, key)
       if known == nil and type(key) == "string" then return read(key) end
@@ -334,7 +383,12 @@ function K.install(manifest)
   for _, spec in ipairs(manifest.globals) do
     if not spec.hidden then
       local target = make_global(spec, spec.name)
-      if spec.source then run_source(spec, target) end
+      if spec.source then
+        local before = {}
+        for name, value in next, target do before[name] = value end
+        run_source(spec, target)
+        guard(target, spec, before)
+      end
       env[spec.name] = target
       for _, alias in ipairs(spec.aliases) do env[alias] = target end
     end
@@ -346,27 +400,34 @@ end
 function K.define_streams()
   local methods = kinds.Stream
   local done = setmetatable({}, { __mode = "k" })
-  local function ask(self, op)
+  local function ask(self, op, above)
     local own = identity[self]
-    if not own or own[1] ~= "Stream" then error("streams have methods; call them with a colon", 3) end
-    local ok, value = host.call(op, here(), own[2])
-    if not ok then raise(value, 3) end
+    if not own or own[1] ~= "Stream" then misuse("streams have methods; call them with a colon", 2 + above) end
+    local ok, value = host.call(op, here(above), own[2])
+    if not ok then raise(value, 2 + above) end
     return value
   end
-  function methods.next(self)
-    local piece = ask(self, "Stream#next")
+  local function pull(self, above)
+    local piece = ask(self, "Stream#next", above)
     if piece.done then done[self] = true end
     return piece.value
   end
+  function methods.next(self)
+    local piece = pull(self, 2)
+    return piece
+  end
   function methods.collect(self)
-    local all = {}
-    for piece in methods.next, self do all[#all + 1] = piece end
+    local all, piece = {}, pull(self, 2)
+    while piece ~= nil do
+      all[#all + 1] = piece
+      piece = pull(self, 2)
+    end
     return all
   end
   function methods.is_done(self) return done[self] == true end
   function methods.close(self)
     done[self] = true
-    ask(self, "Stream#close")
+    ask(self, "Stream#close", 1)
   end
   methods.isDone = methods.is_done
 end

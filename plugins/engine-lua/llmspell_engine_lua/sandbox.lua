@@ -8,9 +8,9 @@ local type, error, select, pairs, next, tostring, setmetatable = type, error, se
 local getmetatable, rawget, rawset, load, pcall, xpcall = getmetatable, rawget, rawset, load, pcall, xpcall
 local floor, huge, mathtype = math.floor, math.huge, math.type
 local concat, unpack, format, sub, gsub, match = table.concat, table.unpack or unpack, string.format, string.sub, string.gsub, string.match
-local real_setmetatable, getreal = setmetatable, getmetatable
+local real_setmetatable, getreal = setmetatable, debug.getmetatable
 
-K.getinfo, K.traceback, K.unpack = getinfo, traceback, unpack
+K.getinfo, K.traceback, K.unpack, K.getreal = getinfo, traceback, unpack, getreal
 
 -- The border --------------------------------------------------------------------------------------------------------
 -- When Lua has no memory left for something, it jumps out of whatever C code asked for it. Over Python's code it must never
@@ -136,7 +136,7 @@ function env.setmetatable(object, meta)
   return object
 end
 
-for _, name in next, { "string", "table", "math", "coroutine", "utf8" } do
+for _, name in next, { "string", "table", "math", "coroutine", "utf8", "bit" } do -- the last one is LuaJIT's
   env[name] = _G[name]
 end
 do -- what 5.4 has only where it is built to be compatible; scripts still use it
@@ -166,7 +166,7 @@ local function shown(value)
   if kind == "table" then
     local meta = getreal(value)
     if type(meta) == "table" and rawget(meta, "__tostring") then return tostring(value) end
-    return "table"
+    return K.show(value)
   end
   if kind == "nil" or kind == "boolean" then return tostring(value) end
   return kind
@@ -191,6 +191,9 @@ end
 -- Short chunk names, as Lua writes them into messages -> the names the host knows.
 K.chunks = {}
 
+-- What our handler of errors has made of them.
+K.handled = setmetatable({}, { __mode = "k" })
+
 local function short_name(name)
   return getinfo(load("", "@" .. name), "S").short_src
 end
@@ -209,9 +212,11 @@ if not load(ONLY_CALLS, "=", "t") then ONLY_CALLS = "" end
 -- `load` as it should be: code that is nested too deeply makes it hand its message to the handler below.
 local function compiled(text, name, environment)
   local chunk, problem = load(text, name, "t", environment)
-  if type(problem) == "table" then problem = problem[1] end
+  if type(problem) == "table" and K.handled[problem] then problem = problem[1] end
   return chunk, problem
 end
+
+K.compiled = compiled
 
 function K.compile(source, name, environment)
   local text = sub(source, 1, 1) == "#" and "--" .. source or source
@@ -221,78 +226,6 @@ function K.compile(source, name, environment)
   if chunk then return chunk end
   return compiled(text, "@" .. name, environment or env) -- the message must not know of our variable
 end
-
-if profile ~= "high" then
-  local function pieces(source)
-    local found = {}
-    while true do
-      local piece = source()
-      if piece == nil or piece == "" then return concat(found) end
-      if type(piece) ~= "string" then error("reader function must return a string", 3) end
-      found[#found + 1] = piece
-    end
-  end
-
-  function env.load(source, name, _, environment)
-    if type(source) == "function" then source = pieces(source) end
-    if type(source) ~= "string" then error("bad argument #1 to 'load' (string or function expected)", 2) end
-    if sub(source, 1, 1) == "\27" then return nil, "attempt to load a binary chunk (only text is allowed)" end
-    return compiled(source, name or source, environment or env)
-  end
-
-  local function fetch(op, name)
-    local ok, found = host.call(op, getinfo(3, "l").currentline, name)
-    if not ok then return nil, found end
-    return found
-  end
-
-  function env.loadfile(path, _, environment)
-    local found, problem = fetch("Script.source", path)
-    if not found then return nil, problem end
-    return K.compile(found.source, found.name, environment)
-  end
-
-  function env.dofile(path)
-    local found, problem = fetch("Script.source", path)
-    if not found then error(problem, 2) end
-    local chunk, wrong = K.compile(found.source, found.name)
-    if not chunk then error(wrong, 0) end
-    return chunk()
-  end
-
-  local loaded, loading = {}, {}
-  for _, name in next, { "string", "table", "math", "coroutine", "utf8" } do loaded[name] = _G[name] end
-
-  function env.require(name)
-    if type(name) ~= "string" then error("bad argument #1 to 'require' (string expected)", 2) end
-    if loaded[name] ~= nil then return loaded[name] end
-    if loading[name] then error("module '" .. name .. "' requires itself", 2) end
-    local found, problem = fetch("Script.module", name)
-    if not found then error(problem, 2) end
-    local chunk, wrong = K.compile(found.source, found.name)
-    if not chunk then error(wrong, 0) end
-    loading[name] = true
-    local ok, value = pcall(chunk, name, found.name)
-    loading[name] = nil
-    if not ok then error(value, 0) end
-    if value == nil then value = true end
-    loaded[name] = value
-    return value
-  end
-end
-
-K.vm.collections = 0
-function env.collectgarbage(what)
-  what = what or "collect"
-  if what == "count" then return collectgarbage("count") end
-  if what == "collect" or what == "step" then
-    K.vm.collections = K.vm.collections + 1
-    return collectgarbage("collect")
-  end
-  error("collectgarbage: only 'count' and 'collect' are available", 2)
-end
-local collectgarbage = collectgarbage
-K.used_bytes = function() return floor(collectgarbage("count") * 1024) end
 
 -- The operating system ----------------------------------------------------------------------------------------------
 
@@ -343,6 +276,14 @@ if profile == "low" then
   end
 end
 
+-- Has the language itself refuse what it was given, and its message say the line of the script.
+function K.original(name, body, ...)
+  local ok, problem = pcall(body, ...)
+  if ok then return problem end
+  if type(problem) == "string" then problem = gsub(problem, "to '%?'", "to '" .. name .. "'") end
+  error(problem, 3)
+end
+
 -- Interrupts (interactive sessions only: the hook costs) --------------------------------------------------------------
 
 K.arm = function() sethook() end
@@ -359,8 +300,16 @@ if K.interactive then
       return body(...)
     end
   end
-  function coroutine.create(body) return create(armed(body)) end
-  function coroutine.wrap(body) return wrap(armed(body)) end
+  function coroutine.create(body, ...)
+    if type(body) == "function" then return create(armed(body)) end
+    local made = K.original("create", create, body, ...) -- no tail call: the level of its message counts this function
+    return made
+  end
+  function coroutine.wrap(body, ...)
+    if type(body) == "function" then return wrap(armed(body)) end
+    local made = K.original("wrap", wrap, body, ...)
+    return made
+  end
   -- An interrupt is not a failure that a script may handle.
   local function rethrow(ok, ...)
     if not ok and host.interrupted() then error("interrupted", 0) end
@@ -424,24 +373,35 @@ local function described(problem)
       if ok and type(text) == "string" and text ~= "" then return shortened(text) end
     end
     local message = rawget(problem, "message") or rawget(problem, "error")
-    if type(message) == "string" and message ~= "" then return shortened(message) end
+    if type(message) == "string" and message ~= "" then
+      message = shortened(message)
+      host.note(message, rawget(problem, "code"), rawget(problem, "type"), rawget(problem, "hint"), rawget(problem, "retryable"))
+      return message
+    end
     return "an error object (a table without 'message')"
   end
   return "an error object (a " .. type(problem) .. " value)"
 end
 K.described = described
 
+local gmatch, find = string.gmatch, string.find
+
 local function own_lines(text)
-  local kept = {}
-  for line in string.gmatch(text, "[^\n]+") do
-    if not string.find(line, "[llmspell]", 1, true) and not match(line, "^%s*%[C%]: in %?$")
+  local kept, ours = {}, false
+  for line in gmatch(text, "[^\n]+") do
+    local follows = ours and find(line, "tail calls", 1, true) -- of ours, not of the script
+    ours = find(line, "[llmspell]", 1, true) ~= nil
+    if not ours and not follows and not match(line, "^%s*%[C%]: in %?$")
       and not match(line, "^%s*%[C%]: in function 'xpcall'$") then kept[#kept + 1] = line end
   end
   return concat(kept, "\n")
 end
+K.own_lines = own_lines
 
 local function handler(problem)
-  return { described(problem), traceback("", 2) }
+  local found = { described(problem), traceback("", 2) }
+  K.handled[found] = true
+  return found
 end
 
 local function finish(ok, ...)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ MAX_INTEGER = 1 << 63
 
 dump = encoder(ascii_only=False)
 _first = itemgetter(0)
+_EMPTY_LIST = re.compile(r"\[\s*+\]")
 _sorted = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False, sort_keys=True).encode
 _pretty = json.JSONEncoder(indent=2, allow_nan=False, ensure_ascii=False, sort_keys=True).encode
 
@@ -47,19 +49,21 @@ class Values:
 
     Args:
         runtime: the lupa runtime.
-        mark: ends the keys that say what is a function or an object; no data has it.
-        special: Lua function (table) -> {kind, id, fields} for handles, "array" for marked tables, "builder", "task" or
-            "stream" for what is nothing but methods, else nil.
+        ending: of the keys that say what is a function or an object; no data has it.
+        special: Lua function (table) -> {kind, id, fields} for handles, the size of marked lists, "builder", "task" or "stream"
+            for what is nothing but methods, else nil.
+        mark: Lua function (table, size, path...) that marks what stands at the path in the table as a list.
         keep: Lua function (function) -> id; stores a callback. `kept`: (id) -> function.
         handle: Lua function (kind, id, fields) -> the handle's table.
     """
 
-    def __init__(self, runtime: Any, mark: str, special: Any, keep: Any, kept: Any, handle: Any) -> None:
+    def __init__(self, runtime: Any, ending: str, special: Any, mark: Any, keep: Any, kept: Any, handle: Any) -> None:
         self._table_from = runtime.table_from
         self._table = type(runtime.table())
         self._function = type(keep)
-        self._special, self._keep, self._kept, self._handle = special, keep, kept, handle
-        self._function_key, self._handle_key = f"$fn{mark}", f"$handle{mark}"
+        self._special, self._mark, self._keep, self._kept, self._handle = special, mark, keep, kept, handle
+        self._function_key, self._handle_key = f"$fn{ending}", f"$handle{ending}"
+        self._marks = False
 
     # -- out of the VM ----------------------------------------------------------------------------------------------
 
@@ -82,7 +86,7 @@ class Values:
         if type(value) is not self._table:
             return problem
         special = self._special(value)
-        if isinstance(special, str) and special != "array":
+        if isinstance(special, str):
             return NoData("", special)
         for key, k, item in sorted(((_key(k), k, v) for k, v in value.items()), key=_first):
             try:
@@ -123,20 +127,40 @@ class Values:
         if not items:
             return self._walk_empty(table, walk, depth)
         depth += 1
-        length = len(table)
-        if length and all(i in items for i in range(1, length + 1)):
-            return [self._walk(items[i], walk, key, depth) for i in range(1, length + 1)]
-        named = ((_key(k), v) for k, v in items.items())
+        size = self._list_size(table, items)
+        if size:
+            return [self._walk(items.get(i), walk, key, depth) for i in range(1, size + 1)]
+        named = [(_key(k), v) for k, v in items.items()]
+        if len(named) != len(dict(named)):
+            raise BadValue("two keys of a table are the same text, such as 1 and '1'")
         # Lua's own order is another one in each process; what reads a JSON schema, a model for one, cares about it.
         return {k: self._walk(v, walk, k, depth) for k, v in sorted(named, key=_first)}
+
+    def _list_size(self, table: Any, items: dict[Any, Any]) -> int:
+        """How many entries it has as a list; 0 when it is none, since something in it would be lost then.
+
+        A list of the host's keeps its size, so that what is nil in it comes back as null.
+        """
+        count, length = len(items), len(table)
+        whole = length == count and all(i in items for i in range(1, length + 1))
+        if not self._marks:
+            return count if whole else 0
+        found = self._special(table)
+        if type(found) is not int:
+            return count if whole else 0
+        if whole:
+            return max(found, count)
+        top = max((k for k in items if type(k) is int), default=0)
+        fits = all(type(k) is int and k > 0 for k in items) and top <= max(found, 2 * count)
+        return max(found, top) if fits else 0
 
     def _walk_empty(self, table: Any, walk: _Walk, depth: int) -> Any:
         """An empty table may be a handle or a marked array: only then does its identity matter."""
         found = self._special(table)
         if found is None:
             return {}
-        if found == "array":
-            return []
+        if type(found) is int:
+            return [None] * found
         if isinstance(found, str):
             if walk.result:
                 raise NoData("", found)
@@ -149,8 +173,11 @@ class Values:
 
     # -- into the VM ------------------------------------------------------------------------------------------------
 
-    def into(self, value: Any, *, handles: bool = False) -> Any:
-        """The Lua value for JSON data; with `handles`, objects and functions in it become what they are."""
+    def into(self, value: Any, *, handles: bool = False, text: str | None = None) -> Any:
+        """The Lua value for JSON data, and its `text` if that is at hand.
+
+        With `handles`, objects and functions in it become what they are.
+        """
         kind = type(value)
         if kind is str or kind is bool or value is None or kind is float:
             return value
@@ -159,9 +186,18 @@ class Values:
         if handles:
             return self._build(value, handles=True, text=_same)
         try:
-            return self._table_from(value, recursive=True)
+            table = self._table_from(value, recursive=True)
         except OverflowError:
             return self._build(value, handles=False, text=_same)
+        if text is None or "null" in text or _EMPTY_LIST.search(text):
+            for size, *path in _uncertain_lists(value):
+                self._marked(table, size, *path)
+        return table
+
+    def _marked(self, table: Any, size: int, *path: Any) -> Any:
+        self._marks = True
+        self._mark(table, size, *path)
+        return table
 
     def decode(self, text: str, weigh: Callable[[Any, int], None]) -> Any:
         """The Lua value of JSON text; `weigh(data, size)` may refuse it. Raises: ValueError, RecursionError."""
@@ -169,13 +205,14 @@ class Values:
         # Escapes name characters, not bytes: decode everything first, then make views of it.
         data = parse_json(text.encode("latin-1").decode("utf-8") if escapes else text)
         weigh(data, len(text))
-        return self._build(data, handles=False, text=bytes_view) if escapes else self.into(data)
+        return self._build(data, handles=False, text=bytes_view) if escapes else self.into(data, text=text)
 
     def _build(self, value: Any, *, handles: bool, text: Callable[[str], str]) -> Any:
         if isinstance(value, str):
             return text(value)
         if isinstance(value, list):
-            return self._table_from([self._build(item, handles=handles, text=text) for item in value])
+            table = self._table_from([self._build(item, handles=handles, text=text) for item in value])
+            return table if value and None not in value else self._marked(table, len(value))
         if not isinstance(value, dict):
             return _number(value) if type(value) is int else value
         if handles and self._function_key in value:
@@ -184,6 +221,21 @@ class Values:
             fields = self._build(value.get("fields") or {}, handles=True, text=text)
             return self._handle(value[self._handle_key], value["id"], fields)
         return self._table_from({text(k): self._build(v, handles=handles, text=text) for k, v in value.items()})
+
+
+def _uncertain_lists(value: Any) -> list[list[Any]]:
+    """[size, key, ...] of each list that a table does not show as one: those that are empty or hold null."""
+    found: list[list[Any]] = []
+    open_: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
+    while open_:
+        item, path = open_.pop()
+        is_list = type(item) is list
+        if is_list and (not item or None in item):
+            found.append([len(item), *path])
+        for key, inner in enumerate(item, 1) if is_list else item.items():
+            if type(inner) is list or type(inner) is dict:
+                open_.append((inner, (*path, key)))
+    return found
 
 
 class _Walk:
@@ -208,8 +260,13 @@ def _same(text: str) -> str:
 
 
 def _number(value: int) -> int | float:
-    """Beyond 64 bits only a float will do."""
-    return value if -MAX_INTEGER <= value < MAX_INTEGER else float(value)
+    """Beyond 64 bits only a float will do, and beyond that only infinity, as in JavaScript."""
+    if -MAX_INTEGER <= value < MAX_INTEGER:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _key(key: Any) -> str:

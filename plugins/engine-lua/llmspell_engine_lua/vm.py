@@ -17,6 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmspell_core.script.remembered import OF_SCRIPT, misuse
 from llmspell_core.script.vm import HostError, Interrupted, VMError
 from llmspell_core.script.wire import MAX_FRAME, json_problem, load
 from llmspell_engine_lua.memory import Memory
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LuaVM"]
 
-CHUNKS = ("sandbox", "prelude", "async", "files", "session")
-CONVERTERS = ("special", "keep", "kept", "handle")
+CHUNKS = ("sandbox", "language", "prelude", "show", "async", "files", "session")
+CONVERTERS = ("special", "mark", "keep", "kept", "handle")
 HIGH_MEMORY = 32 * 1024 * 1024
 MAX_DEPTH = 60_000
 """Nested calls that are never too many. It is looked at each time the stack has grown to four times its size."""
@@ -85,7 +86,8 @@ class LuaVM:
                 "max_depth": min(MAX_DEPTH, (limit or sys.maxsize) // BYTES_PER_CALL),
             }
         )
-        self._k["vm"] = self._runtime.table_from({"json_encode": self._json_encode, "json_decode": self._json_decode})
+        services = {"json_encode": self._json_encode, "json_decode": self._json_decode, "error_info": self._error_info}
+        self._k["vm"] = self._runtime.table_from(services)
         for name in CHUNKS:
             self._load(name)(self._k)
             if name == "prelude":
@@ -157,8 +159,10 @@ class LuaVM:
             outcome = self._enter(self._run, source, name, mode)
             if not outcome[0]:
                 raise self._failure(str(outcome[1]), outcome[2])
-            value = self._result(outcome[1] if len(outcome) > 1 else None, cell=mode == "cell")
             display = outcome[2] if len(outcome) > 2 else None
+            value = self._result(outcome[1] if len(outcome) > 1 else None, loosely=display is not None)
+            if mode == "code" and outcome[3] == 1 and value is not None:
+                display = None
             return _text({"value": value, "display": display})
         except BadValue as error:
             raise VMError("runtime", f"the script's result cannot be handed over: {error}", file=name) from None
@@ -175,12 +179,12 @@ class LuaVM:
         self._k["abandon"]()
         return VMError("interrupted", "interrupted")
 
-    def _result(self, value: Any, *, cell: bool) -> Any:
-        """Data of what was returned. A cell may end in anything: what is no data is only shown."""
+    def _result(self, value: Any, *, loosely: bool) -> Any:
+        """Data of what was returned. Cells and expressions may end in anything: what is no data is only shown."""
         try:
             return self._values.result(value)
         except BadValue as error:
-            if cell:
+            if loosely:
                 return None
             if not isinstance(error, NoData):
                 raise
@@ -266,24 +270,26 @@ class LuaVM:
             "interrupted": lambda: self._host.interrupted,
             "advice": lambda: (self._host.last_error or {}).get("hint") or "",
             "remember": self._programs.__setitem__,
+            "note": self._note,
         }
 
     def _call(self, op: str, line: int, *args: Any) -> Any:
         try:
             return True, self._opened(op, self._host.call(op, self._arguments(op, args), line))
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
 
     def _opened(self, op: str, env: str) -> Any:
         """The value in an env. Raises: HostError."""
         size = len(env)
         found = load(env)
+        certain = "" if "null" not in env and "[]" not in env else None  # no list that has to be marked
         del env
         if not found["ok"]:
             self._host.open(found)
         value, view = found["value"], found.get("v")
         self._memory.weigh(f"the result of {_label(op)}", value, size)
-        table = self._values.into(value, handles="h" in found)
+        table = self._values.into(value, handles="h" in found, text=certain)
         if view is None:
             return table
         envelope = self._values.decode(value["text"], self._weigh_json) if view["json"] else None
@@ -296,7 +302,7 @@ class LuaVM:
         try:
             self._host.post(op, self._arguments(op, args))
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
         return True, None
 
     def _start(self, op: str, line: int, count: int, *args: Any) -> Any:
@@ -304,14 +310,34 @@ class LuaVM:
             try:
                 value = (True, self._opened(op, env))
             except Exception as error:  # noqa: BLE001 - see _said
-                value = (False, _said(op, error))
+                value = (False, self._refused(op, error))
             self._enter(self._k["settle"], call_id, *value)
 
         try:
             call_id = self._host.start(op, self._arguments(op, args[:count]), line, done)
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
         return True, call_id
+
+    def _refused(self, op: str, error: Exception) -> str:
+        """What a script reads of it; what is behind that is remembered, see `Debug.error_info`."""
+        said = _said(op, error)
+        if isinstance(error, BadValue):
+            self._host.errors.add(misuse(said))
+        return said
+
+    def _error_info(self, text: str) -> Any:
+        """The fields of an error that is a text; no part of a message of ours may be missing in it."""
+        found = self._host.errors.info(text)
+        shown = {key: value for key, value in found.items() if key != "kind" and value is not None}
+        return self._values.into(shown)
+
+    def _note(self, message: str, code: Any = None, kind: Any = None, hint: Any = None, retryable: Any = None) -> None:
+        """An error that the VM made, or that a script threw as a table."""
+        given = {"code": code, "type": kind, "hint": hint}
+        said = misuse(message) if code == "validation" and kind is None else {"message": message, **OF_SCRIPT}
+        said |= {key: value for key, value in given.items() if isinstance(value, str)}
+        self._host.errors.add(said | ({"retryable": retryable} if isinstance(retryable, bool) else {}))
 
     def _step(self, left_ms: float | None) -> Any:
         """Serves one frame: "ok", "timeout" or a message, and the milliseconds that are left."""
@@ -333,7 +359,7 @@ class LuaVM:
                 f"the result of {_label(op)}", value, len(str(value)) if isinstance(value, str) else 1024
             )
         except Exception as error:  # noqa: BLE001 - see _said
-            return False, _said(op, error)
+            return False, self._refused(op, error)
         if isinstance(value, dict) and "b64" in value:
             value = binascii.a2b_base64(value["b64"]).decode("latin-1")
         return True, self._values.into(value)
@@ -358,6 +384,8 @@ class LuaVM:
     def _json_encode(self, value: Any, pretty: bool = False) -> Any:
         try:
             text = self._values.encode(value, pretty=bool(pretty))
+            if not text.isascii() and not _is_text(text):
+                return False, "there is text in it that is not UTF-8; encode it first (base64-encoder)"
             self._memory.weigh("the JSON text", text, len(text))
             return True, text
         except (BadValue, HostError) as error:

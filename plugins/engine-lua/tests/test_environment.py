@@ -13,7 +13,7 @@ async def test_print_follows_the_specification(lua: Any) -> None:
     source = 'print(1.0, nil, {}) print(print, 2^53, 0.5, true, "x") print() io.write("a", 1, {}, "b\\n") io.stderr:write("e")'
     await lua.value(source)
     out = "".join(text for stream, text in lua.printed if stream == "stdout")
-    assert out == "1\tnil\ttable\nfunction\t9007199254740992\t0.5\ttrue\tx\n\na1b\n"
+    assert out == "1\tnil\t{}\nfunction\t9007199254740992\t0.5\ttrue\tx\n\na1b\n"
     assert ("stderr", "e") in lua.printed
 
 

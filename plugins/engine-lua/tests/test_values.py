@@ -48,7 +48,7 @@ def _json(values: Any) -> str:
         ("Test.type_of(nil)", "NoneType"),
         ("Test.type_of({})", "dict"),
         ("Test.type_of({1, 2})", "list"),
-        ("Test.type_of({1, 2, x = 1})", "list"),
+        ("Test.type_of({1, 2, x = 1})", "dict"),
         ("Test.type_of({[2] = 'b'})", "dict"),
         ("Test.echo({[2] = 'b', [1.5] = 'c'})", {"2": "b", "1.5": "c"}),
         ("Test.list_of({})", "list"),

@@ -50,3 +50,10 @@ class Failures(ServerFailures):
         if status < 400:
             status = STATUS_OF.get(code, 500)
         return self.of_status(status, message, model, code=code, headers=error.response.headers)
+
+    def in_answer(self, error: Any, model: str) -> LLMSpellError:
+        """The vendor's word stands for a status."""
+        kind = str(error.get("type") or "") if isinstance(error, dict) else ""
+        if kind in STATUS_OF:
+            return self.of_status(STATUS_OF[kind], str(error.get("message") or kind), model, code=kind)
+        return super().in_answer(error, model)

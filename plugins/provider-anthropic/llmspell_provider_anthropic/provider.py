@@ -24,7 +24,16 @@ from llmspell_core.provider import (
 from llmspell_provider_anthropic.failure import Failures
 from llmspell_provider_anthropic.filling import Filling
 from llmspell_provider_anthropic.streaming import StreamReader
-from llmspell_provider_anthropic.wire import ANSWER_TOOL, answer_request, as_answer, body_of, completion_of
+from llmspell_provider_anthropic.wire import (
+    ANSWER_TOOL,
+    Thoughts,
+    answer_request,
+    as_answer,
+    blocks_of,
+    body_of,
+    completion_of,
+    merged,
+)
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -32,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["AnthropicProvider"]
 
 VENDOR_URL = "https://api.anthropic.com"
+MOST_PAUSES = 8
+"""Times that one turn is taken up again in which the vendor's own tools take long."""
 OWN_HEADERS = ("anthropic-version", "anthropic-beta")
 
 
@@ -55,6 +66,7 @@ class AnthropicProvider(Provider):
         hint = "It is the address without /v1/messages."
         self.failures = Failures(settings, self.key_variable, self.base_url, address_hint=hint)
         self._client: AsyncAnthropic | None = None
+        self._thoughts = Thoughts()
         self._tool_models: set[str] = set()
         self._filled_models: set[str] = set()
 
@@ -145,44 +157,54 @@ class AnthropicProvider(Provider):
         return request.model in self._tool_models or self.settings.options.get("structured_output") == "tool"
 
     async def _complete(self, request: CompletionRequest) -> Completion:
-        timeout = self.timeout_of(request)
-        client = await self._connect()
-        with self.failures.mapped(request.model, timeout):
-            reply = await client.messages.create(
-                model=request.model,
-                max_tokens=1,
-                messages=[],
-                extra_body=body_of(request, self.settings),
-                timeout=timeout,
-            )
-            answer = completion_of(reply)
-        if answer is None:
-            raise self.failures.garbage(request.model)
+        timeout, body = self.timeout_of(request), body_of(request, self.settings, self._thoughts)
+        client, before = await self._connect(), Completion()
+        for _ in range(MOST_PAUSES):
+            with self.failures.mapped(request.model, timeout):
+                reply = await client.messages.create(
+                    model=request.model, max_tokens=1, messages=[], extra_body=body, timeout=timeout
+                )
+                answer = completion_of(reply, self.failures, request.model)
+                blocks = blocks_of(reply) or []
+            answer.text, answer.usage = before.text + answer.text, before.usage + answer.usage
+            if reply.stop_reason != "pause_turn" or answer.tool_calls:
+                break
+            before, body = answer, _gone_on(body, blocks)
+        else:
+            raise self.failures.ended("pause_turn", request.model, f"{MOST_PAUSES} times")
+        self._thoughts.keep(blocks, answer.tool_calls)
         if answer.finish_reason == "content_filter":
             raise self.failures.refused(answer.text or "the answer was stopped for safety", request.model)
         return answer
 
     async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
-        timeout = self.timeout_of(request)
-        client = await self._connect()
-        reader = StreamReader(self.failures, request.model)
+        timeout, body = self.timeout_of(request), body_of(request, self.settings, self._thoughts)
+        client, reader = await self._connect(), StreamReader(self.failures, request.model)
         with self.failures.mapped(request.model, timeout):
-            events = await client.messages.create(
-                model=request.model,
-                max_tokens=1,
-                messages=[],
-                stream=True,
-                extra_body=body_of(request, self.settings),
-                extra_headers=self._stream_headers,
-                timeout=timeout,
-            )
-            try:
-                async for event in events:
-                    for chunk in reader.read(event):
-                        yield chunk
-            finally:
-                await events.close()
+            for _ in range(MOST_PAUSES):
+                events = await client.messages.create(
+                    model=request.model,
+                    max_tokens=1,
+                    messages=[],
+                    stream=True,
+                    extra_body=body,
+                    extra_headers=self._stream_headers,
+                    timeout=timeout,
+                )
+                try:
+                    async for event in events:
+                        for chunk in reader.read(event):
+                            yield chunk
+                finally:
+                    await events.close()
+                if not reader.is_paused:
+                    break
+                body, reader = _gone_on(body, reader.blocks()), reader.following()
+            else:
+                raise self.failures.ended("pause_turn", request.model, f"{MOST_PAUSES} times")
             for chunk in reader.end():
+                if chunk.call is not None:
+                    self._thoughts.keep(reader.blocks(), [chunk.call])
                 yield chunk
 
     @property
@@ -235,13 +257,18 @@ class AnthropicProvider(Provider):
         return headers | self.settings.headers
 
 
+def _gone_on(body: dict[str, Any], blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The request that takes up a paused turn: with all that was said in it."""
+    return body | {"messages": merged([*body["messages"], {"role": "assistant", "content": blocks}])}
+
+
 def _chunks(answer: Completion) -> list[AgentChunk]:
     """One call and the end, as the chunks of a stream."""
     call, stream_id = answer.tool_calls[0], new_id()
     arguments = json.dumps(call.parameters, ensure_ascii=False)
     data = {"finish_reason": answer.finish_reason, "model": answer.model}
     return [
-        AgentChunk("tool_call_progress", arguments, stream_id, 0, call.tool_id, call.tool_name),
+        AgentChunk("tool_call_progress", "", stream_id, 0, call.tool_id, call.tool_name, arguments=arguments),
         AgentChunk("tool_call", "", stream_id, 1, call.tool_id, call.tool_name, call),
         AgentChunk("end", "", stream_id, 2, usage=answer.usage, data=data),
     ]
@@ -261,9 +288,10 @@ async def _as_text(chunks: AsyncGenerator[AgentChunk, None]) -> AsyncGenerator[A
     async with aclosing(chunks):
         async for chunk in chunks:
             if chunk.type == "tool_call_progress" and chunk.tool_name == ANSWER_TOOL:
-                fresh, told = chunk.text[told:], len(chunk.text)
+                so_far = chunk.arguments or ""
+                fresh, told = so_far[told:], len(so_far)
                 if fresh:
-                    yield replace(chunk, type="text", text=fresh, call_id=None, tool_name=None)
+                    yield replace(chunk, type="text", text=fresh, call_id=None, tool_name=None, arguments=None)
             elif chunk.type == "end" and (chunk.data or {}).get("finish_reason") == "tool_calls":
                 yield replace(chunk, data=(chunk.data or {}) | {"finish_reason": "stop"})
             elif chunk.type != "tool_call":

@@ -16,8 +16,22 @@ from llmspell_core.provider import (
     ProviderSettings,
     ToolDefinition,
 )
+from llmspell_core.provider.reading import count_of, text_of, tool_call_of
+from llmspell_provider_anthropic.failure import Failures
 
-__all__ = ["ANSWER_TOOL", "answer_request", "as_answer", "body_of", "completion_of", "finish_of", "tool_call_of"]
+__all__ = [
+    "ANSWER_TOOL",
+    "Thoughts",
+    "answer_request",
+    "as_answer",
+    "blocks_of",
+    "body_of",
+    "check_finish",
+    "completion_of",
+    "finish_of",
+    "plain_block",
+    "usage_of",
+]
 
 DEFAULT_MAX_TOKENS = 4096
 ANSWER_TOOL = "answer"
@@ -30,17 +44,42 @@ FINISH: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+FAILED = frozenset({"error", "malformed_function_call", "unexpected_tool_call"})
+"""Words that gateways hand on from other protocols."""
 
 
-def body_of(request: CompletionRequest, settings: ProviderSettings) -> dict[str, Any]:
+class Thoughts:
+    """The thoughts before a turn's calls, which the vendor wants back unchanged with those calls.
+
+    A message of ours has no place for them: they are kept by the turn's first call, the latest of them.
+    """
+
+    KEPT = 10_000
+
+    def __init__(self) -> None:
+        self._kept: dict[str, list[dict[str, Any]]] = {}
+
+    def keep(self, blocks: list[dict[str, Any]], calls: list[ToolCall]) -> None:
+        thoughts = [block for block in blocks if block.get("type") in {"thinking", "redacted_thinking"}]
+        if thoughts and calls:
+            self._kept[calls[0].tool_id] = thoughts
+        while len(self._kept) > self.KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def of(self, message: Message) -> list[dict[str, Any]]:
+        return self._kept.get(message.tool_calls[0].tool_id, []) if message.tool_calls else []
+
+
+def body_of(request: CompletionRequest, settings: ProviderSettings, thoughts: Thoughts | None = None) -> dict[str, Any]:
     """The body's fields; what is None is left out, `options` come last and win. The protocol knows no seed."""
+    known = thoughts or Thoughts()
     temperature = settings.temperature if request.temperature is None else request.temperature
     system = "\n\n".join(m.content for m in request.messages if m.role == "system" and m.content)
     fields: dict[str, Any] = {
         "model": request.model,
         "max_tokens": request.max_tokens or settings.max_tokens or DEFAULT_MAX_TOKENS,
         "system": system or None,
-        "messages": merged(turn_of(m) for m in request.messages if m.role != "system"),
+        "messages": merged(turn_of(m, known) for m in request.messages if m.role != "system"),
         "temperature": temperature,
         "stop_sequences": request.stop or None,
         "output_config": schema_format(request.response_schema),
@@ -49,11 +88,11 @@ def body_of(request: CompletionRequest, settings: ProviderSettings) -> dict[str,
     return {k: v for k, v in fields.items() if v is not None} | request.options
 
 
-def turn_of(message: Message) -> dict[str, Any]:
+def turn_of(message: Message, thoughts: Thoughts) -> dict[str, Any]:
     if message.role == "tool":
         result = {"type": "tool_result", "tool_use_id": message.tool_call_id or "", "content": message.content}
         return {"role": "user", "content": [result]}
-    blocks = [block_of(media) for media in message.media]
+    blocks = [*thoughts.of(message), *(block_of(media) for media in message.media)]
     blocks += [{"type": "text", "text": message.content}] if message.content.strip() else []
     blocks += [
         {"type": "tool_use", "id": call.tool_id, "name": call.tool_name, "input": call.parameters}
@@ -67,7 +106,7 @@ def merged(turns: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for turn in turns:
         if made and made[-1]["role"] == turn["role"]:
-            made[-1]["content"] += turn["content"]
+            made[-1]["content"] = [*made[-1]["content"], *turn["content"]]
         elif turn["content"]:
             made.append(turn)
     return made
@@ -142,31 +181,55 @@ def as_answer(answer: Completion) -> Completion:
     return Completion(str(text), [], answer.usage, answer.model, finish)
 
 
-def completion_of(reply: Any) -> Completion | None:
+def plain_block(block: Any) -> dict[str, Any]:
+    """A block as the server sent it, with fields that the package does not know."""
+    if isinstance(block, dict):
+        return block
+    if isinstance(block, str):  # content that is a text in place of a list
+        return {"type": "text", "text": block}
+    made: dict[str, Any] = block.to_dict(mode="json", warnings=False) if hasattr(block, "to_dict") else {}
+    return made
+
+
+def blocks_of(reply: Any) -> list[dict[str, Any]] | None:
     """None when the reply is not a message."""
-    blocks = getattr(reply, "content", None)
-    if not isinstance(blocks, list) or getattr(reply, "role", None) != "assistant":
+    content = getattr(reply, "content", None)
+    if getattr(reply, "role", None) != "assistant" or not isinstance(content, list | str | None):
         return None
-    text = "".join(block.text for block in blocks if block.type == "text")
-    calls = [tool_call_of(block.id, block.name, block.input) for block in blocks if block.type == "tool_use"]
-    return Completion(text, calls, usage_of(reply.usage), reply.model or "", finish_of(reply.stop_reason, bool(calls)))
+    return [plain_block(block) for block in ([content] if isinstance(content, str) else content or ())]
+
+
+def completion_of(reply: Any, failures: Failures, model: str) -> Completion:
+    """Raises: ProviderError when the reply is not a message, or is an error."""
+    blocks = blocks_of(reply)
+    if blocks is None:
+        error = getattr(reply, "error", None)
+        raise failures.in_answer(error, model) if error else failures.garbage(model)
+    text = "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")
+    calls = [tool_call_of(b.get("id"), b.get("name"), b.get("input")) for b in blocks if b.get("type") == "tool_use"]
+    word = getattr(reply, "stop_reason", None)
+    check_finish(word, bool(text or calls), failures, model)
+    usage = usage_of(getattr(reply, "usage", None))
+    return Completion(text, calls, usage, str(getattr(reply, "model", None) or ""), finish_of(word, bool(calls)))
 
 
 def finish_of(word: str | None, has_calls: bool) -> FinishReason:
+    """Some servers say `tool_use` after no call."""
     reason = FINISH.get(word or "end_turn", "stop")
+    if reason == "tool_calls" and not has_calls:
+        return "stop"
     return "tool_calls" if has_calls and reason == "stop" else reason
 
 
-def tool_call_of(call_id: str, name: str, arguments: Any) -> ToolCall:
-    """Arguments that are not a JSON object are marked as such, so that the model hears of it."""
-    try:
-        parsed = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
-    except json.JSONDecodeError:
-        parsed = None
-    return ToolCall(call_id, name, parsed if isinstance(parsed, dict) else {INVALID_JSON: arguments})
+def check_finish(word: str | None, has_answer: bool, failures: Failures, model: str) -> None:
+    """Raises: ProviderError for a reason that nobody knows, after which nothing was said; gateways send such."""
+    known = word or "end_turn"
+    if known in FAILED or (known not in FINISH and not has_answer):
+        raise failures.ended(known, model)
 
 
 def usage_of(usage: Any) -> Usage:
     """What was read from or written to the prompt cache was input, too."""
     names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    return Usage(sum(getattr(usage, name, 0) or 0 for name in names), getattr(usage, "output_tokens", 0) or 0)
+    asked = sum(count_of(getattr(usage, name, 0)) for name in names)
+    return Usage(asked, count_of(getattr(usage, "output_tokens", 0)))

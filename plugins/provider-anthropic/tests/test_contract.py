@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 from llmspell_provider_anthropic.provider import AnthropicProvider
 
-from llmspell_core.provider import Provider, ProviderSettings
+from llmspell_core.messages import ToolCall, Usage
+from llmspell_core.provider import Completion, Provider, ProviderSettings
 from llmspell_core.testing import ProviderContract
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 
@@ -97,6 +98,26 @@ class TestAnthropicContract(ProviderContract):
         kinds = {401: "authentication_error", 429: "rate_limit_error"}
         error = {"type": kinds.get(status, "api_error"), "message": message}
         return {"type": "error", "error": error, "request_id": "req_1"}
+
+    def make_odd_answers(self) -> Mapping[str, tuple[Any, Completion]]:
+        def whole(*blocks: Any, **fields: Any) -> dict[str, Any]:
+            head = {"id": "1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn"}
+            return head | {"content": list(blocks)} | fields
+
+        def use(input: Any) -> dict[str, Any]:
+            return {"type": "tool_use", "id": "c", "name": "calculator", "input": input}
+
+        made = Completion(tool_calls=[ToolCall("c", "calculator", {"expression": "1+1"})])
+        text = {"type": "text", "text": "hi"}
+        counts = {"input_tokens": "7", "output_tokens": 2.0}
+        return {
+            "arguments as a text": (whole(use('{"expression": "1+1"}')), made),
+            "no arguments": (whole(use(None)), Completion(tool_calls=[ToolCall("c", "calculator", {})])),
+            "a text of null": (whole({"type": "text", "text": None}, text), Completion("hi")),
+            "content as a text": (whole(content="hi"), Completion("hi")),
+            "no content": (whole(content=None), Completion("")),
+            "counts in words": (whole(text, usage=counts), Completion("hi", usage=Usage(7, 2))),
+        }
 
     def make_stream_start(self) -> list[bytes | float]:
         begun = stream({"type": "text", "text": "Hel"}, "end_turn", {"input_tokens": 3, "output_tokens": 1})

@@ -162,7 +162,7 @@ async def test_streamed_arguments_come_in_pieces_and_broken_ones_are_marked() ->
     end = {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 12}}
     events = [start, *call(0, "search", '{"q":', ' "x"}'), *call(1, "read", '{"q":'), end, {"type": "message_stop"}]
     chunks = await streamed(sent(*events), request(tools=TOOLS))
-    progress = [chunk.text for chunk in chunks if chunk.type == "tool_call_progress" and chunk.call_id == "t0"]
+    progress = [chunk.arguments for chunk in chunks if chunk.type == "tool_call_progress" and chunk.call_id == "t0"]
     calls = [chunk.call for chunk in chunks if chunk.call is not None]
     assert progress == ["", '{"q":', '{"q": "x"}']
     assert [call.parameters for call in calls] == [{"q": "x"}, {INVALID_JSON: '{"q":'}]

@@ -60,6 +60,7 @@ class TestAgainstLlamaCpp(ProviderContract):
 
     model = "smollm2"
     key = KEY
+    reads_answers = False  # the odd answers of this protocol are those of test_contract.py
     deterministic = False  # its prompt cache lets equal requests differ in the last digits of a probability
 
     @pytest.fixture(autouse=True)

@@ -20,12 +20,8 @@ class Failures(ServerFailures):
             return self.timed_out(timeout)
         if isinstance(error, errors.APIError):
             return self._of_answer(error, model)
-        if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError):
-            return self.broken_off()
         if isinstance(error, httpx2.HTTPError | httpx2.StreamError | httpx2.InvalidURL):
-            return self.unreachable(str(error))
-        if isinstance(error, ValueError | AttributeError | TypeError | KeyError):
-            return self.garbage(model)  # what the package's parsing trips over; its own errors are ValueErrors too
+            return self.of_connection(error, (httpx2.RemoteProtocolError, httpx2.ReadError))
         return None
 
     def _of_answer(self, error: Any, model: str) -> LLMSpellError:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import LLMSpellError, ValidationError
 from llmspell_core.messages import AgentChunk, ToolCall, Usage, new_id
 from llmspell_core.provider import Completion, CompletionRequest, Provider, ProviderCapabilities, ProviderSettings
 from llmspell_provider_gemini.failure import Failures
-from llmspell_provider_gemini.wire import calls_of, config_of, contents_of, finish_of, refusal_of, text_of, usage_of
+from llmspell_provider_gemini.wire import (
+    calls_of,
+    check_finish,
+    config_of,
+    contents_of,
+    finish_of,
+    finish_word,
+    refusal_of,
+    text_of,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from google.genai.client import AsyncClient
@@ -47,6 +58,9 @@ class GeminiProvider(Provider):
     def preload(cls) -> None:
         import google.genai.models  # noqa: F401 - the import is the work
 
+        # A reason to finish that the package does not know yet is no news for whoever runs a script.
+        warnings.filterwarnings("ignore", message=".* is not a valid ", category=UserWarning, module="google.genai")
+
     @property
     def capabilities(self) -> ProviderCapabilities:
         return ProviderCapabilities(supports_multimodal=True)
@@ -54,31 +68,34 @@ class GeminiProvider(Provider):
     async def complete(self, request: CompletionRequest) -> Completion:
         timeout = self.timeout_of(request)
         client = await self._connect()
+        responses: list[Any] = []
         with self.failures.mapped(request.model, timeout):
             async with asyncio.timeout(timeout):
-                reply = await client.models.generate_content(**self._asked(request))
-            calls = self._calls(reply)
+                reply = await _noting(responses, client.models.generate_content(**self._asked(request)))
+            text, calls = text_of(reply), self._calls(reply)
             finish = finish_of(reply, has_calls=bool(calls))
-        self._check(reply, request.model)
-        if finish is None:
-            raise self.failures.garbage(request.model)
-        return Completion(text_of(reply), calls, usage_of(reply), reply.model_version or request.model, finish)
+            self._check(reply, request.model, has_answer=bool(text or calls))
+            if finish is None:
+                raise self._no_answer(responses, request.model)
+        return Completion(text, calls, usage_of(reply), reply.model_version or request.model, finish)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         timeout, stream_id, index = self.timeout_of(request), new_id(), 0
         client = await self._connect()
-        answer, finish, events = Completion(model=request.model), None, 0
+        answer, finish, events, said = Completion(model=request.model), None, 0, False
         with self.failures.mapped(request.model, timeout):
             parts = await client.models.generate_content_stream(**self._asked(request))
             async with aclosing(_each_within(parts, timeout)) as replies:
                 async for reply in replies:
                     events += bool(reply.candidates)
-                    self._check(reply, request.model)
                     answer.usage = usage_of(reply) if reply.usage_metadata else answer.usage
                     answer.model = reply.model_version or answer.model
                     answer.tool_calls += (calls := self._calls(reply))
                     finish = finish_of(reply, has_calls=bool(answer.tool_calls)) or finish
-                    for chunk in _chunks(text_of(reply), calls):
+                    text = text_of(reply)
+                    said = said or bool(text or calls)
+                    self._check(reply, request.model, has_answer=said)
+                    for chunk in _chunks(text, calls):
                         chunk.stream_id, chunk.chunk_index, index = stream_id, index, index + 1
                         yield chunk
         if finish is None:
@@ -123,10 +140,21 @@ class GeminiProvider(Provider):
             del self._signatures[next(iter(self._signatures))]
         return calls
 
-    def _check(self, reply: Any, model: str) -> None:
+    def _check(self, reply: Any, model: str, *, has_answer: bool) -> None:
+        """Raises: ContentRefusedError; ProviderError for an end that is a failure."""
         refused = refusal_of(reply)
         if refused is not None:
             raise self.failures.refused(refused, model)
+        word = finish_word(reply)
+        if word is not None:
+            why = str(getattr(reply.candidates[0], "finish_message", None) or "")
+            check_finish(word, why, has_answer, self.failures, model)
+
+    def _no_answer(self, responses: list[Any], model: str) -> LLMSpellError:
+        """The package drops what it does not know of an answer; an error may be among that."""
+        body = responses[-1].json() if responses else None
+        error = body.get("error") if isinstance(body, dict) else None
+        return self.failures.in_answer(error, model) if error else self.failures.garbage(model)
 
     async def _connect(self) -> AsyncClient:
         """The client, made at first use. Raises: AuthenticationError without a key for the vendor's own server."""
@@ -142,7 +170,7 @@ class GeminiProvider(Provider):
         from google.genai.client import DebugConfig
         from google.genai.types import HttpOptions
 
-        wire = self.wire(self.base_url, sends=OWN_HEADERS)
+        wire = self.wire(self.base_url, sends=OWN_HEADERS, whole_characters=True)
         with self.failures.mapped("", self.settings.timeout_seconds):
             self._http = wire.client(event_hooks={"response": [_remember]})
             options = HttpOptions(
@@ -186,9 +214,14 @@ async def _each_within(parts: AsyncIterator[Any], timeout: float) -> AsyncGenera
 
 
 async def _next(parts: AsyncIterator[Any], timeout: float, responses: list[Any]) -> Any:
+    async with asyncio.timeout(timeout):
+        return await _noting(responses, anext(parts, None))
+
+
+async def _noting(responses: list[Any], work: Awaitable[Any]) -> Any:
+    """`work`, with the responses that it gets in `responses`."""
     token = _responses.set(responses)
     try:
-        async with asyncio.timeout(timeout):
-            return await anext(parts, None)
+        return await work
     finally:
         _responses.reset(token)

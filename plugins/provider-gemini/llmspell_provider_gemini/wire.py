@@ -10,10 +10,27 @@ from typing import Any
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import Media, Message, ToolCall, Usage, new_id
 from llmspell_core.provider import CompletionRequest, FinishReason, ProviderSettings
+from llmspell_core.provider.reading import arguments_of, count_of
+from llmspell_provider_gemini.failure import Failures
 
-__all__ = ["calls_of", "config_of", "contents_of", "finish_of", "refusal_of", "text_of", "usage_of"]
+__all__ = [
+    "calls_of",
+    "check_finish",
+    "config_of",
+    "contents_of",
+    "finish_of",
+    "finish_word",
+    "refusal_of",
+    "text_of",
+    "usage_of",
+]
 
 MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+ENDS = frozenset({"STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED"})
+FAILED = frozenset(
+    {"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "TOO_MANY_TOOL_CALLS"}
+)
+"""Words for an answer that is none, whatever was said until then."""
 REFUSALS = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR"})
 
 
@@ -120,7 +137,7 @@ def calls_of(reply: Any, signatures: dict[str, bytes]) -> list[ToolCall]:
     calls = []
     for part in answer_parts(reply):
         if part.function_call is not None:
-            call = ToolCall(new_id("call"), part.function_call.name or "", dict(part.function_call.args or {}))
+            call = ToolCall(new_id("call"), part.function_call.name or "", arguments_of(part.function_call.args))
             calls.append(call)
             if part.thought_signature:
                 signatures[call.tool_id] = part.thought_signature
@@ -141,6 +158,12 @@ def finish_word(reply: Any) -> str | None:
     return reason.value if reason else None
 
 
+def check_finish(word: str, why: str, has_answer: bool, failures: Failures, model: str) -> None:
+    """Raises: ProviderError for a word that is a failure, or one for any other end after which nothing was said."""
+    if word in FAILED or (word not in ENDS and not has_answer):
+        raise failures.ended(word, model, why)
+
+
 def finish_of(reply: Any, *, has_calls: bool) -> FinishReason | None:
     """None: the server has not said why it finished."""
     word = finish_word(reply)
@@ -154,5 +177,5 @@ def usage_of(reply: Any) -> Usage:
     usage = reply.usage_metadata
     if usage is None:
         return Usage()
-    made = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
-    return Usage((usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0), made)
+    made = count_of(usage.candidates_token_count) + count_of(usage.thoughts_token_count)
+    return Usage(count_of(usage.prompt_token_count) + count_of(usage.tool_use_prompt_token_count), made)

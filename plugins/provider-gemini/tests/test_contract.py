@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 from llmspell_provider_gemini.provider import GeminiProvider
 
-from llmspell_core.provider import Provider, ProviderSettings
+from llmspell_core.messages import ToolCall
+from llmspell_core.provider import Completion, Provider, ProviderSettings
 from llmspell_core.testing import ProviderContract
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 
@@ -86,6 +87,21 @@ class TestGeminiContract(ProviderContract):
     def make_error_body(self, status: int, message: str) -> Any:
         words = {401: "UNAUTHENTICATED", 429: "RESOURCE_EXHAUSTED"}
         return {"error": {"code": status, "message": message, "status": words.get(status, "INTERNAL")}}
+
+    def make_odd_answers(self) -> Mapping[str, tuple[Any, Completion]]:
+        def whole(*parts: Any) -> dict[str, Any]:
+            return {"candidates": [{"content": {"role": "model", "parts": list(parts)}, "finishReason": "STOP"}]}
+
+        empty = Completion(tool_calls=[ToolCall("c", "calculator", {})])
+        return {
+            "no arguments": (whole({"functionCall": {"name": "calculator"}}), empty),
+            "arguments of null": (whole({"functionCall": {"name": "calculator", "args": None}}), empty),
+            "thoughts": (whole({"text": "hm", "thought": True}, {"text": "hi"}), Completion("hi")),
+            "half a character": (
+                b'{"candidates":[{"content":{"parts":[{"text":"\\ud83e"}]},"finishReason":"STOP"}]}',
+                Completion("\ufffd"),
+            ),
+        }
 
     def make_stream_start(self) -> list[bytes | float]:
         return [event(piece([{"text": "Hel"}]))]

@@ -62,9 +62,22 @@ class LlamaCppProvider(LocalProvider):
 
     def __init__(self, settings: ProviderSettings, **wiring: Any) -> None:
         super().__init__(settings, **wiring)
-        directory = self._option("model_directory", str, "")
-        self.store = ModelStore(Path(directory).expanduser() if directory else default_directory())
+        self.store = _store(settings)
         self.pool = ServerPool(self._start, self._option("max_loaded", int, 2))
+
+    @classmethod
+    def is_usable(cls, settings: ProviderSettings) -> bool:
+        try:
+            choose_backend(str(settings.options.get("backend") or "auto"))
+        except MissingDependencyError:
+            return False
+        except LLMSpellError:  # a wrong setting, of which whoever uses the provider is told
+            pass
+        return True
+
+    @classmethod
+    def holds(cls, settings: ProviderSettings, model: str) -> bool:
+        return model.partition(":")[0] in _store(settings).ids()
 
     @property
     def capabilities(self) -> ProviderCapabilities:
@@ -132,6 +145,10 @@ class LlamaCppProvider(LocalProvider):
         models = tuple(await self.list_models())
         reason = None if models else "No local model yet. Run: llmspell model pull smollm2"
         return Health(bool(models), reason, models, version)
+
+    @classmethod
+    def short_names(cls) -> list[str]:
+        return [model.id for model in known_models()]
 
     async def list_local_models(self) -> list[LocalModel]:
         models = await asyncio.to_thread(self.store.all)
@@ -253,3 +270,8 @@ def _collect(answer: Completion, chunk: AgentChunk) -> None:
         data = chunk.data or {}
         answer.usage = chunk.usage or Usage()
         answer.model, answer.finish_reason = data.get("model", ""), data.get("finish_reason", "stop")
+
+
+def _store(settings: ProviderSettings) -> ModelStore:
+    directory = str(settings.options.get("model_directory") or "")
+    return ModelStore(Path(directory).expanduser() if directory else default_directory())

@@ -288,7 +288,7 @@ class _Reader:
         name, arguments = self._calls.get(self._last, ("", ""))
         name, arguments = name + event.get("name", ""), arguments + event.get("arguments", "")
         self._calls[self._last] = (name, arguments)
-        return self._chunk(AgentChunk("tool_call_progress", arguments, call_id=self._last, tool_name=name))
+        return self._chunk(AgentChunk("tool_call_progress", call_id=self._last, tool_name=name, arguments=arguments))
 
     def _end(self, event: dict[str, Any]) -> list[AgentChunk]:
         model, word = self._request.model, event["finish"]

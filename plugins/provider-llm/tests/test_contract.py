@@ -53,6 +53,7 @@ def instance(schema: dict[str, Any]) -> Any:
 
 class LLMContract(ProviderContract):
     own_variables = ("WIRE_KEY",)
+    reads_answers = False
 
     @pytest.fixture(autouse=True)
     async def vendor(self) -> AsyncIterator[None]:

@@ -22,10 +22,10 @@ class Failures(ServerFailures):
             return self._of_answer(error, model)
         if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
             return self.broken_off()
+        if isinstance(error, httpx.DecodingError):
+            return self.of_connection(error, ())
         if isinstance(error, ConnectionError | httpx.HTTPError | httpx.InvalidURL | httpx.StreamError):
             return self.unreachable(_cause(error))
-        if isinstance(error, ValueError | AttributeError | TypeError | KeyError):
-            return self.garbage(model)  # what the package's parsing trips over; its own errors are ValueErrors too
         return None
 
     def unreachable(self, why: str) -> NetworkError:

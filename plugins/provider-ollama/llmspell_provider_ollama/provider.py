@@ -22,6 +22,7 @@ from llmspell_core.provider import (
     PullProgress,
     constrain,
 )
+from llmspell_core.provider.reading import text_of
 from llmspell_provider_ollama.failure import Failures
 from llmspell_provider_ollama.wire import (
     BACKEND,
@@ -31,6 +32,7 @@ from llmspell_provider_ollama.wire import (
     completion_of,
     finish_of,
     local_model,
+    message_of,
     short,
     usage_of,
 )
@@ -85,25 +87,28 @@ class OllamaProvider(LocalProvider):
         with self.failures.mapped(request.model, timeout):
             async with asyncio.timeout(timeout):
                 reply = await client.chat_body(body_of(request, self.settings, stream=False))
-            return completion_of(reply)
+            return completion_of(reply, self.failures, request.model)
 
     async def _stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
-        timeout, stream_id, calls, index = self.timeout_of(request), new_id(), [], 0
+        timeout, stream_id, index = self.timeout_of(request), new_id(), 0
+        said, called = False, False
         client = await self._connect()
         with self.failures.mapped(request.model, timeout):
             parts = await client.chat_body(body_of(request, self.settings, stream=True))
             async with aclosing(_each_within(parts, timeout)) as pieces:
                 async for part in pieces:
-                    if part.message.content:
-                        yield AgentChunk("text", part.message.content, stream_id, index)
+                    message = message_of(part) or {}
+                    if text := text_of(message.get("content")):
+                        said = True
+                        yield AgentChunk("text", text, stream_id, index)
                         index += 1
-                    for call in calls_of(part.message):
-                        calls.append(call)
+                    for call in calls_of(message):
+                        called = True
                         yield AgentChunk("tool_call", "", stream_id, index, call.tool_id, call.tool_name, call)
                         index += 1
-                    if part.done:
-                        finish = finish_of(part.done_reason, bool(calls))
-                        data = {"finish_reason": finish, "model": part.model or request.model}
+                    if part.fields.get("done"):
+                        finish = finish_of(part, said, called, self.failures, request.model)
+                        data = {"finish_reason": finish, "model": part.fields.get("model") or request.model}
                         yield AgentChunk("end", "", stream_id, index, usage=usage_of(part), data=data)
                         return
         raise self.failures.broken_off() if index else self.failures.garbage(request.model)
@@ -118,6 +123,10 @@ class OllamaProvider(LocalProvider):
                 found, running = await asyncio.gather(client.list(), client.ps())
             loaded = {short(model.model or "") for model in running.models}
             return [local_model(model, loaded) for model in found.models]
+
+    @classmethod
+    def short_names(cls) -> list[str]:
+        return list(_known())
 
     async def available_models(self) -> list[LocalModel]:
         return [LocalModel(name, BACKEND, description=about) for name, about in _known().items()]
@@ -170,7 +179,7 @@ class OllamaProvider(LocalProvider):
         from llmspell_provider_ollama.client import Client
 
         key = {"Authorization": f"Bearer {self.settings.api_key}"} if self.settings.api_key else {}
-        wire = self.wire(self.base_url)
+        wire = self.wire(self.base_url, whole_characters=True)
         with self.failures.mapped("", self.settings.timeout_seconds):
             return Client(self.base_url, headers=key | self.settings.headers, transport=wire.httpx_transport())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import Media, Message, ToolCall, Usage, new_id
@@ -16,6 +16,11 @@ from llmspell_core.provider import (
     ProviderSettings,
     PullProgress,
 )
+from llmspell_core.provider.reading import count_of, text_of, tool_call_of
+from llmspell_provider_ollama.failure import Failures
+
+if TYPE_CHECKING:
+    from llmspell_provider_ollama.client import Reply
 
 __all__ = [
     "BACKEND",
@@ -25,11 +30,14 @@ __all__ = [
     "completion_of",
     "finish_of",
     "local_model",
+    "message_of",
     "short",
     "usage_of",
 ]
 
 BACKEND = "ollama"
+ENDS = frozenset({"stop", "length", "load", "unload", "tool_calls"})
+FAILED = frozenset({"error", "malformed_function_call", "unexpected_tool_call"})
 BODY_OPTIONS = frozenset({"keep_alive", "think", "logprobs", "top_logprobs", "format"})
 """Of a request's options: what stands in the body itself. The rest are the model's own parameters."""
 
@@ -94,25 +102,40 @@ def tools_of(request: CompletionRequest) -> list[dict[str, Any]] | None:
     return [{"type": "function", "function": tool.to_dict()} for tool in request.tools]
 
 
-def completion_of(reply: Any) -> Completion:
-    calls = calls_of(reply.message)
-    finish = finish_of(reply.done_reason, bool(calls))
-    return Completion(reply.message.content or "", calls, usage_of(reply), reply.model or "", finish)
+def completion_of(reply: Reply, failures: Failures, model: str) -> Completion:
+    """Raises: ProviderError when the reply has no message."""
+    message = message_of(reply)
+    if message is None:
+        raise failures.garbage(model)
+    text, calls = text_of(message.get("content")), calls_of(message)
+    finish = finish_of(reply, bool(text), bool(calls), failures, model)
+    return Completion(text, calls, usage_of(reply), str(reply.fields.get("model") or ""), finish)
 
 
-def calls_of(message: Any) -> list[ToolCall]:
-    return [ToolCall(new_id("call"), c.function.name, dict(c.function.arguments)) for c in message.tool_calls or ()]
+def message_of(reply: Reply) -> dict[str, Any] | None:
+    message = reply.fields.get("message")
+    return message if isinstance(message, dict) else None
 
 
-def finish_of(word: str | None, has_calls: bool) -> FinishReason:
+def calls_of(message: dict[str, Any]) -> list[ToolCall]:
+    listed = message.get("tool_calls")
+    functions = [each.get("function") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return [tool_call_of(new_id("call"), f.get("name"), f.get("arguments")) for f in functions if isinstance(f, dict)]
+
+
+def finish_of(reply: Reply, has_text: bool, has_calls: bool, failures: Failures, model: str) -> FinishReason:
+    """Raises: ProviderError for a reason that is a failure, or an unknown one after which nothing was said."""
+    word = str(reply.fields.get("done_reason") or "stop")
+    if word in FAILED or not (word in ENDS or has_text or has_calls):
+        raise failures.ended(word, model)
     if word == "length":
         return "length"
     return "tool_calls" if has_calls else "stop"
 
 
-def usage_of(reply: Any) -> Usage:
+def usage_of(reply: Reply) -> Usage:
     """It runs on one's own machine: it costs nothing."""
-    return Usage(reply.prompt_eval_count or 0, reply.eval_count or 0, 0.0)
+    return Usage(count_of(reply.fields.get("prompt_eval_count")), count_of(reply.fields.get("eval_count")), 0.0)
 
 
 def short(name: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from llmspell_provider_ollama.provider import OllamaProvider
 
-from llmspell_core.provider import Provider, ProviderSettings
+from llmspell_core.messages import ToolCall, Usage
+from llmspell_core.provider import Completion, Provider, ProviderSettings
 from llmspell_core.testing import ProviderContract
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply
 
@@ -76,6 +77,26 @@ class TestOllamaContract(ProviderContract):
 
     def make_error_body(self, status: int, message: str) -> Any:
         return {"error": message}
+
+    def make_odd_answers(self) -> Mapping[str, tuple[Any, Completion]]:
+        def whole(**message: Any) -> dict[str, Any]:
+            return {"model": "m", "message": {"role": "assistant", "content": ""} | message, "done": True}
+
+        def use(arguments: Any) -> dict[str, Any]:
+            return whole(tool_calls=[{"function": {"name": "calculator", "arguments": arguments}}])
+
+        made = Completion(tool_calls=[ToolCall("c", "calculator", {"expression": "1+1"})])
+        empty = Completion(tool_calls=[ToolCall("c", "calculator", {})])
+        return {
+            "arguments as a text": (use('{"expression": "1+1"}'), made),
+            "no arguments": (use(None), empty),
+            "a call without a function": (whole(content="hi", tool_calls=[{"id": "c"}]), Completion("hi")),
+            "no content": (whole(content=None), Completion("")),
+            "counts in words": (
+                whole(content="hi") | {"prompt_eval_count": "7", "eval_count": 2.0},
+                Completion("hi", usage=Usage(7, 2)),
+            ),
+        }
 
     def make_stream_start(self) -> list[bytes | float]:
         return [line(part("Hel"))]

@@ -37,16 +37,8 @@ class Failures(ServerFailures):
         )
 
     def _of_event(self, error: Any, model: str) -> LLMSpellError:
-        """It has no status of its own; some servers put one into the code."""
-        code, message = str(error.code or ""), str(error.message)
-        if code.isdigit() and 400 <= int(code) < 600:
-            return self.of_status(int(code), message, model, code=str(error.type or ""))
-        words = f"{code} {error.type or ''}"
-        if "rate_limit" in words:
-            return self.of_status(429, message, model, code=words)
-        if "overloaded" in words:
-            return self.overloaded(message, model, None)
-        return self.by_words(words, message, model) or self.plain(message, model)
+        """It has no status of its own; some servers put one into the code. The package drops an error that is a text."""
+        return self.in_answer(error.body or {"message": str(error.message)}, model)
 
 
 def _message(error: Any) -> str:

@@ -20,6 +20,7 @@ from llmspell_core.provider import (
     ToolDefinition,
     constrain,
 )
+from llmspell_core.provider.said import SAID_DONE
 from llmspell_provider_openai.failure import Failures
 from llmspell_provider_openai.presets import PRESETS, Dialect
 from llmspell_provider_openai.streaming import StreamReader
@@ -128,7 +129,7 @@ class OpenAIProvider(Provider):
         with self.failures.mapped(request.model, timeout):
             reply = await self._create(client, request, timeout)
             answer = completion_of(reply, self.failures, request.model)
-        if reply.usage is None:
+        if getattr(reply, "usage", None) is None:
             answer.usage = estimated(request, len(answer.text))
         return answer
 
@@ -144,7 +145,8 @@ class OpenAIProvider(Provider):
                         yield chunk
             finally:
                 await events.close()
-            for chunk in reader.end():
+            done = bool(events.response.extensions.get(SAID_DONE))
+            for chunk in reader.end(said_done=done):
                 yield chunk
 
     async def _create(

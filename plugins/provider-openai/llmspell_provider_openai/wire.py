@@ -7,11 +7,22 @@ from typing import Any
 
 from llmspell_core.errors import ValidationError
 from llmspell_core.messages import Media, Message, ToolCall, Usage
-from llmspell_core.provider import INVALID_JSON, Completion, CompletionRequest, FinishReason, ProviderSettings
+from llmspell_core.provider import Completion, CompletionRequest, FinishReason, ProviderSettings
+from llmspell_core.provider.reading import count_of, text_of, tool_call_of
 from llmspell_provider_openai.failure import Failures
 from llmspell_provider_openai.presets import Dialect
 
-__all__ = ["FILTERED", "body_of", "completion_of", "estimated", "finish_of", "tool_call_of", "usage_of"]
+__all__ = [
+    "FILTERED",
+    "body_of",
+    "check_finish",
+    "completion_of",
+    "estimated",
+    "finish_of",
+    "function_of",
+    "items_of",
+    "usage_of",
+]
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -19,7 +30,15 @@ FINISH: dict[str, FinishReason] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "prohibited_content": "content_filter",
 }
+"""The protocol's words, and those that gateways hand on from other protocols."""
+FAILED = frozenset({"error", "malformed_function_call", "unexpected_tool_call"})
+ENDED = frozenset({*FINISH, "eos_token", "eos", "stop_sequence", "end_turn", "end"})
 CHARACTERS_A_TOKEN = 4
 FILTERED = "the answer was stopped by the content filter"
 AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
@@ -114,38 +133,67 @@ def is_strict(schema: Any) -> bool:
 
 
 def completion_of(reply: Any, failures: Failures, model: str) -> Completion:
-    """Raises: ProviderError when the reply is not a chat completion; ContentRefusedError when it is a refusal."""
-    choices: Any = getattr(reply, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
-    if message is None:
+    """Raises: ProviderError when the reply is not a chat completion, or an error; ContentRefusedError when it refuses."""
+    choice = next(iter(items_of(getattr(reply, "choices", None))), None)
+    message = getattr(choice, "message", None)
+    if message is None and getattr(reply, "error", None):
+        raise failures.in_answer(reply.error, model)
+    legacy = None if choice is None else getattr(choice, "text", None)
+    if message is None and legacy is None:
         raise failures.garbage(model)
-    if getattr(message, "refusal", None) and not message.content:
-        raise failures.refused(message.refusal, model)
-    calls = [
-        tool_call_of(call.id, call.function.name, call.function.arguments, i)
-        for i, call in enumerate(message.tool_calls or ())
-        if getattr(call, "function", None) is not None
-    ]
-    finish = finish_of(choices[0].finish_reason, bool(calls))
-    if finish == "content_filter" and not message.content:
+    text = text_of(legacy if message is None else getattr(message, "content", None))
+    refusal = text_of(getattr(message, "refusal", None))
+    if refusal and not text:
+        raise failures.refused(refusal, model)
+    calls = calls_of(message)
+    word = getattr(choice, "finish_reason", None)
+    finish = finish_of(word, bool(calls))
+    if finish == "content_filter" and not text:
         raise failures.refused(FILTERED, model)
-    return Completion(message.content or "", calls, usage_of(reply.usage), reply.model or "", finish)
+    check_finish(word, bool(text or calls), failures, model)
+    usage = usage_of(getattr(reply, "usage", None)) or Usage()
+    return Completion(text, calls, usage, str(getattr(reply, "model", None) or ""), finish)
+
+
+def calls_of(message: Any) -> list[ToolCall]:
+    made = [(getattr(each, "id", None), *function_of(each)) for each in items_of(getattr(message, "tool_calls", None))]
+    if not made and getattr(message, "function_call", None) is not None:  # what calls were before there were tools
+        made = [(None, *function_of(message))]
+    return [tool_call_of(call_id or f"call_{i}", *rest) for i, (call_id, *rest) in enumerate(made)]
+
+
+def function_of(call: Any) -> tuple[Any, Any]:
+    """Name and arguments of a call, or of a piece of one; a custom tool's input is a text."""
+    function = getattr(call, "function", None) or getattr(call, "function_call", None)
+    custom = getattr(call, "custom", None)
+    if function is None and custom is not None:
+        return _field(custom, "name"), _field(custom, "input")
+    return _field(function, "name"), _field(function, "arguments")
+
+
+def _field(value: Any, name: str) -> Any:
+    """The package keeps as a table what its own types do not fit."""
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+
+
+def items_of(value: Any) -> list[Any]:
+    """The entries of a list, none for whatever else a server sends in its place."""
+    return [each for each in value if each is not None] if isinstance(value, list) else []
 
 
 def finish_of(word: str | None, has_calls: bool) -> FinishReason:
-    """Some servers say `stop` after tool calls."""
-    reason = FINISH.get(word or "stop", "stop")
+    """Some servers say `stop` after tool calls, or `tool_calls` after none."""
+    reason = FINISH.get(str(word or "stop").lower(), "stop")
+    if reason == "tool_calls" and not has_calls:
+        return "stop"
     return "tool_calls" if has_calls and reason == "stop" else reason
 
 
-def tool_call_of(call_id: str | None, name: str | None, arguments: Any, index: int) -> ToolCall:
-    """Arguments that are not a JSON object are marked as such, so that the model hears of it."""
-    try:
-        parsed = json.loads(arguments or "{}") if isinstance(arguments, str | None) else arguments
-    except json.JSONDecodeError:
-        parsed = None
-    parameters = parsed if isinstance(parsed, dict) else {INVALID_JSON: arguments}
-    return ToolCall(call_id or f"call_{index}", name or "", parameters)
+def check_finish(word: str | None, has_answer: bool, failures: Failures, model: str) -> None:
+    """Raises: ProviderError for a reason that is a failure: one of those words, or an unknown one and nothing said."""
+    known = str(word or "stop").lower()
+    if known in FAILED or (known not in ENDED and not has_answer):
+        raise failures.ended(str(word), model)
 
 
 def estimated(request: CompletionRequest, made: int) -> Usage:
@@ -154,8 +202,8 @@ def estimated(request: CompletionRequest, made: int) -> Usage:
     return Usage(max(1, asked // CHARACTERS_A_TOKEN), max(1, made // CHARACTERS_A_TOKEN))
 
 
-def usage_of(usage: Any) -> Usage:
-    """Zeros when the server tells nothing."""
+def usage_of(usage: Any) -> Usage | None:
+    """None when the server tells nothing."""
     if usage is None:
-        return Usage()
-    return Usage(getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
+        return None
+    return Usage(count_of(_field(usage, "prompt_tokens")), count_of(_field(usage, "completion_tokens")))

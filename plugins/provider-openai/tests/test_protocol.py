@@ -204,7 +204,7 @@ async def test_calls_that_stream_in_pieces_are_put_together(indexed: bool) -> No
         request(tools=[ADD]),
     )
     assert [c.type for c in chunks] == ["text", *["tool_call_progress"] * 4, "tool_call", "tool_call", "end"]
-    assert [c.text for c in chunks[1:5]] == ['{"a"', '{"a": 1}', '{"a": ', '{"a": 2}']
+    assert [c.arguments for c in chunks[1:5]] == ['{"a"', '{"a": 1}', '{"a": ', '{"a": 2}']
     made = [c.call for c in chunks if c.call]
     assert [(c.tool_id, c.tool_name, c.parameters) for c in made] == [("x", "add", {"a": 1}), ("y", "add", {"a": 2})]
     assert [c.chunk_index for c in chunks] == list(range(8))

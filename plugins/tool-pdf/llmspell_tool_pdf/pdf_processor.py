@@ -14,6 +14,7 @@ from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import LLMSpellError, ResourceLimitError, TimeoutError, ToolError, ValidationError
 from llmspell_core.isolated import run_isolated
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
+from llmspell_tool_pdf.returns import PDF_PROCESSOR
 
 WORKER = Path(__file__).with_name("pdf_worker.py")
 MIB = 1024 * 1024
@@ -43,6 +44,7 @@ class PdfProcessor(Tool[Parameters]):
     description = "Extracts the text, single pages or the properties of a PDF file."
     category = "data"
     parameters = Parameters
+    returns = PDF_PROCESSOR
     security_level = SecurityLevel.RESTRICTED
     security_requirements = SecurityRequirements(file_permissions=("read",))
     requires = ("pypdf",)
@@ -112,11 +114,16 @@ async def _text(params: Parameters, data: bytes) -> dict[str, Any]:
     if params.operation == "extract_text":
         found = await _ask("text", data)
         text, cut = _limited(found["text"])
-        return {"text": text, "file_path": params.input, "length": len(text), "truncated": cut}
+        return {"text": text, "file_path": params.input, "length": len(text), "truncated": cut, **_said(found)}
     found = await _ask("text", data, params.start_page, params.end_page)
     text, cut = _limited(found["text"])
     pages = {"start_page": params.start_page, "end_page": found["end_page"], "page_count": found["page_count"]}
-    return {"text": text, "file_path": params.input, **pages, "truncated": cut}
+    return {"text": text, "file_path": params.input, **pages, "truncated": cut, **_said(found)}
+
+
+def _said(found: dict[str, Any]) -> dict[str, Any]:
+    """What was filled in, and which pages could not be read, where there is any."""
+    return {key: found[key] for key in ("fields", "problems") if key in found}
 
 
 def _limited(text: str) -> tuple[str, bool]:
@@ -149,4 +156,13 @@ def _nested(operation: str, payload: dict[str, Any]) -> ToolResult:
         "result": payload,
         "metadata": {"tool": "pdf-processor", "operation": operation},
     }
-    return ToolResult(inner, operation="pdf_processor_execute", message=f"PDF {operation} done")
+    message = f"PDF {operation} done"
+    problems = payload.get("problems", ())
+    if problems:
+        shown = "; ".join(_problem(**each) for each in problems[:3])
+        message += f", but {shown}" + (f" and {len(problems) - 3} more" if len(problems) > 3 else "")
+    return ToolResult(inner, operation="pdf_processor_execute", message=message)
+
+
+def _problem(page: int | None, problem: str) -> str:
+    return problem if page is None else f"page {page}: {problem}"

@@ -20,7 +20,7 @@ TOOL = "json-processor"
 HINTS = {
     "input": "Pass data, or text that is JSON; a plain string needs quotes of its own.",
     "query": "See https://jqlang.org/manual/ for the language.",
-    "schema": "Pass a JSON Schema (draft 7) that refers to nothing outside itself.",
+    "schema": "Pass a JSON Schema that refers to nothing outside itself.",
 }
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -20,18 +20,16 @@ from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_data import json_child
 from llmspell_tools_data.json_filter import ENDS, RunError, TimeUpError
 from llmspell_tools_data.json_subset import QueryError, compile_query
+from llmspell_tools_data.json_words import forbidden_word
+from llmspell_tools_data.json_worker import loads
+from llmspell_tools_data.returns import JSON_PROCESSOR
 
 MAX_BYTES = 100 * 1024 * 1024
 MAX_QUERY = 10_000
 """Characters of a query."""
-"""Characters of a result beyond which its text has no line breaks: they cost a person nothing and the machine a lot."""
 SYNONYMS = {"transform": "query", "jq": "query"}
 
-# What a query may not say. The worker process has no environment, no modules and no second input anyway; a clear
-# refusal is kinder than an empty answer. Fields (`.input`), keys (`{input: 1}`) and texts ("input") stay allowed.
-BANNED_TEXT = re.compile(r"\$ENV|\$__loc__|__inputs|/etc/|/proc/|passwd|shadow", re.IGNORECASE)
-BANNED_WORD = re.compile(r"(?<![.\w$@])(env|inputs?|debug|modulemeta|builtins|include|import)\b(?!\s*:)")
-PLAIN_STRING = re.compile(r'"(?:[^"\\]|\\[^(])*"')
+_BIG_INTEGER = re.compile(r"(?<![\d.eE+-])-?\d{16}")
 
 
 class Parameters(BaseModel):
@@ -44,7 +42,11 @@ class Parameters(BaseModel):
         None, description="The JSON: data, or a text that holds it. For stream: one JSON value in each line."
     )
     query: str = Field(".", description="The jq expression, for example '.users[] | select(.age > 30) | .name'.")
-    schema_: Any = Field(None, alias="schema", description="For validate: the JSON Schema (draft 7), data or text.")
+    schema_: Any = Field(
+        None,
+        alias="schema",
+        description="For validate: the JSON Schema, data or text; draft 7, unless its $schema names another.",
+    )
 
     @field_validator("operation", mode="before")
     @classmethod
@@ -57,6 +59,7 @@ class JsonProcessor(Tool[Parameters]):
     description = "Queries and transforms JSON with jq expressions, and validates it against a JSON Schema."
     category = "data"
     parameters = Parameters
+    returns = JSON_PROCESSOR
     example = {"operation": "query", "input": {"name": "llmspell", "tags": ["lua", "js"]}, "query": "."}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
@@ -69,7 +72,8 @@ class JsonProcessor(Tool[Parameters]):
         _check_query(params.query)
         outputs = await _outputs(params)
         result = outputs[0] if params.operation == "query" and len(outputs) == 1 else outputs
-        return ToolResult(result, text=await asyncio.to_thread(indented, result), metadata={"count": len(outputs)})
+        text = await asyncio.to_thread(indented, result)
+        return ToolResult(result, text=text, text_is_json=True, metadata={"count": len(outputs)})
 
 
 def _check_query(query: str) -> None:
@@ -79,19 +83,20 @@ def _check_query(query: str) -> None:
             field="query",
             hint="Data belongs into the input.",
         )
-    found = BANNED_TEXT.search(query) or BANNED_WORD.search(PLAIN_STRING.sub('""', query))
-    if found:
+    word = forbidden_word(query)
+    if word is not None:
+        ends = word.startswith("halt")
         raise ValidationError(
-            f"json-processor: the query may not use '{found[0]}'",
+            f"json-processor: the query may not use '{word}'",
             field="query",
-            hint="A query sees only its input: pass what it needs there.",
+            hint="Use error(...)." if ends else "A query sees only its input: pass what it needs there.",
         )
 
 
 def _document(value: Any, lines: bool = False) -> str:
     """The input as JSON text, or as lines of it. Raises: ResourceLimitError beyond 100 MB."""
     if isinstance(value, str):
-        text = value
+        text = value.removeprefix("\ufeff")
     elif lines and isinstance(value, list):
         text = "\n".join(_dumped(item) for item in value)
     else:
@@ -120,10 +125,22 @@ def _dumped(value: Any) -> str:
 async def _outputs(params: Parameters) -> list[Any]:
     lines = params.operation == "stream"
     document = await asyncio.to_thread(_document, params.input, lines)
-    # `.` needs no jq, which would round numbers beyond the precision of a double.
-    if params.query.strip() == "." or not is_installed("jq"):
+    if not is_installed("jq") or await asyncio.to_thread(_needs_exact_numbers, params.query, document):
         return await asyncio.to_thread(_subset_outputs, params.query, document, lines)
     return await json_child.ask("query", document, query=params.query, lines=lines)
+
+
+def _needs_exact_numbers(query: str, document: str) -> bool:
+    """Whether jq would round what the basic part of its language, in Python, keeps: integers beyond 2^53."""
+    if query.strip() == ".":
+        return True
+    if _BIG_INTEGER.search(document) is None:
+        return False
+    try:
+        compile_query(query)
+    except (QueryError, RecursionError):
+        return False
+    return True
 
 
 def _subset_outputs(query: str, document: str, lines: bool) -> list[Any]:
@@ -152,7 +169,7 @@ def _subset_outputs(query: str, document: str, lines: bool) -> list[Any]:
 
 
 def _values(document: str, lines: bool) -> Iterator[Any]:
-    texts = document.splitlines() if lines else [document]
+    texts = document.split("\n") if lines else [document]
     for number, text in enumerate(texts, 1):
         if text.strip() or not lines:
             yield _parsed(text, f"line {number}" if lines else "the input")
@@ -161,16 +178,12 @@ def _values(document: str, lines: bool) -> Iterator[Any]:
 def _parsed(text: str, what: str, field: str = "input") -> Any:
     json_child.check_weight(text, what)
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return loads(text)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ValidationError(
             f"json-processor: {what} is not JSON: {reason}", field=field, hint="Pass data, or text that is JSON."
         ) from None
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a JSON value")
 
 
 async def _validate(params: Parameters) -> ToolResult:
@@ -184,4 +197,5 @@ async def _validate(params: Parameters) -> ToolResult:
     document = await asyncio.to_thread(_document, params.input)
     errors = await json_child.ask("validate", document, schema=schema)
     result = {"is_valid": not errors, "errors": errors}
-    return ToolResult(result, text=indented(result), message="JSON is valid" if not errors else "JSON is not valid")
+    message = "JSON is valid" if not errors else "JSON is not valid"
+    return ToolResult(result, text=indented(result), text_is_json=True, message=message)

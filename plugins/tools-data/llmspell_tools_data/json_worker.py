@@ -10,9 +10,13 @@ output: JSON `{"ok": ...}` or `{"error": {"kind", "message"}}`, where kind is in
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
+
+_LARGE = re.compile(r"\d[eE]\+?\d{2}|\d{300}")
 
 
 class ProblemError(Exception):
@@ -39,11 +43,25 @@ def _answer(request: dict[str, Any], text: str) -> Any:
 
 def _parsed(text: str, what: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return loads(text)
     except ValueError as error:
         raise ProblemError("input", f"{what} is not JSON: {error}") from None
     except RecursionError:
         raise ProblemError("input", f"{what} is nested too deeply") from None
+
+
+def loads(text: str) -> Any:
+    """The value of JSON text. Raises: ValueError, also for numbers that no float can hold; RecursionError."""
+    # A number of one digit needs three in its exponent to be too large; one without an exponent needs three hundred.
+    finite = _finite if _LARGE.search(text) else None
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return value
 
 
 def _refuse_constant(word: str) -> NoReturn:
@@ -55,7 +73,7 @@ def _documents(text: str, lines: bool) -> Iterator[str]:
         _parsed(text, "the input")
         yield text
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             _parsed(line, f"line {number}")
             yield line
@@ -91,7 +109,9 @@ def _errors(schema: Any, document: Any) -> list[dict[str, Any]]:
     import jsonschema_rs
 
     try:
-        validator = jsonschema_rs.Draft7Validator(schema, retriever=_refuse_reference)
+        named = isinstance(schema, dict) and "$schema" in schema
+        make = jsonschema_rs.validator_for if named else jsonschema_rs.Draft7Validator
+        validator = make(schema, retriever=_refuse_reference)
     except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         raise ProblemError("schema", str(error).partition("\n")[0]) from None
     return [_described(error) for error in validator.iter_errors(document)]

@@ -107,11 +107,13 @@ async def test_query_that_does_not_fit_the_data_is_a_tool_error(process):
         'include "x"; .',
         'import "x" as x; .',
         "$__loc__",
-        '"/etc/hosts"',
-        '"/PROC/1"',
-        ".passwd",
-        ".shadow",
         '"\\(env)"',
+        '"a \\("x" + env) b"',
+        "[env, 1]",
+        "{a: env}",
+        "{(env): 1}",
+        "halt",
+        '"x" | halt_error',
     ],
 )
 async def test_query_sees_nothing_but_its_input(process, query):
@@ -128,6 +130,12 @@ async def test_query_sees_nothing_but_its_input(process, query):
         ("{input: .env} | .input", 2),
         (".environment", None),
         ('"user input"', "user input"),
+        (".passwd, .shadow", [None, None]),
+        ('"/etc/hosts" | startswith("/etc/")', True),
+        ("{input, env}", {"input": 1, "env": 2}),
+        (". # include this\n| .input", 1),
+        ('"\\(.input) debug \\({env} | .env)"', "1 debug 2"),
+        ('"a\\"env"', 'a"env'),
     ],
 )
 async def test_fields_and_texts_may_have_the_names_of_functions(process, query, value):
@@ -203,3 +211,39 @@ def children() -> set[str]:
     if not Path("/proc/self/task").exists():
         pytest.skip("the system does not list child processes under /proc")
     return {pid for listing in Path("/proc/self/task").glob("*/children") for pid in listing.read_text().split()}
+
+
+@pytest.mark.parametrize(
+    ("input_", "query", "value"),
+    [
+        ('{"id": 9007199254740993}', ".id", 9007199254740993),
+        ('[{"id": 9007199254740993}, {"id": 1}]', "map(.id)", [9007199254740993, 1]),
+        ({"id": -(2**60) - 1}, ".id", -(2**60) - 1),
+        ('\ufeff{"a": 1}', ".a", 1),
+        ('[1e307, "1e400"]', ".[1]", "1e400"),
+    ],
+)
+async def test_nothing_of_the_input_is_lost(process, input_, query, value):
+    assert result_of(await process(input=input_, query=query)) == value
+
+
+async def test_lines_end_where_jsonl_says(process):
+    lines = '{"t": "a\u2028b\x85c"}\r\n\n{"t": "d"}'
+    assert result_of(await process(operation="stream", input=lines, query=".t")) == ["a\u2028b\x85c", "d"]
+    assert result_of(await process(operation="stream", input=lines, query=".t | ascii_downcase")) == [
+        "a\u2028b\x85c",
+        "d",
+    ]
+
+
+@pytest.mark.parametrize("query", [".", "map(. + 1)"])
+async def test_a_number_that_no_float_can_hold_is_an_error(process, query):
+    with pytest.raises(ValidationError, match="1e400 is too large"):
+        await process(input="[1e400]", query=query)
+
+
+async def test_a_schema_is_read_as_the_draft_that_it_names(process):
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "prefixItems": [{"type": "string"}]}
+    assert result_of(await process(operation="validate", input=[1], schema=schema))["is_valid"] is False
+    with pytest.raises(ValidationError, match="nowhere"):
+        await process(operation="validate", input=[1], schema={"$schema": "https://nowhere.example/x"})

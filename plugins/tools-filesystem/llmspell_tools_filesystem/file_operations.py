@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from llmspell_core.context import ExecutionContext
-from llmspell_core.errors import LLMSpellError, SecurityError, ValidationError
+from llmspell_core.errors import LLMSpellError, NotFoundError, SecurityError, ValidationError
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
+from llmspell_tools_filesystem.returns import FILE_OPERATIONS
 
 SYNONYMS = {
     "mkdir": "create_dir",
@@ -23,8 +24,10 @@ SYNONYMS = {
     "stat": "metadata",
     "info": "metadata",
 }
+BYTE_ORDER_MARK = "\ufeff"  # how a program marked the file, no part of what it says
 OTHER_NAMES = {"content": "input", "source": "source_path", "target": "target_path", "destination": "target_path"}
 
+T = TypeVar("T")
 Operation = Literal["read", "write", "append", "delete", "create_dir", "list_dir", "copy", "move", "metadata", "exists"]
 
 
@@ -34,9 +37,9 @@ def _canonical(word: Any) -> Any:
 
 class Parameters(BaseModel):
     operation: Annotated[Operation, BeforeValidator(_canonical)] = Field(
-        description="What to do. read and write whole text files; append adds to the end; delete removes one file; "
-        "create_dir and list_dir are for directories; copy and move need source_path and target_path; metadata tells "
-        "type, size and times; exists answers yes or no."
+        description="What to do. read and write whole text files in UTF-8; append adds to the end; delete removes one "
+        "file; create_dir and list_dir are for directories; copy and move need source_path and target_path; metadata "
+        "tells type, size and times; exists answers yes or no (no for a link that leads nowhere)."
     )
     path: str | None = Field(None, description="The file or directory; relative paths start at the working directory.")
     input: str | None = Field(None, description="For write and append: the text.")
@@ -68,6 +71,7 @@ class FileOperations(Tool[Parameters]):
     name = "file-operations"
     description = "Reads, writes, appends, deletes, copies and moves files, makes and lists directories."
     parameters = Parameters
+    returns = FILE_OPERATIONS
     category = "filesystem"
     security_level = SecurityLevel.PRIVILEGED
     security_requirements = SecurityRequirements(file_permissions=("*",))
@@ -77,11 +81,18 @@ class FileOperations(Tool[Parameters]):
         return await OPERATIONS[params.operation](params, ctx)
 
 
-async def _make_room(path: str, ctx: ExecutionContext) -> None:
-    """Make the directory that a file is to lie in, where it is missing; scripts write into folders they never made."""
-    parent = str(Path(path).parent)
-    if not await ctx.files.exists(parent):
-        await ctx.files.mkdir(parent, parents=True, exist_ok=True)
+async def _with_room(path: str, ctx: ExecutionContext, work: Callable[[], Awaitable[T]]) -> T:
+    """`work`, after making the directory that a file is to lie in, where it is missing; scripts write where none is.
+
+    It is tried first, so that a refusal names the file, and what only one file is allowed for needs no more.
+    """
+    try:
+        return await work()
+    except NotFoundError as error:
+        if error.what != "directory":
+            raise
+        await ctx.files.mkdir(str(Path(path).parent), parents=True, exist_ok=True)
+        return await work()
 
 
 async def _is_directory(path: str, ctx: ExecutionContext) -> bool:
@@ -90,30 +101,32 @@ async def _is_directory(path: str, ctx: ExecutionContext) -> bool:
 
 async def _read(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path = params.need("path")
-    text = await ctx.files.read_text(path)
-    size = len(text.encode())
+    whole = await ctx.files.read_text(path)
+    size = len(whole.encode())
+    text = whole.removeprefix(BYTE_ORDER_MARK)
+    marked = {"bom": True} if whole.startswith(BYTE_ORDER_MARK) else {}
     return ToolResult(
-        {"input": text, "size": size},
-        message=f"Read {size} bytes from {path}",
+        {"text": text, "input": text, "size": size, **marked},
+        message=f"Read {size} bytes from {path}" + (", without the byte order mark" if marked else ""),
         metadata={"file_path": path, "file_size": size},
         text=text,
     )
 
 
 async def _write(params: Parameters, ctx: ExecutionContext) -> ToolResult:
-    """A failure is returned, because scripts that write check `success` and carry on."""
+    """A failure is returned, because scripts that write check `success` and carry on. A refusal is none of those."""
     path, text = params.need("path"), params.need("input")
     try:
-        await _make_room(path, ctx)
-        entry = await ctx.files.write_text(path, text)
+        entry = await _with_room(path, ctx, lambda: ctx.files.write_text(path, text))
+    except SecurityError:
+        raise
     except LLMSpellError as error:
         return _failed_write(path, error)
     return _done(f"Wrote {entry.size} bytes to {path}", {"path": path, "size": entry.size}, path, entry.size)
 
 
 def _failed_write(path: str, error: LLMSpellError) -> ToolResult:
-    kinds = ((SecurityError, "security_violation"), (ValidationError, "validation_error"))
-    kind = next((word for cls, word in kinds if isinstance(error, cls)), "execution_error")
+    kind = "validation_error" if isinstance(error, ValidationError) else "execution_error"
     details = {key: value for key, value in error.to_dict().items() if key != "message"}
     made = ToolResult({"path": path, "error_type": kind}, success=False)
     made.error = {"message": error.message, "code": kind, "details": details}
@@ -124,8 +137,7 @@ def _failed_write(path: str, error: LLMSpellError) -> ToolResult:
 
 async def _append(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     path, data = params.need("path"), params.need("input")
-    await _make_room(path, ctx)
-    entry = await ctx.files.append(path, data)
+    entry = await _with_room(path, ctx, lambda: ctx.files.append(path, data))
     size = len(data.encode())
     return _done(f"Appended {size} bytes to {path}", {"appended_size": size}, path, entry.size)
 
@@ -150,21 +162,26 @@ async def _list_dir(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     made = _done(f"Found {len(entries)} entries in {path}", {"entries": entries, "count": len(entries)}, path)
     shown = "path" if params.recursive else "name"
     # A model that asked for the listing sees only the text.
-    made.text = "\n".join([f"{made.message}", *(f"{e['type']}\t{e['size']}\t{e[shown]}" for e in entries)])
+    made.text = "\n".join([f"{made.message}", *(f"{e['type']}\t{e['size']}\t{_one_line(e[shown])}" for e in entries)])
     return made
+
+
+def _one_line(name: str) -> str:
+    """A name may hold line breaks, which would forge further entries: what is no visible character is written out."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 async def _copy(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     source, target = params.need("source_path"), params.need("target_path")
-    await _make_room(target, ctx)
-    entry = await ctx.files.copy(source, target)
+    entry = await _with_room(target, ctx, lambda: ctx.files.copy(source, target))
     return _done(f"Copied {source} to {target}", {"source": source, "target": target}, target, entry.size)
 
 
 async def _move(params: Parameters, ctx: ExecutionContext) -> ToolResult:
     source, target = params.need("source_path"), params.need("target_path")
-    await _make_room(target, ctx)
-    await ctx.files.move(source, target)
+    await _with_room(target, ctx, lambda: ctx.files.move(source, target))
     return _done(f"Moved {source} to {target}", {"source": source, "target": target}, target)
 
 

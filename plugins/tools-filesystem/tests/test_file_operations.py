@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +50,7 @@ async def test_read_gives_the_content_as_text(room: Path, invoke: Invoke) -> Non
     (room / "größe.txt").write_text("größe\n", encoding="utf-8")
     output = await invoke("read", path="größe.txt")
     assert output.text == "größe\n"
-    assert response(output)["result"] == {"input": "größe\n", "size": 8}
+    assert response(output)["result"] == {"text": "größe\n", "input": "größe\n", "size": 8}
     assert response(output)["metadata"] == {"file_path": "größe.txt", "file_size": 8}
 
 
@@ -64,8 +67,8 @@ async def test_write_replaces_and_append_extends(room: Path, invoke: Invoke) -> 
 @pytest.mark.parametrize(
     ("path", "text", "kind"),
     [
-        ("../outside.txt", "x", "security_violation"),
-        ("llmspell.toml", "x", "security_violation"),
+        ("newdir/", "x", "validation_error"),
+        ("new/newdir/", "x", "validation_error"),
         (".", "x", "validation_error"),
         ("half.txt", "\ud800", "validation_error"),
         ("big.txt", "x" * 1001, "execution_error"),
@@ -94,6 +97,8 @@ async def test_missing_directories_of_a_written_file_are_made(room: Path, invoke
     ("operation", "parameters"),
     [
         ("read", {"path": "../outside.txt"}),
+        ("write", {"path": "../outside.txt", "input": "x"}),
+        ("write", {"path": "llmspell.toml", "input": "x"}),
         ("append", {"path": "../outside.txt", "input": "x"}),
         ("delete", {"path": "../outside.txt"}),
         ("create_dir", {"path": "../new"}),
@@ -112,6 +117,19 @@ async def test_other_operations_outside_raise(
     with pytest.raises(SecurityError):
         await invoke(operation, **parameters)
     assert [p.name for p in room.parent.iterdir() if p.name != "room"] == ["outside.txt"]
+
+
+async def test_one_file_that_is_allowed_can_be_written_and_a_refusal_names_it(tmp_path: Path) -> None:
+    registry = Registry()
+    registry.register("tools", FileOperations.name, FileOperations)
+    settings = {"tools": {"file_operations": {"allowed_paths": [str(tmp_path / "notes.txt")]}}}
+    async with Runtime(settings, registry=registry, cwd=tmp_path) as runtime:
+        call = {"operation": "write", "path": "notes.txt", "input": "x"}
+        assert response(await runtime.invoke_tool("file-operations", call))["success"] is True
+        for path in ("other.txt", "new/other.txt"):
+            with pytest.raises(SecurityError, match=f"access to '{path}'"):
+                await runtime.invoke_tool("file-operations", {**call, "path": path})
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 async def test_missing_files_raise_and_exists_answers(invoke: Invoke) -> None:
@@ -152,6 +170,45 @@ async def test_copy_move_delete_and_metadata(room: Path, invoke: Invoke) -> None
     assert facts["modified"].endswith("Z")
     await invoke("delete", path="c.txt")
     assert [p.name for p in room.iterdir()] == ["a.txt"]
+
+
+async def test_a_name_forges_no_entry_of_a_listing(room: Path, invoke: Invoke) -> None:
+    name = "a\nfile\t9\tforged.txt \u2028\u202e\\n"
+    (room / name).write_text("")
+    (room / "back\\slash").write_text("")
+    output = await invoke("list_dir", path=".")
+    assert output.text.splitlines()[1:] == [
+        "file\t0\ta\\nfile\\t9\\tforged.txt \\u2028\\u202e\\\\n",
+        "file\t0\tback\\slash",
+    ]
+    assert [e["name"] for e in response(output)["result"]["entries"]] == [name, "back\\slash"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+async def test_names_that_cannot_be_decoded_are_shown(room: Path, invoke: Invoke) -> None:
+    folder = os.path.join(os.fsencode(room), b"fold\xfer")
+    os.mkdir(folder)
+    with open(os.path.join(folder, b"bad\xff.txt"), "wb"):
+        pass
+    output = await invoke("list_dir", path=".", recursive=True)
+    found = response(output)["result"]["entries"]
+    assert [e["name"] for e in found] == ["fold\ufffdr", "bad\ufffd.txt"]
+    assert found[1]["path"].endswith("fold\ufffdr/bad\ufffd.txt")
+    output.text.encode()
+    json.dumps(response(output), ensure_ascii=False).encode()
+
+
+async def test_a_byte_order_mark_is_no_part_of_the_text(room: Path, invoke: Invoke) -> None:
+    (room / "marked.json").write_bytes(b"\xef\xbb\xbf[1]\r\n")
+    output = await invoke("read", path="marked.json")
+    assert output.text == "[1]\r\n"
+    assert response(output)["result"] == {"text": "[1]\r\n", "input": "[1]\r\n", "size": 8, "bom": True}
+    assert "byte order mark" in response(output)["message"]
+
+
+async def test_a_listing_goes_as_deep_as_the_folders(room: Path, invoke: Invoke) -> None:
+    (room / "/".join("abcdefghijklmnop")).mkdir(parents=True)
+    assert response(await invoke("list_dir", path=".", recursive=True))["result"]["count"] == 16
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
@@ -13,7 +11,9 @@ from pydantic import BaseModel, Field, field_validator
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ValidationError
 from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
+from llmspell_tools_utility.base64_text import Alphabet, read_base64
 from llmspell_tools_utility.limit import MIB, deadline, require_size
+from llmspell_tools_utility.returns import BASE64
 
 MAX_BYTES = 50 * MIB
 MAX_SECONDS = 5
@@ -21,12 +21,13 @@ MAX_SECONDS = 5
 
 class Parameters(BaseModel):
     operation: Literal["encode", "decode"] = Field(description="encode to base64, or decode from it.")
-    input: str | None = Field(None, description="The text to encode, or the base64 to decode.")
+    input: str | None = Field(
+        None,
+        description="The text to encode, or the base64 to decode (RFC 4648; white space is skipped, the padding may be missing).",
+    )
     input_file: str | None = Field(None, description="Path of a file to read instead of `input`.")
     output_file: str | None = Field(None, description="Path of a file to write the output to, instead of returning it.")
-    variant: Literal["standard", "url-safe"] = Field(
-        "standard", description="url-safe writes '-' and '_' in place of '+' and '/'."
-    )
+    variant: Alphabet = Field("standard", description="url-safe writes '-' and '_' in place of '+' and '/'.")
     binary_input: bool = Field(False, description="For encode: `input` is bytes written in hexadecimal.")
 
     @field_validator("variant", mode="before")
@@ -39,6 +40,7 @@ class Base64Encoder(Tool[Parameters]):
     name = "base64-encoder"
     description = "Encodes text, bytes or a file as base64, and decodes base64."
     parameters = Parameters
+    returns = BASE64
     security_requirements = SecurityRequirements(file_permissions=("read", "write"))
     example = {"operation": "encode", "input": "Hello, World!"}
 
@@ -89,16 +91,12 @@ def _from_hex(data: bytes) -> bytes:
 
 
 def _decoded(params: Parameters, data: bytes) -> bytes:
-    """White space is skipped and missing padding added, as most writers of base64 expect."""
-    compact = re.sub(rb"\s+", b"", data)
-    padded = compact + b"=" * (-len(compact) % 4)
-    altchars = b"-_" if params.variant == "url-safe" else None
     try:
-        return base64.b64decode(padded, altchars=altchars, validate=True)
-    except binascii.Error:
+        return read_base64(data, params.variant)
+    except ValueError as error:
         field = "input" if params.input_file is None else "input_file"
         raise ValidationError(
-            f"base64-encoder: '{field}' is not {params.variant} base64",
+            f"base64-encoder: '{field}' is not {params.variant} base64: {error}",
             field=field,
             hint="Check that nothing is cut off, and that `variant` fits: '-' and '_' mean url-safe.",
         ) from None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, field_validator
+from pydantic import AliasChoices, AllowInfNan, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, field_validator
 
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ValidationError
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_utility.arithmetic import ExpressionError
 from llmspell_tools_utility.expression import Evaluation, check_variables, memory_of, parse
+from llmspell_tools_utility.returns import CALCULATOR
 
 REFERENCE: dict[str, Any] = {
     "arithmetic": ["+", "-", "*", "/", "%", "^"],
@@ -48,7 +49,7 @@ class Parameters(BaseModel):
         validation_alias=AliasChoices("input", "expression"),
         description="The expression, for example '2 + 3 * 4', 'sqrt(16) + x^2' or 'sin(pi() / 2)'.",
     )
-    variables: dict[str, StrictInt | StrictFloat] = Field(
+    variables: dict[str, StrictInt | Annotated[StrictFloat, AllowInfNan(False)]] = Field(
         default_factory=dict, description='Values of the names in the expression, for example {"x": 3}. Numbers only.'
     )
 
@@ -62,6 +63,7 @@ class Calculator(Tool[Parameters]):
     name = "calculator"
     description = "Computes a mathematical expression exactly: arithmetic, powers, roots, logarithms, trigonometry."
     parameters = Parameters
+    returns = CALCULATOR
     example = {"input": "2+2"}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidatorFunctionWrapHandler, field_validator
 
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ValidationError
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_utility.limit import MIB, require_size
-from llmspell_tools_utility.moment import AVAILABLE, read_moment, read_zone, write_moment
+from llmspell_tools_utility.moment import AVAILABLE, Timestamp, read_moment
+from llmspell_tools_utility.moment_text import write_moment
+from llmspell_tools_utility.returns import DATETIME
+from llmspell_tools_utility.zone import read_zone, settled
 
 MAX_BYTES = 10 * MIB
 ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
@@ -45,10 +48,15 @@ class Parameters(BaseModel):
     operation: Literal["parse", "now", "convert_timezone", "add", "subtract", "difference", "info", "formats"] = Field(
         "parse", description="What to do; `now` tells the current date and time."
     )
-    input: str | None = Field(None, description="The date, for parse, convert_timezone, add, subtract and info.")
+    input: str | None = Field(
+        None,
+        description="The date, for parse, convert_timezone, add, subtract and info: 2024-03-15T10:30:00Z, "
+        "2024-03-15 10:30, 15/03/2024 (day first), March 15, 2024, or a Unix timestamp.",
+    )
     timezone: str | None = Field(
         None,
-        description="Zone for now, and of dates written without one, e.g. 'Europe/Paris'. Default: UTC; now: local.",
+        description="Zone for now, of dates written without one, and in which days are counted, e.g. 'Europe/Paris'. "
+        "Default: UTC; now: local.",
     )
     target_timezone: str | None = Field(None, description="For convert_timezone: the zone to convert to.")
     amount: int | None = Field(None, description="For add and subtract: how many units.")
@@ -64,11 +72,12 @@ class Parameters(BaseModel):
     def _full_unit(cls, value: Any) -> Any:
         return UNITS.get(value.lower(), value) if isinstance(value, str) else value
 
-    @field_validator("input", "start", "end", mode="before")
+    @field_validator("input", "start", "end", mode="wrap")
     @classmethod
-    def _timestamp(cls, value: Any) -> Any:
+    def _timestamp(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         """Scripts hand over Unix timestamps as numbers."""
-        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return Timestamp(value) if number else validate(value)
 
 
 class DatetimeHandler(Tool[Parameters]):
@@ -78,6 +87,7 @@ class DatetimeHandler(Tool[Parameters]):
         "Tells the current time, reads dates, converts time zones, adds and subtracts, and measures intervals."
     )
     parameters = Parameters
+    returns = DATETIME
     example = {"operation": "now"}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
@@ -104,7 +114,9 @@ def _zone(params: Parameters) -> tzinfo:
 def _moment(params: Parameters, name: str = "input") -> datetime:
     """The date in parameter `name`, shown in the zone of the call (UTC unless `timezone` says otherwise)."""
     zone = _zone(params)
-    return _within_range(lambda: read_moment(_required(params, name), zone, name).astimezone(zone), name)
+    return _within_range(
+        lambda: read_moment(_required(params, name), zone, name).astimezone(UTC).astimezone(zone), name
+    )
 
 
 def _within_range(work: Callable[[], datetime], field: str) -> datetime:
@@ -191,15 +203,17 @@ def _moved(moment: datetime, amount: int, unit: Unit) -> datetime:
     if unit in {"seconds", "minutes", "hours"}:
         return (moment.astimezone(UTC) + timedelta(**{unit: amount})).astimezone(moment.tzinfo)
     if unit in {"days", "weeks"}:
-        return moment + timedelta(**{unit: amount})
-    from dateutil.relativedelta import relativedelta
+        wall = moment + timedelta(**{unit: amount})
+    else:
+        from dateutil.relativedelta import relativedelta
 
-    moved: datetime = moment + (relativedelta(months=amount) if unit == "months" else relativedelta(years=amount))
-    return moved
+        wall = moment + (relativedelta(months=amount) if unit == "months" else relativedelta(years=amount))
+    return settled(wall, moment.utcoffset())
 
 
 def _difference(params: Parameters) -> ToolResult:
-    span = _moment(params, "end") - _moment(params, "start")
+    """Elapsed time: in UTC, because two readings of one zone's clocks hide what the clocks did in between."""
+    span = _moment(params, "end").astimezone(UTC) - _moment(params, "start").astimezone(UTC)
     total = span.total_seconds()
     seconds = int(total)
     difference = {
@@ -225,8 +239,8 @@ def _words(seconds: int) -> str:
 
 def _info(params: Parameters) -> ToolResult:
     moment = _moment(params)
-    start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    end = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
+    start = settled(moment.replace(hour=0, minute=0, second=0, microsecond=0))
+    end = moment.replace(hour=23, minute=59, second=59, microsecond=999999, fold=1)  # the last, where clocks repeat it
     info = {
         **_clock(moment),
         "day_of_year": moment.timetuple().tm_yday,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -16,7 +15,9 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ToolError, ValidationError
 from llmspell_core.tool import SecurityLevel, SecurityRequirements, Tool, ToolResult
+from llmspell_tools_utility.base64_text import read_either
 from llmspell_tools_utility.limit import MIB, deadline, require_size
+from llmspell_tools_utility.returns import HASH
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -26,6 +27,7 @@ MAX_SECONDS = 30
 CHUNK = MIB
 
 Encoding = Literal["hex", "base64"]
+LABELS = {"sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512", "blake2b": "BLAKE2b"}
 
 
 class Parameters(BaseModel):
@@ -40,7 +42,9 @@ class Parameters(BaseModel):
     file: str | None = Field(None, description="Path of the file to hash.")
     format: Encoding = Field("hex", description="How the digest is written.")
     expected_hash: str | None = Field(None, description="For verify: the digest to compare with.")
-    expected_format: Encoding = Field("hex", description="How `expected_hash` is written.")
+    expected_format: Encoding = Field(
+        "hex", description="How `expected_hash` is written; base64 of either alphabet, with or without padding."
+    )
 
     @field_validator("algorithm", mode="before")
     @classmethod
@@ -65,6 +69,7 @@ class HashCalculator(Tool[Parameters]):
     name = "hash-calculator"
     description = "Computes the hash of a text or a file, or verifies one against a known hash."
     parameters = Parameters
+    returns = HASH
     security_level = SecurityLevel.RESTRICTED
     security_requirements = SecurityRequirements(file_permissions=("read",))
     example = {"operation": "hash", "input": "hello world"}
@@ -131,8 +136,8 @@ def _required(value: str | None, name: str) -> str:
 def _expected(params: Parameters) -> bytes:
     text = _required_hash(params.expected_hash)
     try:
-        return bytes.fromhex(text) if params.expected_format == "hex" else base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+        return bytes.fromhex(text) if params.expected_format == "hex" else read_either(text.encode())
+    except ValueError:
         raise ValidationError(
             f"hash-calculator: 'expected_hash' is not {params.expected_format}",
             field="expected_hash",
@@ -152,13 +157,18 @@ def _written(digest: bytes, form: Encoding) -> str:
     return digest.hex() if form == "hex" else base64.b64encode(digest).decode()
 
 
+def _label(params: Parameters) -> str:
+    """As the standards write it."""
+    return LABELS.get(params.algorithm, params.algorithm.upper())
+
+
 def _computed(params: Parameters, digest: bytes) -> ToolResult:
-    result = {"algorithm": params.algorithm, "hash": _written(digest, params.format), "format": params.format}
-    return ToolResult(result, message=f"Calculated {params.algorithm} hash")
+    result = {"algorithm": _label(params), "hash": _written(digest, params.format), "format": params.format}
+    return ToolResult(result, message=f"Calculated {_label(params)} hash")
 
 
 def _compared(params: Parameters, digest: bytes, expected: bytes) -> ToolResult:
     if hmac.compare_digest(digest, expected):
-        return ToolResult({"verified": True, "algorithm": params.algorithm}, message="Hash verification passed")
+        return ToolResult({"verified": True, "algorithm": _label(params)}, message="Hash verification passed")
     forms = {"expected": _written(expected, params.format), "actual": _written(digest, params.format)}
-    return ToolResult({"verified": False, "algorithm": params.algorithm, **forms}, message="Hash verification failed")
+    return ToolResult({"verified": False, "algorithm": _label(params), **forms}, message="Hash verification failed")

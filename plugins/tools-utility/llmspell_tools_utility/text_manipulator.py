@@ -15,6 +15,7 @@ from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import TimeoutError, ValidationError
 from llmspell_core.tool import Tool, ToolResult
 from llmspell_tools_utility.limit import MIB, require_size
+from llmspell_tools_utility.returns import TEXT
 
 MAX_BYTES = 10 * MIB
 MAX_SECONDS = 1.0
@@ -27,6 +28,7 @@ UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
 ELLIPSIS = "..."
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Options(BaseModel):
@@ -61,7 +63,10 @@ class Parameters(BaseModel):
         "normalize_whitespace",
         "word_wrap",
         "count",
-    ] = Field(description="What to do. sanitize removes control and invisible characters; split gives a JSON array.")
+    ] = Field(
+        description="What to do. sanitize removes control and invisible characters; split gives a JSON array. "
+        "A character is a Unicode code point: reverse and truncate take apart what is made of several."
+    )
     count_type: Literal["chars", "words", "lines"] = Field("chars", description="count: what to count.")
     options: Options = Field(
         default_factory=Options, description="Needed for replace (from, to) and substring (start, end)."
@@ -79,6 +84,7 @@ class TextManipulator(Tool[Parameters]):
         "Changes text: case, naming style, trim, replace, substring, split, join, wrap, indent, truncate, count."
     )
     parameters = Parameters
+    returns = TEXT
     example = {"input": "hello world", "operation": "uppercase"}
 
     def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
@@ -97,9 +103,15 @@ class TextManipulator(Tool[Parameters]):
     @staticmethod
     def _count(params: Parameters) -> ToolResult:
         counts = {"chars": len(params.input), "words": len(params.input.split())}
-        found = counts.get(params.count_type, len(params.input.splitlines()))
+        found = counts.get(params.count_type, len(_lines(params.input)))
         result = {"result": found, "operation": "count", "count_type": params.count_type}
         return ToolResult(result | {"original_length": len(params.input)}, message="Text count done")
+
+
+def _lines(text: str) -> list[str]:
+    """Without their ends, as editors count them: what Unicode calls a line separator does not end one."""
+    parts = LINE_END.split(text)
+    return parts if parts[-1] else parts[:-1]
 
 
 def _missing(option: str, operation: str) -> ValidationError:
@@ -179,7 +191,8 @@ def _truncate(text: str, options: Options) -> str:
 
 def _indent(text: str, options: Options) -> str:
     require_size("the result", len(text) + (text.count("\n") + 1) * options.spaces, MAX_BYTES)
-    return textwrap.indent(text, " " * options.spaces)
+    pad = " " * options.spaces
+    return "\n".join(pad + line if line.strip() else line for line in text.split("\n"))
 
 
 def _word_wrap(text: str, options: Options) -> str:

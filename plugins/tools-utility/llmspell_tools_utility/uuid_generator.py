@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 import uuid
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ValidationError
 from llmspell_core.tool import Tool, ToolResult
+from llmspell_tools_utility.returns import UUID
 
 Form = Literal["standard", "hyphenated", "simple", "urn", "braced"]
 
@@ -25,6 +27,9 @@ NAMESPACES = {
     "tool": uuid.UUID("7cb24e6b-4f6e-5b6c-af8f-4e6b3f5e4b3c"),
     "workflow": uuid.UUID("8dc35f7c-5f7f-6c7d-bf9f-5f7c4f6f5c4d"),
 }
+# RFC 9562, and the forms that `format` writes. Python's own reader drops hyphens, braces and underscores anywhere.
+HYPHENATED = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+WRITTEN = re.compile(rf"[0-9A-Fa-f]{{32}}|{HYPHENATED}|(?i:urn:uuid:){HYPHENATED}|\{{{HYPHENATED}\}}")
 VARIANTS = {
     uuid.RFC_4122: "RFC4122",
     uuid.RESERVED_NCS: "NCS",
@@ -58,6 +63,7 @@ class UuidGenerator(Tool[Parameters]):
     name = "uuid-generator"
     description = "Makes and checks UUIDs: random, time-based or derived from a name, and ids for components."
     parameters = Parameters
+    returns = UUID
     example = {"operation": "generate"}
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
@@ -90,13 +96,21 @@ def _namespace(text: str) -> uuid.UUID:
     if known is not None:
         return known
     try:
-        return uuid.UUID(text)
+        return _read(text)
     except ValueError:
         raise ValidationError(
             f"uuid-generator: '{text[:60]}' is not a namespace",
             field="namespace",
             hint=f"Use {', '.join(NAMESPACES)}, or a UUID.",
         ) from None
+
+
+def _read(text: str) -> uuid.UUID:
+    """Raises: ValueError for what is not a UUID to the letter."""
+    if not WRITTEN.fullmatch(text):
+        message = "not a UUID"
+        raise ValueError(message)
+    return uuid.UUID(text.lower())
 
 
 def _written(value: uuid.UUID, form: Form) -> str:
@@ -138,9 +152,12 @@ def _validate(params: Parameters) -> ToolResult:
 
 def _facts(text: str) -> dict[str, Any]:
     try:
-        value = uuid.UUID(text)
+        value = _read(text)
     except ValueError:
-        return {"valid": False, "error": f"'{text[:60]}' is not a UUID: it needs 32 hexadecimal digits"}
+        return {
+            "valid": False,
+            "error": f"'{text[:60]}' is not a UUID: it needs 32 hexadecimal digits, in groups of 8-4-4-4-12 or in one",
+        }
     version = f"v{value.version}" if value.version else None
     return {"valid": True, "uuid": str(value), "version": version, "variant": VARIANTS[value.variant]}
 

@@ -12,11 +12,14 @@ from llmspell_core.errors import NotFoundError, ResourceLimitError, SecurityErro
 TEXT = "hello world"
 
 
-@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512", "blake2b"])
+LABELS = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512", "blake2b": "BLAKE2b"}
+
+
+@pytest.mark.parametrize("algorithm", LABELS)
 async def test_digest_of_a_text(invoke, algorithm):
     result = (await invoke("hash-calculator", operation="hash", algorithm=algorithm, input=TEXT))["result"]
     assert result == {
-        "algorithm": algorithm,
+        "algorithm": LABELS[algorithm],
         "hash": hashlib.new(algorithm, TEXT.encode()).hexdigest(),
         "format": "hex",
     }
@@ -84,14 +87,14 @@ async def test_right_hash_is_verified(invoke):
         envelope = await invoke(
             "hash-calculator", operation="verify", input=TEXT, expected_hash=expected, expected_format=form
         )
-        assert envelope["result"] == {"verified": True, "algorithm": "sha256"}
+        assert envelope["result"] == {"verified": True, "algorithm": "SHA-256"}
 
 
 async def test_wrong_hash_is_a_success_that_says_no(invoke):
     envelope = await invoke("hash-calculator", operation="verify", input=TEXT, expected_hash="00ff")
     assert envelope["success"]
     actual = hashlib.sha256(TEXT.encode()).hexdigest()
-    assert envelope["result"] == {"verified": False, "algorithm": "sha256", "expected": "00ff", "actual": actual}
+    assert envelope["result"] == {"verified": False, "algorithm": "SHA-256", "expected": "00ff", "actual": actual}
 
 
 @pytest.mark.parametrize(

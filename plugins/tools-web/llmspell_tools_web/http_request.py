@@ -15,6 +15,7 @@ from llmspell_core.errors import ValidationError
 from llmspell_core.policy import HttpResponse
 from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
 from llmspell_tools_web.retry import Retry, with_retries
+from llmspell_tools_web.returns import HTTP_REQUEST
 from llmspell_tools_web.window import SlidingWindow
 
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
@@ -73,6 +74,9 @@ class Parameters(BaseModel):
     method: Annotated[Method, BeforeValidator(_upper)] = Field("GET", description="The HTTP method.")
     headers: Headers = Field(default_factory=dict, description="Request headers by name.")
     body: Any = Field(None, description="The request body: text is sent as it is, any other value as JSON.")
+    body_as: Literal["auto", "base64"] = Field(
+        "auto", description="How the answer's body is given: by its content type, or its bytes as base64."
+    )
     auth: Annotated[Auth, BeforeValidator(_empty_table)] = Field(default_factory=Auth, description="Credentials.")
     retry: Annotated[Retry, BeforeValidator(_empty_table)] = Field(
         default_factory=Retry, description="When and how often to try again."
@@ -104,6 +108,7 @@ class HttpRequest(Tool[Parameters]):
     name = "http-request"
     description = "Sends an HTTP request to a URL and returns status, headers and body."
     parameters = Parameters
+    returns = HTTP_REQUEST
     category = "api"
     security_requirements = SecurityRequirements(network_permissions=("*",))
     aliases = ("http-requester",)
@@ -120,7 +125,7 @@ class HttpRequest(Tool[Parameters]):
             return await ctx.http.request(params.method, params.input, **options)
 
         response = await with_retries(send, params.retry, may_repeat=params.may_repeat)
-        return _result(params.method, response)
+        return _result(params, response)
 
 
 def _options(params: Parameters) -> dict[str, Any]:
@@ -134,8 +139,9 @@ def _options(params: Parameters) -> dict[str, Any]:
     return {"headers": headers, "content": params.body}
 
 
-def _result(method: str, response: HttpResponse) -> ToolResult:
-    body, body_type = _body(response)
+def _result(params: Parameters, response: HttpResponse) -> ToolResult:
+    method = params.method
+    body, body_type = _body(response) if params.body_as == "auto" else (_base64(response.content), "binary")
     result = {
         "status_code": response.status_code,
         "headers": _headers(response),
@@ -152,10 +158,9 @@ def _result(method: str, response: HttpResponse) -> ToolResult:
 
 
 def _headers(response: HttpResponse) -> dict[str, str | list[str]]:
-    """By name; cookies cannot be joined, so that several are a list."""
+    """By name; cookies cannot be joined, so that they are a list, also when there is one."""
     found: dict[str, str | list[str]] = dict(response.headers)
-    cookies = response.cookies
-    return found | {"set-cookie": cookies} if len(cookies) > 1 else found
+    return found | {"set-cookie": response.cookies} if response.cookies else found
 
 
 def _phrase(status: int) -> str:
@@ -171,10 +176,14 @@ def _body(response: HttpResponse) -> tuple[Any, Literal["json", "text", "binary"
             return response.text, "text"
     if not response.content or kind.startswith(TEXT_TYPES) or kind.endswith("+xml") or not kind:
         return _text_or_binary(response)
-    return binascii.b2a_base64(response.content, newline=False).decode(), "binary"
+    return _base64(response.content), "binary"
+
+
+def _base64(content: bytes) -> str:
+    return binascii.b2a_base64(content, newline=False).decode()
 
 
 def _text_or_binary(response: HttpResponse) -> tuple[str, Literal["text", "binary"]]:
     if b"\0" in response.content and not response.encoding.lower().startswith(WIDE):
-        return binascii.b2a_base64(response.content, newline=False).decode(), "binary"
+        return _base64(response.content), "binary"
     return response.text, "text"

@@ -75,6 +75,8 @@ async def test_a_json_answer_is_a_value(httpserver: HTTPServer, invoke: Invoke) 
     ("data", "content_type", "body", "body_type"),
     [
         (b"gr\xc3\xbcn", "text/plain; charset=utf-8", "grün", "text"),
+        (b"\xef\xbb\xbfgr\xc3\xbcn", "text/plain", "grün", "text"),
+        (b'\xef\xbb\xbf{"t": 1}', "application/json", {"t": 1}, "json"),
         (b"gr\xfcn", "text/html; charset=iso-8859-1", "grün", "text"),
         (b"<a/>", "application/atom+xml", "<a/>", "text"),
         (b'{"broken', "application/json", '{"broken', "text"),
@@ -286,7 +288,7 @@ async def test_an_error_about_credentials_does_not_show_them(httpserver: HTTPSer
     assert httpserver.log == []
 
 
-async def test_two_cookies_are_a_list_and_one_is_text(httpserver: HTTPServer, invoke: Invoke) -> None:
+async def test_cookies_are_a_list(httpserver: HTTPServer, invoke: Invoke) -> None:
     two = Response("")
     two.headers.add("Set-Cookie", "a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT")
     two.headers.add("Set-Cookie", "b=2")
@@ -294,7 +296,7 @@ async def test_two_cookies_are_a_list_and_one_is_text(httpserver: HTTPServer, in
     httpserver.expect_request("/one").respond_with_data("", headers={"Set-Cookie": "a=1"})
     first = (await invoke(input=at(httpserver, "/two")))["result"]["headers"]
     assert first["set-cookie"] == ["a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT", "b=2"]
-    assert (await invoke(input=at(httpserver, "/one")))["result"]["headers"]["set-cookie"] == "a=1"
+    assert (await invoke(input=at(httpserver, "/one")))["result"]["headers"]["set-cookie"] == ["a=1"]
 
 
 async def test_text_of_wide_characters_is_text(httpserver: HTTPServer, invoke: Invoke) -> None:
@@ -310,3 +312,9 @@ async def test_a_strange_retry_after_is_no_obstacle(httpserver: HTTPServer, invo
     answers(httpserver, 503, 200, **{"Retry-After": value})
     result = (await invoke(input=at(httpserver), retry=QUICKLY))["result"]
     assert result["status_code"] == (503 if value == "9" * 400 else 200)
+
+
+async def test_half_a_character_in_a_body_is_named_as_that(invoke: Invoke, httpserver: HTTPServer) -> None:
+    with pytest.raises(ValidationError, match="half of a character, which cannot be sent") as caught:
+        await invoke(url=httpserver.url_for("/"), method="POST", body="a\ud800b")
+    assert "toWellFormed" in str(caught.value.hint)

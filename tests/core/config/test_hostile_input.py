@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmspell_core.config import load_config, policy_settings, provider_settings
-from llmspell_core.config.document import parse
+from llmspell_core.config.document import parse, read
 from llmspell_core.errors import ConfigurationError, LLMSpellError
 
 NAMES = st.sampled_from(
@@ -76,3 +76,12 @@ def test_a_malformed_profile_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "llmspell.toml").write_text(text)
     with pytest.raises(ConfigurationError, match="profile x:"):
         load_config("llmspell.toml", "x", environ={"HOME": str(tmp_path)}, cwd=tmp_path)
+
+
+def test_a_file_that_is_marked_as_utf_8_is_read(tmp_path: Path) -> None:
+    for name, text in (
+        ("a.toml", b"[runtime]\r\nhot_reload = true\r\n"),
+        ("a.json", b'{"runtime": {"hot_reload": true}}'),
+    ):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text)
+        assert read(tmp_path / name).tree == {"runtime": {"hot_reload": True}}

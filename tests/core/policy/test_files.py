@@ -429,3 +429,109 @@ async def test_metadata_is_plain_data_with_rfc_3339_times(room: Path) -> None:
     data = (await files_in(room).stat("a")).to_dict()
     assert data["modified"] == "1970-01-01T00:00:00Z"
     assert (data["type"], data["size"], data["readonly"]) == ("file", 3, False)
+
+
+async def test_a_copy_and_a_moved_file_have_the_permissions_of_the_source(
+    room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("run.sh", "other.sh", "moved.sh"):
+        (room / name).write_text("x")
+        (room / name).chmod(0o755)
+    (room / "private.sh").write_text("old")
+    (room / "private.sh").chmod(0o600)
+    files = files_in(room)
+    await files.copy("run.sh", "copy.sh")
+    await files.copy("run.sh", "private.sh")  # it was private, and stays so
+    await files.move("other.sh", "same-disk.sh")
+    os.utime(room / "moved.sh", (1_000_000_000, 1_000_000_000))
+    replace = os.replace
+
+    def other_disk(source: Any, target: Any, **folders: Any) -> None:
+        if source == "moved.sh":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        replace(source, target, **folders)
+
+    monkeypatch.setattr(os, "replace", other_disk)
+    await files.move("moved.sh", "other-disk.sh")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in room.iterdir()}
+    assert modes == {
+        "run.sh": 0o755,
+        "copy.sh": 0o755,
+        "private.sh": 0o600,
+        "same-disk.sh": 0o755,
+        "other-disk.sh": 0o755,
+    }
+    assert (room / "other-disk.sh").stat().st_mtime == 1_000_000_000
+
+
+@pytest.mark.parametrize("name", ["\U0001f9d9" * 63, "ß" * 127, "x" * 255])
+async def test_a_name_is_as_long_as_the_system_allows_in_bytes(room: Path, name: str) -> None:
+    await files_in(room).write_text(name, "x")
+    await files_in(room).copy(name, f"{name[:-1]}y")
+    assert [path.read_text() for path in room.iterdir()] == ["x", "x"]
+    with pytest.raises(ValidationError, match="too long"):
+        await files_in(room).write_text(f"{name}{name[:3]}x", "x")
+
+
+async def test_a_path_that_ends_with_a_slash_names_no_file(room: Path) -> None:
+    (room / "a.txt").write_text("a")
+    files = files_in(room)
+    for attempt in (
+        files.write_text("newdir/", "x"),
+        files.write_text("newdir/.", "x"),
+        files.append("newdir/", "x"),
+        files.copy("a.txt", "newdir/"),
+        files.move("a.txt", "newdir/"),
+        files.read_bytes("a.txt/"),
+    ):
+        with pytest.raises(ValidationError, match="names a directory"):
+            await attempt
+    assert [path.name for path in room.iterdir()] == ["a.txt"]
+    await files.mkdir("newdir/")
+    await files.move("newdir/", "moved/")
+    assert (room / "moved").is_dir()
+
+
+async def test_a_circle_of_links_and_a_link_to_nowhere_do_not_exist(room: Path) -> None:
+    (room / "a").symlink_to("b")
+    (room / "b").symlink_to("a")
+    (room / "dangling").symlink_to("nothing")
+    assert [await files_in(room).exists(name) for name in ("a", "dangling", ".")] == [False, False, True]
+
+
+async def test_text_in_another_encoding_is_named_as_such(room: Path) -> None:
+    for data, hint in ((b"\xff\xfea\0", "UTF-16"), (b"gr\xfc\xdfe", "older encoding"), (b"\0\xff", "binary")):
+        (room / "a.txt").write_bytes(data)
+        with pytest.raises(ValidationError, match="not utf-8 text") as caught:
+            await files_in(room).read_text("a.txt")
+        assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("/notes.txt", 'Add "/notes.txt"'),
+        ("/etc/shadow", 'Add "/etc/shadow"'),
+        ("/srv/data/notes.txt", 'Add "/srv/data"'),
+        ("~/notes.txt", 'notes.txt"'),
+        ("/", "Name the folder"),
+        ("~", "Name the folder"),
+    ],
+)
+async def test_a_denial_never_advises_the_whole_disk(room: Path, path: str, advice: str) -> None:
+    with pytest.raises(SecurityError) as caught:
+        await files_in(room).list(path)
+    assert advice in str(caught.value.hint)
+    assert '"/"' not in str(caught.value.hint)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+async def test_an_error_about_a_name_that_cannot_be_decoded_can_be_written(room: Path) -> None:
+    odd = os.fsdecode(b"odd\xff")
+    (room.parent / odd).mkdir()
+    (room / "link").symlink_to(f"../{odd}/x")
+    for path, kind in (("link", SecurityError), (odd, NotFoundError), (f"../{odd}", SecurityError)):
+        with pytest.raises(kind) as caught:
+            await files_in(room).read_bytes(path)
+        assert "odd\ufffd" in caught.value.message
+        f"{caught.value.message}{caught.value.hint}".encode()

@@ -99,7 +99,7 @@ def test_what_is_hidden_is_not_declared() -> None:
 
 
 def test_the_languages_own_json_functions_are_not_declared_again() -> None:
-    assert "parse(" not in typescript_stubs((QUERY,))
+    assert "  parse(" not in typescript_stubs((QUERY,))
 
 
 def test_lua_annotations_are_lua() -> None:

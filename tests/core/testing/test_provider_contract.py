@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,15 +15,19 @@ import pytest
 
 from llmspell_core.errors import (
     AuthenticationError,
+    ContentRefusedError,
     LLMSpellError,
     NetworkError,
     ProviderError,
+    QuotaExceededError,
     RateLimitError,
     SecurityError,
     TimeoutError,
 )
 from llmspell_core.messages import AgentChunk, ToolCall, Usage
 from llmspell_core.provider import Completion, CompletionRequest, Health, Provider, ProviderSettings
+from llmspell_core.provider.failures import ServerFailures
+from llmspell_core.provider.reading import count_of
 from llmspell_core.testing import ProviderContract
 from llmspell_core.testing.fake_server import FakeServer, Received, Reply, events
 
@@ -45,21 +49,29 @@ class Tiny(Provider):
 
     def completion(self, data: dict[str, Any]) -> Completion:
         calls = [ToolCall("c1", c["name"], c["arguments"]) for c in data["calls"]]
-        return Completion(data["text"], calls, Usage(*data["usage"]), "tiny", data["finish"])
+        return Completion(data["text"], calls, self.usage(*data["usage"]), "tiny", data["finish"])
+
+    def usage(self, asked: Any, said: Any) -> Usage:
+        return Usage(count_of(asked), count_of(said))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[AgentChunk, None]:
         ended = False
         async with self.asked(request, True) as answer:
             async for part in answer:
                 for line in part.splitlines():
-                    if not line or line == b"data: [DONE]":
+                    payload = self.payload(line)
+                    if payload in {b"", b"null", b"[]", b"[DONE]"}:
                         continue
-                    data = self.parsed(line.removeprefix(b"data: "))
+                    data = self.parsed(payload)
                     ended = ended or "finish" in data
                     for chunk in self.chunks(data):
                         yield chunk
         if not ended:
             raise NetworkError("the stream broke off")
+
+    def payload(self, line: bytes) -> bytes:
+        field, _, value = line.removeprefix(b"\xef\xbb\xbf").partition(b":")
+        return value.strip() if field == b"data" else b"" if not field else line
 
     def chunks(self, data: dict[str, Any]) -> list[AgentChunk]:
         if "finish" not in data:
@@ -72,12 +84,18 @@ class Tiny(Provider):
     def parsed(self, data: bytes) -> dict[str, Any]:
         try:
             found = json.loads(data)
-            if not {"text", "letter", "finish"} & found.keys():
+            if not isinstance(found, dict) or not {"text", "letter", "finish", "error"} & found.keys():
                 raise ValueError
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ProviderError("that is no answer", hint="Check the address.") from None
+        if "error" in found:
+            raise self.failures.in_answer(found["error"], "tiny")
         made: dict[str, Any] = found
         return made
+
+    @property
+    def failures(self) -> ServerFailures:
+        return ServerFailures(self.settings, "TINY_KEY", str(self.settings.base_url))
 
     @asynccontextmanager
     async def asked(self, request: CompletionRequest, streamed: bool) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -151,14 +169,17 @@ class Tiny(Provider):
             yield (await reader.readexactly(size + 2))[:-2]
 
     def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
-        if status == 401:
-            return AuthenticationError("the key was refused", hint="Check providers.tiny.api_key.")
-        if status == 429:
-            return RateLimitError("slower", retry_after=float(headers["retry-after"]))
-        return ProviderError(f"status {status}", status=status)
+        return self.failures.of_status(status, words_of(body), "tiny", headers=headers)
 
     async def list_models(self) -> list[str]:
         return ["test-model"]
+
+
+def words_of(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, TypeError, KeyError):
+        return body.decode("utf-8", "replace")
 
 
 def question(request: CompletionRequest, streamed: bool) -> dict[str, Any]:
@@ -198,6 +219,10 @@ def contract(provider: type[Provider], url: str) -> ProviderContract:
         def make_provider_at(self, url: str) -> Provider:
             return provider(ProviderSettings("tiny", "tiny", base_url=url, api_key=self.key))
 
+        def make_odd_answers(self) -> Mapping[str, tuple[Any, Completion]]:
+            body = {"text": "hi", "calls": [], "usage": ["7", 2.0], "finish": "stop"}
+            return {"counts in words": (body, Completion("hi", usage=Usage(7, 2)))}
+
         def make_stream_start(self) -> list[bytes | float]:
             return [b'data: {"letter": "H"}\n\n']
 
@@ -205,7 +230,7 @@ def contract(provider: type[Provider], url: str) -> ProviderContract:
 
 
 SUITE = [name for name in dir(ProviderContract) if name.startswith("test_") and "overridden" not in name]
-ARGUMENTS: dict[str, Any] = {"status": 500, "body": b"<html>", "end": "\n"}
+ARGUMENTS: dict[str, Any] = {"status": 500, "body": b"<html>", "end": "\n", "nothing": b": still here", "wait": "inf"}
 
 
 async def run(name: str, provider: type[Provider]) -> None:
@@ -229,6 +254,49 @@ class CountsNothing(Tiny):
 class NoUsage(Tiny):
     def completion(self, data: dict[str, Any]) -> Completion:
         return replace(super().completion(data), usage=Usage())
+
+
+class TakesCountsAsTheyAre(Tiny):
+    def usage(self, asked: Any, said: Any) -> Usage:
+        return Usage(asked, said)
+
+
+class TripsOverComments(Tiny):
+    def payload(self, line: bytes) -> bytes:
+        return line.removeprefix(b"data: ")
+
+
+class HidesErrors(Tiny):
+    def parsed(self, data: bytes) -> dict[str, Any]:
+        if b'"error"' in data:
+            raise ProviderError("that is no answer", hint="Check the address.")
+        return super().parsed(data)
+
+
+class LetsRecursionOut(Tiny):
+    def parsed(self, data: bytes) -> dict[str, Any]:
+        json.loads(data)
+        return super().parsed(data)
+
+
+class NoCredit(Tiny):
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        return QuotaExceededError("no credit left") if b"quota" in body else super().refused(status, headers, body)
+
+
+class BelievesAnyWait(Tiny):
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        return RateLimitError("slower", retry_after=float(headers["retry-after"]))
+
+
+class SeesRefusals(Tiny):
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        return ContentRefusedError("it declined") if b"safety" in body else super().refused(status, headers, body)
+
+
+class ShowsPages(Tiny):
+    def refused(self, status: int, headers: dict[str, str], body: bytes) -> LLMSpellError:
+        return ProviderError(body.decode())
 
 
 class LosesALetter(Tiny):
@@ -431,6 +499,14 @@ BROKEN: list[tuple[type[Provider], str]] = [
     (SaysNetworkForSlow, "test_silence_ends_at_the_time_limit"),
     (LetsGarbageOut, "test_garbage_is_an_error_of_ours"),
     (TakesHalfForWhole, "test_a_stream_that_breaks_off_is_an_error"),
+    (TakesCountsAsTheyAre, "test_odd_answers_mean_what_they_mean"),
+    (TripsOverComments, "test_what_keeps_a_stream_open_is_no_part_of_it"),
+    (NoCredit, "test_a_quota_that_a_moment_helps_is_a_rate_limit"),
+    (BelievesAnyWait, "test_a_wait_that_is_no_time_is_none"),
+    (SeesRefusals, "test_a_word_in_the_name_of_a_parameter_is_no_refusal"),
+    (HidesErrors, "test_an_error_with_status_200_is_told_in_its_words"),
+    (ShowsPages, "test_a_page_is_shown_as_its_text"),
+    (LetsRecursionOut, "test_json_without_end_is_an_error_of_ours"),
     (Shields, "test_cancelling_closes_the_connection"),
     (KeepsTheStream, "test_leaving_a_stream_early_closes_the_connection"),
     (ReadsAVariable, "test_nothing_of_the_environment_goes_over_the_wire"),
@@ -443,7 +519,7 @@ BROKEN: list[tuple[type[Provider], str]] = [
 
 @pytest.mark.parametrize(("provider", "name"), BROKEN, ids=[f"{p.__name__}-{n[5:40]}" for p, n in BROKEN])
 async def test_a_broken_provider_fails_on_the_test_that_is_meant_for_it(provider: type[Provider], name: str) -> None:
-    with pytest.raises((AssertionError, OSError, ValueError, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, OSError, ValueError, RecursionError, LLMSpellError, pytest.fail.Exception)):
         await run(name, provider)
 
 

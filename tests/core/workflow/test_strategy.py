@@ -231,6 +231,11 @@ def test_unknown_words_and_keys_tell_the_nearest() -> None:
 
 def test_wrong_strategies_are_refused() -> None:
     for wrong in (
+        "whatever",
+        {"type": "retry", "max_atempts": 2},
+        {"type": "fallback", "vlue": 1},
+        {"type": "circuit_breaker", "treshold": 1},
+        {"type": "cascade", "circuit_breaker": {"failure_treshold": 2}},
         {"type": "hope"},
         5,
         {"type": "retry", "max_attempts": "x"},

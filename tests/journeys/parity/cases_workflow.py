@@ -121,6 +121,7 @@ CASES = [
     ),
     (
         "Workflow.builder:input Workflow.builder:option",
-        B + f'.sequential().input({{"a": 1}}).option({{"x": 1}}).add_step({S}).build(); w.execute().success',
+        B
+        + '.fan_out().input({"input": "1+1"}).option({"join": "all"}).target({"name": "t", "tool": "calculator"}).build(); w.execute().success',
     ),
 ]

@@ -27,6 +27,8 @@ PLAIN = tuple(f.name for f in fields(AgentConfig) if f.name not in {"limits", "c
 ACCEPTED = ("type", "agent_type", "tools", "custom", "custom_config", "resource_limits", "on_approval")
 NOTED = ("capabilities", "memory_enabled")
 """What older scripts say about an agent, and nothing follows from."""
+IDLE = (*NOTED, "max_memory_mb")
+"""What is accepted and does nothing: a script that says it is told so."""
 KNOWN = frozenset((*PLAIN, *LISTS, *LIMITS, *LIMIT_ALIASES, *ACCEPTED, *NOTED))
 MISSPELT = 0.8
 """From how similar a name on a tool that is not there is a mistake, and not a tool of another installation."""
@@ -112,8 +114,19 @@ async def build(scope: ScriptScope, given: dict[str, Any]) -> LLMAgent:
     agent: LLMAgent = scope.runtime.create_agent(config)
     if ask is not None:
         agent.approver = _approver(scope, ask)
+    _tell_idle(scope, agent.name, given)
     _end_with(scope, agent)
     return agent
+
+
+def _tell_idle(scope: ScriptScope, agent: str, given: Mapping[str, Any]) -> None:
+    """Once for each name in a script."""
+    limits = table(given.get("resource_limits"))
+    told: set[str] = scope.data.setdefault("Agent.idle", set())
+    for name in IDLE:
+        if name not in told and (given.get(name) or limits.get(name)):
+            told.add(name)
+            log.warning("agent '%s': %s is accepted, but nothing follows from it", agent, name)
 
 
 def _with_objects(scope: ScriptScope, given: dict[str, Any]) -> dict[str, Any]:

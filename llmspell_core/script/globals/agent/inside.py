@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent import Agent, LLMAgent
-from llmspell_core.errors import ComponentError, LLMSpellError
+from llmspell_core.errors import ComponentError, LLMSpellError, ValidationError
 from llmspell_core.messages import Message
 from llmspell_core.script.globals.agent.conversation import grow, settle
+from llmspell_core.state import full_key
 
 if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
@@ -114,6 +115,8 @@ def clear_conversation(scope: ScriptScope, agent: Agent) -> None:
 
 def trim_conversation(scope: ScriptScope, agent: Agent, length: int) -> None:
     found = _with_conversation(agent)
+    if length < 0:
+        raise ValidationError(f"Agent:trim_conversation: 'length' must not be negative, got {length}", field="length")
     found.trim_conversation(length)
     settle(scope, found)
 
@@ -137,7 +140,7 @@ async def delete_state(_scope: ScriptScope, agent: Agent) -> None:
 async def set_state(scope: ScriptScope, agent: Agent, values: dict[str, Any]) -> None:
     """Under `agent:<name>:<key>`, where `State.agent_get(name, key)` finds them."""
     for key, value in values.items():
-        await scope.runtime.state.set(f"agent:{agent.name}:{key}", value)
+        await scope.runtime.state.set(full_key("agent", agent.name, key), value)
 
 
 # -- the lifecycle --------------------------------------------------------------------------------------------------
@@ -216,7 +219,7 @@ def configure_alerts(scope: ScriptScope, agent: Agent, rule: dict[str, Any]) -> 
 
     if agent.alerts is None:
         agent.alerts = Alerts()
-    agent.alerts.configure(AlertRule.of(rule))
+    agent.alerts.configure(AlertRule.of(rule, agent.metrics()))
 
 
 def get_alerts(_scope: ScriptScope, agent: Agent) -> list[dict[str, Any]]:

@@ -8,6 +8,11 @@ from llmspell_core.script.globals.agent import inside, talking
 INPUT = Param("input", "any", doc="A prompt, or a table with `text` and overrides for this call, e.g. `temperature`.")
 NAME = Param("name", "string")
 TEXT = Param("text", "string")
+CHUNK_WISE = (
+    INPUT,
+    Param("options", "any", required=False, callbacks=("*",)),
+    Param("callback", "function", required=False),
+)
 
 AGENT = Handle(
     "Agent",
@@ -27,22 +32,18 @@ AGENT = Handle(
         Function(
             "invoke_stream",
             talking.invoke_stream,
-            (
-                INPUT,
-                Param("options", "any", required=False, callbacks=("*",)),
-                Param("callback", "function", required=False),
-            ),
+            CHUNK_WISE,
             "stream",
-            "Ask, and call a function with each chunk of the answer; without one, iterate over the chunks.",
+            "Ask, and call a function with each chunk of the answer (docs/how-to/streaming.md); without one, iterate over them.",
             blocking=True,
             aliases=("invokeStream",),
         ),
         Function(
             "stream",
-            talking.stream,
-            (INPUT,),
+            talking.invoke_stream,
+            CHUNK_WISE,
             "stream",
-            "Ask, and iterate over the chunks of the answer.",
+            "Ask, and iterate over the chunks of the answer (docs/how-to/streaming.md), or have a function called with each.",
             blocking=True,
         ),
         Function(
@@ -115,7 +116,12 @@ AGENT = Handle(
             "Keep the newest messages; calls and their results stay together.",
         ),
         Function("conversation_length", inside.conversation_length, returns="integer", doc="How many messages."),
-        Function("save_state", inside.save_state, returns="null", doc="Keep the conversation in the state store."),
+        Function(
+            "save_state",
+            inside.save_state,
+            returns="null",
+            doc="Keep the conversation in `State`, until the runtime ends.",
+        ),
         Function("load_state", inside.load_state, returns="boolean", doc="Take it back; whether there was one."),
         Function("delete_state", inside.delete_state, returns="null", doc="Remove what was saved."),
         Function(
@@ -123,7 +129,7 @@ AGENT = Handle(
             inside.set_state,
             (Param("values", "object"),),
             "null",
-            "Store values of this agent, for `State.agent_get`.",
+            "Store values of this agent, for `State.agent_get`, until the runtime ends.",
         ),
         Function("initialize", inside.initialize, returns="null", doc="To Ready; the first execution does it too."),
         Function("start", inside.start, returns="null", doc="To Running, until it is stopped."),

@@ -2,7 +2,9 @@
 let handleKinds = create(null); // name -> description
 const handlePrototypes = create(null);
 const SOURCES_LINE = 205000; // among the lines of the bootstrap, which no stack shows
+const WEB_LINE = 207000;
 const builderFields = new WeakMap();
+const builderPaths = new WeakMap(); // for inspect
 
 function install(manifest) {
   handleKinds = manifest.handles;
@@ -10,17 +12,19 @@ function install(manifest) {
     const description = manifest.globals[i];
     if (description.hidden) continue;
     let built;
-    const get = () => (built ??= buildGlobal(description, globalThis[description.name]));
+    const get = () => (built ??= buildGlobal(bare(description), globalThis[description.name]));
     const names = [description.name, ...description.aliases];
     if (getOwnPropertyDescriptor(globalThis, description.name)) get(); // the language's own, such as JSON: completed
-    else for (let n = 0; n < names.length; n++) defineLazily(names[n], () => (built ??= buildGlobal(description)));
+    else for (let n = 0; n < names.length; n++) defineLazily(globalThis, names[n], () => (built ??= buildGlobal(bare(description))));
   }
 }
 
-function defineLazily(name, get) {
-  const set = (value) => hide(globalThis, name, value);
-  defineProperty(globalThis, name, {
+function defineLazily(object, name, get, enumerable = false) {
+  const set = (value) => defineProperty(object, name, { __proto__: null, value, writable: true, configurable: true, enumerable });
+  defineProperty(object, name, {
+    __proto__: null,
     configurable: true,
+    enumerable,
     get() {
       const value = get();
       try { set(value); } catch {} // a script may have frozen its globals
@@ -33,12 +37,14 @@ function defineLazily(name, get) {
 function buildGlobal(description, existing) {
   const G = existing ?? {};
   const add = (name, value) => {
-    if (getOwnPropertyDescriptor(G, name) === undefined) G[name] = value;
+    if (getOwnPropertyDescriptor(G, name) !== undefined) return;
+    if (existing) hide(G, name, value); // the language's own members are not enumerable either
+    else put(G, name, value);
   };
   addAll(description.functions, (f) => f.vm || addFunction(add, f));
   addAll(description.builders, (b) => addAll(b.names, (name) => add(name, makeBuilderFunction(b, name))));
   addAll(description.subglobals, (sub) => add(sub.name, buildGlobal(sub)));
-  addAll(keys(description.constants), (name) => add(name, revive(description.constants[name])));
+  addAll(keys(description.constants), (name) => add(name, revive(parse(json(description.constants[name])))));
   if (description.source) indirectEval(`${repeat("\n", SOURCES_LINE)}(function(G, vm){${description.source}\n})`)(G, vm);
   return description.index ? withIndex(G, description.index) : G;
 }
@@ -101,7 +107,7 @@ function callLater(f, args, self, entry) {
   try {
     text = encodeArguments(f, args, self);
   } catch (error) {
-    return PromiseOf.reject(error);
+    return waitingPromise(f.op, (_, reject) => reject(error));
   }
   return startHost(f.op, text, entry);
 }
@@ -114,7 +120,7 @@ function makeAsync(f, name) {
       const callback = args.length > 1 && typeof last === "function" ? last : undefined;
       if (callback) args.length -= 1;
       const promise = callLater(f, args, this, undefined);
-      if (callback) promise.then((value) => callback(value, null), (error) => callback(null, error.message));
+      if (callback) follow(promise, (value) => callback(value, null), (error) => callback(null, error.message));
       return promise;
     },
   }[name];
@@ -123,14 +129,15 @@ function makeAsync(f, name) {
 // With a callback the host pushes the chunks; without one the script pulls them: for await (const chunk of ...).
 function callStream(f, args, self, entry) {
   for (let i = 0; i < args.length; i++) if (typeof args[i] === "function") return callLater(f, args, self, entry);
-  return pull(callLater(f, args, self, entry));
+  return pull(callLater(f, args, self, entry), site(entry));
 }
 
-function pull(opening) {
+// `where` the script asked for the stream: a loop takes the chunks, and has no line of its own in a stack.
+function pull(opening, where) {
   let ended = false;
   const step = async (op) => {
     const stream = weakGet(handleIds, await opening);
-    return startHost(op, stringify([stream.id]));
+    return startHost(op, json([stream.id]), undefined, where);
   };
   const stream = {
     async next() {
@@ -148,11 +155,14 @@ function pull(opening) {
     },
     async collect() {
       const items = [];
-      for (let item = await stream.next(); !item.done; item = await stream.next()) items[items.length] = item.value;
+      for (let item = await stream.next(); !item.done; item = await stream.next()) push(items, item.value);
       return items;
     },
-    [Symbol.asyncIterator]() {
+    [asyncIterator]() {
       return stream;
+    },
+    [Symbol.iterator]() {
+      throw misuse(new TypeErrorOf("a stream comes piece by piece: write for await (const chunk of stream)"));
     },
   };
   weakSet(opaque, stream, "stream");
@@ -165,9 +175,9 @@ function encodeArguments(f, args, self) {
   while (count > 0 && args[count - 1] === undefined) count--;
   for (let i = 0; i < count; i++) {
     if (!isSimple(args[i])) return encodeAll(f, out, args, i, count);
-    out[out.length] = args[i];
+    push(out, args[i]);
   }
-  return hasToJson() ? write(out) : stringify(out);
+  return hasToJson() ? write(out) : json(out);
 }
 
 // What JSON.stringify writes as it is.
@@ -180,7 +190,7 @@ function encodeAll(f, out, args, from, count) {
   sawBig = false;
   for (let i = from; i < count; i++) {
     const value = copy(args[i], ruleFor(f, i));
-    out[out.length] = value === undefined ? null : f.params[i]?.options ? withSnakeCase(value) : value;
+    push(out, value === undefined ? null : f.params[i]?.options ? withSnakeCase(value) : value);
   }
   return write(out);
 }
@@ -194,7 +204,7 @@ function withSnakeCase(options) {
 }
 
 function snake(name) {
-  const lower = (_, before, letter) => `${before}_${letter.toLowerCase()}`;
+  const lower = (_, before, letter) => `${before}_${toLowerCase(letter)}`;
   return matches(/^[a-z][A-Za-z0-9]*$/, name) ? replace(name, /([a-z0-9])([A-Z])/g, lower) : name;
 }
 
@@ -210,7 +220,7 @@ function parameterRule(label, parameter) {
 
 function handleOf(f, self) {
   const handle = self !== null && typeof self === "object" ? weakGet(handleIds, self) : undefined;
-  if (handle === undefined) throw new TypeErrorOf(`${f.name} must be called on its object, as in object.${f.name}(...)`);
+  if (handle === undefined) throw misuse(new TypeErrorOf(`${f.name} must be called on its object, as in object.${f.name}(...)`));
   return handle.id;
 }
 
@@ -223,12 +233,12 @@ function makeHandle(name, id, fields) {
 
 function handlePrototype(name) {
   const prototype = {};
-  hide(prototype, Symbol.toStringTag, name);
+  hide(prototype, tag, name);
   const add = (member, value) => {
     // An object with a `then` would be taken for a promise by `await`.
     if (member !== "then") hide(prototype, member, value);
   };
-  addAll(handleKinds[name]?.methods ?? [], (f) => addFunction(add, { ...f, handle: name }));
+  addAll(bare(handleKinds[name])?.methods ?? [], (f) => addFunction(add, { __proto__: null, ...f, handle: name }));
   return prototype;
 }
 
@@ -245,12 +255,14 @@ function makeBuilderFunction(b, name) {
     [name](...args) {
       const builder = create(prototype);
       const fields = create(null);
+      let place = 0;
       addAll(b.params, (p) => {
-        const value = copy(args[b.params.indexOf(p)], parameterRule(`${b.name}: '${p.name}'`, p));
+        const value = copy(args[place++], parameterRule(`${b.name}: '${p.name}'`, p));
         if (value !== undefined && value !== null) fields[p.name] = value;
       });
       weakSet(builderFields, builder, fields);
       weakSet(opaque, builder, "builder");
+      weakSet(builderPaths, builder, b.path);
       return builder;
     },
   }[name];
@@ -258,7 +270,7 @@ function makeBuilderFunction(b, name) {
 
 function fieldsOf(builder, name) {
   const fields = builder !== null && typeof builder === "object" ? weakGet(builderFields, builder) : undefined;
-  if (fields === undefined) throw new TypeErrorOf(`${name} must be called on a builder, as in builder.${name}(...)`);
+  if (fields === undefined) throw misuse(new TypeErrorOf(`${name} must be called on a builder, as in builder.${name}(...)`));
   return fields;
 }
 
@@ -279,13 +291,14 @@ const ARTICLES = freeze({
 function checkParameter(label, p, value) {
   if (p.type === "any") return;
   if (value === undefined || value === null) {
-    if (p.required) throw new TypeErrorOf(`${label}: '${p.name}' is required`);
+    if (p.required) throw misuse(new TypeErrorOf(`${label}: '${p.name}' is required`));
     return;
   }
   if (fits(p.type, value)) return;
+  if (value instanceof PromiseOf) throw misuse(new TypeErrorOf(`${label}: '${p.name}' is a Promise; await it first`));
   const kind = typeof value;
   const word = isArray(value) ? "list" : kind === "object" ? "table" : kind === "bigint" ? "number" : kind;
-  throw new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`);
+  throw misuse(new TypeErrorOf(`${label}: '${p.name}' must be ${ARTICLES[p.type]}, got ${word}`));
 }
 
 function fits(type, value) {
@@ -316,7 +329,7 @@ function store(fields, setter, value, known) {
   if (setter.mode === "set") fields[setter.field] = value;
   else if (setter.mode === "append") {
     const list = (fields[setter.field] ??= []);
-    list[list.length] = value;
+    push(list, value);
   } else {
     const target = setter.field === null ? fields : (fields[setter.field] ??= create(null));
     if (value === null) return;
@@ -325,7 +338,7 @@ function store(fields, setter, value, known) {
 }
 
 function makeBuild(b, name) {
-  const f = { ...b.build, params: [{ name: "fields", type: "object", callbacks: ["*"] }] };
+  const f = { __proto__: null, ...b.build, params: [{ name: "fields", type: "object", callbacks: ["*"] }] };
   const call = chooseCall(f);
   return { [name]() { return call(f, [fieldsOf(this, name)]); } }[name];
 }
@@ -335,9 +348,20 @@ const vm = freeze({
   call: (op, ...args) => callHost(op, encode(args, op, true)),
   start: (op, ...args) => startHost(op, encode(args, op, true)),
   inspect,
+  errorInfo,
   // Says that `value` is nothing but methods: it cannot be a script's result.
   opaque: (value, kind) => weakSet(opaque, value, kind),
   // What is wrong with JSON text, in the words that every engine uses.
   jsonProblem: (text) => typeof text === "string" ? parse(bridge("json", stringify(text))) : "a string is expected",
   stack: () => scriptFrames(new ErrorOf()),
+  // Functions of the language as they were before the script began: own.slice(text, 0, 3).
+  own: freeze({
+    __proto__: null, apply: ReflectApply, create, defineProperty, keys, isArray, stringify, slice, split, replace, repeat, startsWith, trim,
+    toLowerCase, push, put, join, sort: intrinsics.sort, Error: ErrorOf, hasOwn, addAll,
+  }),
+  // `error` as if it came from whoever called `entry`.
+  below(error, entry) {
+    placeStack(error, ownFrames(site(entry)));
+    return error;
+  },
 });

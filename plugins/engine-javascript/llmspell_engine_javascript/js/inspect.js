@@ -9,10 +9,15 @@ const join = method(Array.prototype.join);
 const { ownKeys } = Reflect;
 const Sym = Symbol;
 const tag = Symbol.toStringTag;
+const { asyncIterator } = Symbol;
+const texts = new WeakMap(); // object -> what says it in short
 let budget = 0;
+const LONG_TEXT = 80; // characters of one that is not shown twice
+let shownTexts; // text -> the field where it was shown
 
 function inspect(value, depth = 4) {
   budget = MAX_TEXT;
+  shownTexts = create(null);
   try {
     return show(value, depth, [], "");
   } catch (error) {
@@ -45,9 +50,14 @@ function showAny(value, depth, parents, indent) {
     case "number":
       return value === 0 && 1 / value < 0 ? "-0" : `${value}`;
     case "object":
-      return value === null ? "null" : showObject(value, depth, parents, indent);
+      return value === null ? "null" : showBuilder(value, depth, parents, indent) ?? showObject(value, depth, parents, indent);
   }
   return `${value}`;
+}
+
+function showBuilder(value, depth, parents, indent) {
+  const path = weakGet(builderPaths, value);
+  return path && `${path} ${showObject({ ...weakGet(builderFields, value) }, depth, parents, indent)}`;
 }
 
 function showFunction(f) {
@@ -61,10 +71,14 @@ function showObject(value, depth, parents, indent) {
   if (value instanceof ErrorOf) return showError(value);
   if (value instanceof RegExp) return regexpText(value);
   if (value instanceof Date) return dateIso(value) ?? "Invalid Date";
-  if (value instanceof PromiseOf) return "Promise {}";
+  if (value instanceof PromiseOf) return showPromise(value);
   const name = className(value);
+  const text = weakGet(texts, value);
+  if (text !== undefined) return `${name} { ${quote(text())} }`;
   if (depth < 0 || budget <= 0) return isArray(value) ? "[Array]" : `[${name || "Object"}]`;
-  const inside = [...parents, value];
+  const inside = [];
+  for (let i = 0; i < parents.length; i++) push(inside, parents[i]);
+  push(inside, value);
   const items = showItems(value, depth - 1, inside, `${indent}  `);
   const list = isArray(value) || isTyped(value);
   return prefix(value, name) + brackets(items, list ? "[" : "{", list ? "]" : "}", indent);
@@ -76,8 +90,10 @@ function showError(error) {
   return stack ? `${head}\n${stack}` : head;
 }
 
+// The script's part of a stack, with its files and their lines.
 function scriptFrames(error) {
-  return replace(ownFrames(stackOf(error)), /<input>/g, () => scriptName);
+  const stack = ownFrames(stackOf(error));
+  return stack === "" ? stack : parse(bridge("frames", stringify(stack)));
 }
 
 function className(value) {
@@ -96,9 +112,7 @@ function prefix(value, name) {
 
 function showItems(value, depth, parents, indent) {
   const items = [];
-  const add = (text) => {
-    items[items.length] = text;
-  };
+  const add = (text) => push(items, text);
   if (value instanceof Map) mapForEach(value, (v, k) => {
     if (room(items, add)) add(`${show(k, depth, parents, indent)} => ${show(v, depth, parents, indent)}`);
   });
@@ -135,8 +149,19 @@ function fieldItems(value, items, add, depth, parents, indent, skipNumbers = fal
     const found = getOwnPropertyDescriptor(value, name);
     if (!found || !found.enumerable) continue;
     if (!room(items, add)) return;
-    add(`${showKey(name)}: ${found.get ? "[Getter]" : found.set ? "[Setter]" : show(found.value, depth, parents, indent)}`);
+    const shown = found.get ? "[Getter]" : found.set ? "[Setter]" : showField(name, found.value, depth, parents, indent);
+    add(`${showKey(name)}: ${shown}`);
   }
+}
+
+// An answer says its text under several names.
+function showField(name, value, depth, parents, indent) {
+  if (typeof value === "string" && value.length > LONG_TEXT) {
+    const before = shownTexts[value];
+    if (before !== undefined) return `<the same as ${before}>`;
+    shownTexts[value] = showKey(name);
+  }
+  return show(value, depth, parents, indent);
 }
 
 function showKey(name) {
@@ -173,7 +198,7 @@ function formatOne(code, value) {
   if (code === "%c") return "";
   if (code === "%s") return typeof value === "string" ? value : inspect(value, 0);
   if (code === "%d") return typeof value === "bigint" ? `${value}n` : `${+value}`;
-  if (code === "%i") return `${Math.trunc(+value)}`;
+  if (code === "%i") return `${trunc(+value)}`;
   if (code === "%f") return `${+value}`;
   if (code === "%j") return stringify(value) ?? "undefined";
   return inspect(value);

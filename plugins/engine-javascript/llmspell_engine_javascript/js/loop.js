@@ -26,8 +26,8 @@ function callHost(op, args, entry) {
 function opened(text, where) {
   const env = parse(text);
   if (!env.ok) throw hostError(env.error, where);
-  const value = env.h ? revive(env.value) : env.value;
-  return env.v ? completed(value, env.v) : value;
+  const value = hasOwn(env, "h") ? revive(env.value) : env.value;
+  return hasOwn(env, "v") ? completed(value, bare(env.v)) : value;
 }
 
 // What an answer says twice has crossed once, and is completed here by reference.
@@ -58,9 +58,8 @@ function flatten(value, envelope) {
   }
 }
 
-function startHost(op, args, entry) {
-  const where = site(entry);
-  return new PromiseOf((resolve, reject) => {
+function startHost(op, args, entry, where = site(entry)) {
+  return waitingPromise(op, (resolve, reject) => {
     const id = bridge("start", op, args, where);
     if (typeof id === "string") reject(hostError(parse(id).error, where)); // it was refused before it left
     else pending[id] = { resolve, reject, site: where };
@@ -96,6 +95,8 @@ function describe(error) {
       out.stack = stackOf(error);
       out.cause = weakGet(hostErrors, error);
       out.unfit = weakGet(unfit, error);
+      if (typeof error.code === "string") out.code = error.code;
+      if (typeof error.hint === "string") out.hint = error.hint;
     } else {
       out.nothing = error === null; // so the VM says that it has no memory left, not even for an error
       out.message = typeof error === "string" ? error : `${inspect(error, 1)} was thrown`;
@@ -106,25 +107,50 @@ function describe(error) {
   } catch {
     out.message = "an error was thrown that cannot be shown";
   }
-  return stringify(out);
+  return json(out);
 }
 
-// Starts a script or a cell; the host hears of its end through "settled".
+// Starts a script, a cell or the code of `exec`; the host hears of its end through "settled".
 function run(text) {
   const request = parse(text);
+  const isCell = request.mode === "cell";
   lower();
-  let started;
+  let started, ending = isCell ? finishCell : finish;
+  let module = false;
   try {
-    const source = request.cell ? rewriteCell(request.source, request.line) : request.source;
-    started = compile(source, request.line, request.cell ? "$cell" : "")(defineFromCell);
+    let source = isCell ? rewriteCell(request.source, request.line) : request.source;
+    const expression = request.mode === "code" ? expressionOf(source) : undefined;
+    if (expression !== undefined) {
+      source = expression;
+      ending = finishExpression;
+    }
+    const body = compile(source, request.line, isCell ? "$cell" : "");
+    started = isCell ? body(defineFromCell) : body();
   } catch (error) {
     if (!request.module) {
       bridge("failed", "syntax", describe(error));
       return;
     }
-    started = then(import("<main>"), (module) => module.default);
+    module = true;
+    started = import("<main>");
   }
-  then(started, (value) => finish(value, request.cell), (error) => bridge("failed", "runtime", describe(error)));
+  // Nobody else knows this promise: whatever a script did to promises, it is awaited as one.
+  hide(started, "constructor", PromiseOf);
+  // A module exports functions for others: they are not its result.
+  const result = (value) => (module && typeof value.default === "function" ? undefined : module ? value.default : value);
+  follow(started, (value) => ending(result(value)), (error) => bridge("failed", "runtime", describe(error)));
+}
+
+// Like `then`, which would ask the script's own species and constructor for the promise that it makes.
+async function follow(promise, done, failed) {
+  let value;
+  try {
+    value = await promise;
+  } catch (error) {
+    failed(error);
+    return;
+  }
+  done(value);
 }
 
 function compile(source, line, parameters) {
@@ -184,22 +210,41 @@ function isBody(text, head) {
 
 function mistake(message, line) {
   const error = new SyntaxErrorOf(message);
-  hide(error, "stack", `    at <input>:${line}\n`);
+  placeStack(error, `    at <input>:${line}\n`);
   return error;
 }
 
-function finish(value, cell) {
+function finish(value) {
+  handOver(() => encode(value, "the script's result", false, true), () => undefined);
+}
+
+function finishCell(value) {
+  handOver(() => encodeLoosely(value), () => {
+    if (value === undefined) return undefined;
+    const shown = inspect(value);
+    globalThis._ = value;
+    return shown;
+  });
+}
+
+// Of an expression that is no plain data there is only how it looks.
+function finishExpression(value) {
+  const text = encodeLoosely(value);
+  const isNothing = value === null || value === undefined;
+  handOver(() => text, () => text !== "null" || isNothing ? undefined : inspect(value));
+}
+
+function handOver(toValue, toShown) {
   try {
-    const text = cell ? encodeLoosely(value) : encode(value, "the script's result", false, true);
-    const shown = cell && value !== undefined ? stringify(inspect(value)) : "null";
-    if (cell && value !== undefined) globalThis._ = value;
-    bridge("settled", text, shown);
+    const value = toValue();
+    const shown = toShown();
+    bridge("settled", value, shown === undefined ? "null" : stringify(shown));
   } catch (error) {
     bridge("failed", "runtime", describe(error));
   }
 }
 
-// A cell may end in anything; what is not plain data is only shown.
+// What may end in anything: what is not plain data is only shown.
 function encodeLoosely(value) {
   try {
     return encode(value, "the value", false, true);
@@ -215,7 +260,7 @@ function invoke(invocation, id, text, rich) {
     lower();
     const result = ReflectApply(functions[id], undefined, args);
     if (result instanceof PromiseOf) {
-      then(result, (value) => answer(invocation, value), (error) => bridge("fail", invocation, describe(error)));
+      follow(result, (value) => answer(invocation, value), (error) => bridge("fail", invocation, describe(error)));
     } else {
       answer(invocation, result);
     }
@@ -232,9 +277,20 @@ function answer(invocation, value) {
   }
 }
 
+// What is no code would become 0, which is success.
+function exitCode(code) {
+  if (code === undefined || code === null || code === true) return 0;
+  if (code === false) return 1;
+  const number = typeof code === "string" && code !== "" ? +code : code;
+  if (typeof number !== "number" || number !== (number | 0)) throw new TypeErrorOf("exit: the code must be a whole number");
+  return number;
+}
+
+const longestDelay = 2147483647;
+
 function addTimer(f, delay, args, repeated) {
   if (typeof f !== "function") throw new TypeErrorOf("a timer needs a function");
-  const ms = delay >= 1 && delay <= 2147483647 ? +delay : 1;
+  const ms = delay >= 1 && delay <= longestDelay ? +delay : 1;
   const id = ++lastTimer;
   timers[id] = { run: () => ReflectApply(f, undefined, args), every: repeated ? ms : 0 };
   bridge("timer", id, ms);
@@ -266,34 +322,104 @@ function forget() {
   for (const id in timers) delete timers[id];
 }
 
+let indent = ""; // of console.group
+
+function indentBy(change) {
+  indent = change > 0 ? `${indent}  ` : slice(indent, 2);
+}
+
 function print(stream, args) {
-  bridge("out", stream, stringify(`${format(args)}\n`));
+  const text = format(args);
+  bridge("out", stream, stringify(`${indent === "" ? text : indent + replace(text, /\n/g, () => `\n${indent}`)}\n`));
 }
 
 function installEnvironment(profile) {
   ErrorOf.stackTraceLimit = 100;
+  cleanStacks();
   const out = (...args) => print("stdout", args);
   const err = (...args) => print("stderr", args);
-  const exit = (code) => bridge("exit", code === undefined || code === true ? 0 : code === false ? 1 : code | 0);
+  const exit = (code) => bridge("exit", exitCode(code));
   const environment = {
+    __proto__: null,
     print: out,
-    console: { log: out, info: out, debug: out, trace: err, warn: err, error: err, dir: (value) => print("stdout", [value]) },
-    setTimeout: (f, delay, ...args) => addTimer(f, delay, args, false),
-    setInterval: (f, delay, ...args) => addTimer(f, delay, args, true),
-    clearTimeout: clearTimer,
-    clearInterval: clearTimer,
-    queueMicrotask: (f) => void then(PromiseOf.resolve(), f),
-    sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms, [], false)),
-    process: { argv: [], exit, stdin },
+    console: { log: out, info: out, debug: out, warn: err, error: err, dir: (value) => print("stdout", [value]) },
+    setTimeout(f, delay, ...args) { return addTimer(f, delay, args, false); },
+    setInterval(f, delay, ...args) { return addTimer(f, delay, args, true); },
+    clearTimeout(id) { clearTimer(id); },
+    clearInterval(id) { clearTimer(id); },
+    queueMicrotask(f) {
+      if (typeof f !== "function") throw new TypeErrorOf("not a function");
+      runSoon(f);
+    },
+    sleep: (ms) => new PromiseOf((resolve) => addTimer(resolve, ms > longestDelay ? longestDelay : ms, [], false)),
+    process: {
+      argv: [], exit, stdin, stdout: sink("stdout"), stderr: sink("stderr"),
+      nextTick(f, ...args) { runSoon(() => ReflectApply(f, undefined, args)); },
+    },
     os: { exit },
-    require: (name) => requireModule(`${name}`),
   };
-  if (profile === "high") {
-    delete environment.require;
-    delete environment.process.stdin;
-  }
+  if (profile === "high") delete environment.process.stdin;
+  else environment.require = makeRequire(null);
   const names = keys(environment);
   for (let i = 0; i < names.length; i++) hide(globalThis, names[i], environment[names[i]]);
+  installEnv(environment.process, profile);
+  installWeb(environment.console, profile);
+}
+
+async function runSoon(f) {
+  await undefined;
+  f();
+}
+
+function sink(stream) {
+  return {
+    write(text) {
+      bridge("out", stream, stringify(`${text}`));
+      return true;
+    },
+    isTTY: false,
+  };
+}
+
+// `process.env` holds what the policy lets scripts see; it is asked for when it is first used.
+function installEnv(process, profile) {
+  let env;
+  defineProperty(process, "env", {
+    __proto__: null, enumerable: true, configurable: true,
+    get: () => (env ??= profile === "high" ? {} : callHost("Script.environment", "[]")),
+    set: (value) => { env = value; },
+  });
+}
+
+// What the language itself lacks and other places have, made when it is first used (web.js).
+const WEB = [ // no Event: that is a global of llmspell
+  "URL", "URLSearchParams", "TextEncoder", "TextDecoder", "EventTarget", "AbortController", "AbortSignal",
+  "structuredClone", "crypto", "Headers", "Request", "Response", "fetch",
+];
+const CONSOLE = ["table", "time", "timeEnd", "timeLog", "group", "groupCollapsed", "groupEnd", "assert", "count", "countReset", "trace"];
+let web;
+
+function installWeb(console, profile) {
+  const library = () => (web ??= loadWeb(profile));
+  for (let i = 0; i < WEB.length; i++) {
+    const name = WEB[i];
+    if (profile === "high" && (name === "fetch" || name === "Request")) continue;
+    if (getOwnPropertyDescriptor(globalThis, name) === undefined) defineLazily(globalThis, name, () => library()[name]);
+  }
+  for (let i = 0; i < CONSOLE.length; i++) {
+    const name = CONSOLE[i];
+    defineLazily(console, name, () => library().console[name], true);
+  }
+}
+
+function loadWeb() {
+  const source = `${repeat("\n", WEB_LINE)}(function(K){"use strict";${bridge("web")}\n})`;
+  return indirectEval(source)({
+    __proto__: null, intrinsics, ReflectApply, method, create, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, keys,
+    isArray, stringify, startsWith, indexOf, lastIndexOf, slice, repeat, replace, split, exec, matches, hasOwn, weakGet, weakSet,
+    mapForEach, setForEach, ErrorOf, TypeErrorOf, PromiseOf, push, put, hide, inspect, format, print, indentBy, bridge, startHost,
+    follow, hostErrors, handleIds, opaque, scriptFrames, addTimer, clearTimer, trim, toLowerCase, trunc, tag, texts, json,
+  });
 }
 
 // What is typed or piped into the program, asked for piece by piece.
@@ -334,12 +460,22 @@ const stdin = {
 
 // require("name"): the host finds and checks the file; every module runs once.
 const modules = create(null);
+let mainModule;
 
-function requireModule(name) {
-  const found = callHost("Script.module", stringify([name]));
+// The `require` of one module (null: of the script itself), which knows from where a name is meant.
+function makeRequire(base) {
+  const require = (name) => requireModule(`${name}`, base);
+  hide(require, "name", "require");
+  defineProperty(require, "main", { __proto__: null, get: () => mainModule, enumerable: true, configurable: true });
+  return require;
+}
+
+function requireModule(name, base) {
+  const found = callHost("Script.module", json([name, base]));
+  if (found.main && mainModule) return mainModule.exports;
   const cached = modules[found.name];
   if (cached !== undefined) return cached.exports;
-  const module = { exports: {}, id: found.name };
+  const module = { exports: {}, id: found.name, filename: found.name };
   modules[found.name] = module;
   try {
     loadModule(module, found);
@@ -355,23 +491,33 @@ function loadModule(module, found) {
     module.exports = parse(found.source);
     return;
   }
-  const line = bridge("place", stringify([found.name, found.source]));
-  const body = compileModule(found.source, line);
-  ReflectApply(body, module.exports, [module, module.exports, globalThis.require, found.name]);
+  const source = startsWith(found.source, "#!") ? `//${found.source}` : found.source;
+  const line = bridge("place", json([found.name, source]));
+  const body = compileModule(source, line);
+  const folder = slice(found.name, 0, lastIndexOf(found.name, "/"));
+  ReflectApply(body, module.exports, [module, module.exports, makeRequire(found.name), found.name, folder]);
+}
+
+// `module` and `exports` of a script that is no ES module. Not its parameters: it may declare these names.
+function installMain(name) {
+  mainModule = { exports: {}, id: ".", filename: name };
+  hide(globalThis, "module", mainModule);
+  hide(globalThis, "exports", mainModule.exports);
 }
 
 function compileModule(source, line) {
   try {
-    return compileBody("function(module, exports, require, __filename)", source, line);
+    return compileBody("function(module, exports, require, __filename, __dirname)", source, line);
   } catch (error) {
-    hide(error, "stack", replace(stackOf(error), /at (<input>:[\d:]+)/, "at module ($1)") + ownFrames(site()));
+    placeStack(error, replace(stackOf(error), /at (<input>:[\d:]+)/, (_, place) => `at module (${place})`) + ownFrames(site()));
     throw error;
   }
 }
 
 function setArguments(text) {
-  const { name, argv, args } = parse(text);
+  const { name, argv, args, module } = parse(text);
   scriptName = name;
+  if (!module) installMain(name);
   globalThis.process.argv = argv;
   hide(globalThis, "ARGS", args);
   hide(globalThis, "Args", args);

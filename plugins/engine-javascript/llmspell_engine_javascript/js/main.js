@@ -18,7 +18,7 @@ function enter(kind, a, b, c, d) {
     case "forget":
       return forget();
     case "complete":
-      return stringify(complete(parse(a)));
+      return json(complete(parse(a)));
     case "lost":
       return lostFailure();
     case "callbacks":

@@ -3,9 +3,14 @@
 const ReflectApply = Reflect.apply;
 const method = (f) => (self, ...args) => ReflectApply(f, self, args);
 const {
-  create, defineProperty, freeze, getOwnPropertyDescriptor, getOwnPropertyNames, getPrototypeOf, keys,
+  create, defineProperty, freeze, getOwnPropertyDescriptor: descriptorOf, getOwnPropertyNames, getPrototypeOf, keys, setPrototypeOf,
 } = Object;
+const getOwnPropertyDescriptor = (object, name) => {
+  const found = descriptorOf(object, name);
+  return found && setPrototypeOf(found, null);
+};
 const { isArray } = Array;
+const { trunc } = Math;
 const { isInteger, isSafeInteger } = Number;
 const { parse, stringify } = JSON;
 const ObjectPrototype = Object.prototype;
@@ -16,11 +21,37 @@ const startsWith = method(String.prototype.startsWith);
 const indexOf = method(String.prototype.indexOf);
 const slice = method(String.prototype.slice);
 const repeat = method(String.prototype.repeat);
-const replace = method(String.prototype.replace);
-const split = method(String.prototype.split);
+const toLowerCase = method(String.prototype.toLowerCase);
+const trim = method(String.prototype.trim);
 const lastIndexOf = method(String.prototype.lastIndexOf);
 const exec = method(RegExp.prototype.exec);
+const isGlobal = method(getOwnPropertyDescriptor(RegExp.prototype, "global").get);
 const matches = (pattern, text) => exec(pattern, text) !== null; // `test` would ask a script's own `exec`
+
+// String.prototype.replace and split would ask methods of the pattern that a script may have changed.
+function replace(text, pattern, to) {
+  const all = isGlobal(pattern);
+  let out = "";
+  let at = 0;
+  for (let found = exec(pattern, text); found !== null; found = all ? exec(pattern, text) : null) {
+    out += slice(text, at, found.index) + (typeof to === "string" ? to : ReflectApply(to, undefined, found));
+    at = found.index + found[0].length;
+    if (found[0] === "") pattern.lastIndex++;
+  }
+  return out + slice(text, at);
+}
+
+function split(text, by) {
+  const parts = [];
+  let at = 0;
+  for (let end = indexOf(text, by); end >= 0; end = indexOf(text, by, at)) {
+    push(parts, slice(text, at, end));
+    at = end + by.length;
+  }
+  push(parts, slice(text, at));
+  return parts;
+}
+
 const hasOwn = method(Object.prototype.hasOwnProperty);
 const weakGet = method(WeakMap.prototype.get);
 const weakSet = method(WeakMap.prototype.set);
@@ -37,6 +68,35 @@ const BigIntOf = BigInt;
 const indirectEval = globalThis.eval;
 const MAX_DEPTH = 64;
 const MOST_INTEGER = 1n << 14284n; // 4,300 digits: Python reads no more of them
+
+// What web.js needs; it runs after the script has begun.
+const ArrayFrom = Array.from.bind(Array);
+const MapOf = Map;
+const SetOf = Set;
+const WeakMapOf = WeakMap;
+const bufferSize = getOwnPropertyDescriptor(ArrayBuffer.prototype, "byteLength").get;
+const TypedArrayPrototype = getPrototypeOf(Uint8Array.prototype);
+const intrinsics = {
+  __proto__: null, DOMException: globalThis.DOMException, Uint8Array, RangeError, Date, RegExp, Map, Set, DataView, Boolean, Number, String,
+  Object, WeakMap, WeakSet, isView, parseInt, atob: globalThis.atob, fromCodePoint: String.fromCodePoint, JSON: { __proto__: null, parse },
+  errors: { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError },
+  newMap: () => new MapOf(), newSet: () => new SetOf(), newWeakMap: () => new WeakMapOf(),
+  mapGet: method(Map.prototype.get), mapSet: method(Map.prototype.set), mapHas: method(Map.prototype.has),
+  setAdd: method(Set.prototype.add), getTime: method(Date.prototype.getTime), codePointAt: method(String.prototype.codePointAt),
+  charCodeAt: method(String.prototype.charCodeAt), normalize: method(String.prototype.normalize), toText: method(Number.prototype.toString),
+  fixed: method(Number.prototype.toFixed), sort: method(Array.prototype.sort), from: (list) => ArrayFrom(list), join: method(Array.prototype.join),
+  typeOf: method(getOwnPropertyDescriptor(TypedArrayPrototype, Symbol.toStringTag).get),
+  setBytes: method(TypedArrayPrototype.set), sliceBytes: method(TypedArrayPrototype.slice), sliceBuffer: method(ArrayBuffer.prototype.slice),
+  now: globalThis.performance ? method(performance.now).bind(undefined, performance) : Date.now,
+  isBuffer(value) {
+    try {
+      ReflectApply(bufferSize, value, []);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+};
 
 // Where there is no memory left even for an error, the VM throws null; scripts get this one, which exists already.
 const NO_MEMORY = freeze(new ErrorOf("out of memory"));
@@ -98,12 +158,35 @@ function refuseKind(rule, depth, kind, what, otherwise) {
   throw new Refusal(`${whereIs(rule.label, depth)} is ${what}; only plain data can be returned`, kind);
 }
 
+// Entries of lists are defined, not assigned: a script may have put setters for numbers on the prototype of lists.
+function put(list, index, value) {
+  defineProperty(list, index, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+}
+
+function push(list, value) {
+  put(list, list.length, value);
+}
+
+// An object of ours that inherits nothing: what a script gives Object.prototype is not in it.
+function bare(value) {
+  if (value === null || typeof value !== "object") return value;
+  if (isArray(value)) {
+    for (let i = 0; i < value.length; i++) bare(value[i]);
+    return value;
+  }
+  setPrototypeOf(value, null);
+  const names = keys(value);
+  for (let i = 0; i < names.length; i++) bare(value[names[i]]);
+  return value;
+}
+
 function copy(value, rule) {
+  setPrototypeOf(rule, null);
   try {
     return plain(value, rule, 0);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    const failure = new ErrorOf(error.message);
+    const failure = misuse(new ErrorOf(error.message));
     weakSet(unfit, failure, error.kind);
     throw failure;
   }
@@ -176,6 +259,7 @@ function plainObject(value, rule, depth) {
 
 // A result may hold objects of the host only if they have fields that say something.
 function checkResult(value, rule, depth) {
+  if (value instanceof PromiseOf) return; // refused below
   const handle = weakGet(handleIds, value);
   if (handle !== undefined) {
     if (keys(value).length === 0) refuseKind(rule, depth, "object", `an object (${handle.name})`);
@@ -199,7 +283,7 @@ function plainArray(value, rule, depth) {
   for (let i = 0; i < value.length; i++) {
     trail[depth + 1] = i;
     const item = plain(value[i], rule, depth + 1);
-    out[i] = item === undefined ? null : item;
+    put(out, i, item === undefined ? null : item);
   }
   return out;
 }
@@ -229,8 +313,8 @@ function plainSpecial(value, rule, depth) {
   }
   if (value instanceof Set || isTyped(value)) {
     const items = [];
-    if (value instanceof Set) setForEach(value, (item) => { items[items.length] = item; });
-    else for (let i = 0; i < value.length; i++) items[i] = value[i];
+    if (value instanceof Set) setForEach(value, (item) => push(items, item));
+    else for (let i = 0; i < value.length; i++) push(items, value[i]);
     return plainArray(items, rule, depth);
   }
   if (value instanceof ErrorOf) return plainError(value);
@@ -284,7 +368,16 @@ function write(data) {
   if (sawBig || hasToJson()) {
     return parse(stringify(render(data)));
   }
-  return stringify(data);
+  return json(data);
+}
+
+// JSON.stringify keeps a list of its own, which is undone by what a script defines for the numbers of all lists.
+function json(data) {
+  try {
+    return stringify(data);
+  } catch {
+    return parse(stringify(render(data)));
+  }
 }
 
 function hasToJson() {
@@ -314,7 +407,7 @@ function revive(value) {
 
 function stackOf(error) {
   const own = getOwnPropertyDescriptor(error, "stack");
-  const stack = own ? own.value : stackGetter && ReflectApply(stackGetter, error, []);
+  const stack = own ? own.value : weakGet(rawStacks, error) ?? (stackGetter && ReflectApply(stackGetter, error, []));
   return typeof stack === "string" ? stack : "";
 }
 
@@ -323,25 +416,11 @@ function ownFrames(stack) {
   return replace(replace(stack, /^.*<input>:20\d{4}\b.*\n?/gm, ""), /\n+$/, "");
 }
 
-// An Error of the host's, as scripts see it; `site` is the stack of the call that it answers.
-function hostError(data, site) {
-  const error = new ErrorOf(`${data.message}`);
-  if (site !== undefined) hide(error, "stack", ownFrames(site));
-  error.code = data.kind;
-  const names = keys(data);
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i];
-    if (name !== "message" && name !== "kind" && name !== "stack" && data[name] !== null) error[name] = data[name];
-  }
-  weakSet(hostErrors, error, data);
-  return error;
-}
-
 // Whatever the name is: `__proto__` is a name like any other in data.
 function setOwn(object, name, value) {
-  defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true });
+  defineProperty(object, name, { __proto__: null, value, enumerable: true, writable: true, configurable: true });
 }
 
 function hide(object, name, value) {
-  defineProperty(object, name, { value, writable: true, configurable: true, enumerable: false });
+  defineProperty(object, name, { __proto__: null, value, writable: true, configurable: true, enumerable: false });
 }
