@@ -35,10 +35,25 @@ def bind(call: str, params: tuple[Param, ...], args: list[Any], *, varargs: bool
         ValidationError: an argument is missing, of the wrong type, or one too many.
     """
     if len(args) > len(params) and not varargs:
-        # Scripts pass extra arguments that older interfaces had; nil and further tables were always ignored.
+        _refuse_options(call, len(params), args)
         args = args[: len(params)]
     bound = [_checked(call, param, args[i] if i < len(args) else None) for i, param in enumerate(params)]
     return bound + args[len(params) :] if varargs else bound
+
+
+IGNORING = frozenset({"Tool.execute"})
+"""Calls with a documented table that counts for nothing."""
+
+
+def _refuse_options(call: str, takes: int, args: list[Any]) -> None:
+    """`list.map(fn)` passes more than a call takes, which is harmless; options that nobody reads are a mistake."""
+    for place, extra in enumerate(args[takes:], takes + 1):
+        if isinstance(extra, dict) and extra and call not in IGNORING:
+            many = f"{takes} argument{'' if takes == 1 else 's'}" if takes else "no arguments"
+            raise ValidationError(
+                f"{call} takes {many}, got a table as argument {place}",
+                hint=f"Nothing would read '{next(iter(extra))}'. Leave the table out.",
+            )
 
 
 def fit(call: str, params: dict[str, Param], fields: dict[str, Any]) -> dict[str, Any]:

@@ -108,3 +108,17 @@ async def test_an_evaluation_error_is_not_false(runtime: Runtime) -> None:
 def test_a_condition_survives_its_table(condition: Any) -> None:
     read = Condition.read(condition)
     assert Condition.read(read.to_dict()).to_dict() == read.to_dict() == condition
+
+
+@pytest.mark.parametrize(
+    ("table", "near"),
+    [
+        ({"type": "shared_data_equals", "key": "a", "vlaue": 1}, "value"),
+        ({"type": "step_result_equals", "step": "a", "expectd": 1}, "expected"),
+        ({"type": "step_succeded", "step": "a"}, "step_succeeded"),
+        ({"type": "not", "condition": {"type": "custom", "expression": "1", "descripton": "x"}}, "description"),
+    ],
+)
+def test_unknown_words_and_keys_of_a_condition_tell_the_nearest(table: dict[str, Any], near: str) -> None:
+    with pytest.raises(ValidationError, match=f"did you mean '{near}'"):
+        Condition.read(table)

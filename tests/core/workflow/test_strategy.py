@@ -207,8 +207,29 @@ def test_a_strategy_survives_its_table(table: dict[str, Any]) -> None:
     assert ErrorStrategy.read(table).to_dict() == table
 
 
+def test_words_for_stopping_fail_fast() -> None:
+    assert {ErrorStrategy.read(word).kind for word in ("fail_fast", "fail", "stop", "abort", "FAIL")} == {"fail_fast"}
+
+
+def test_unknown_words_and_keys_tell_the_nearest() -> None:
+    for wrong, near in {
+        "contnue": "continue",
+        "retyr": "retry",
+    }.items():
+        with pytest.raises(ValidationError, match=f"Unknown error strategy: {wrong}.*'{near}'"):
+            ErrorStrategy.read(wrong)
+    for table, near in (
+        ({"type": "retry", "max_attemps": 2}, "max_attempts"),
+        ({"type": "cascade", "retry_cuont": 2}, "retry_count"),
+        ({"type": "cascade", "circuit_breaker": {"failure_treshold": 2}}, "failure_threshold"),
+        ({"type": "circuit_breaker", "open_duration": 2}, "open_duration_ms"),
+        ({"type": "fallback", "fallbak": 2}, "fallback"),
+    ):
+        with pytest.raises(ValidationError, match=f"did you mean '{near}'"):
+            ErrorStrategy.read(table)
+
+
 def test_wrong_strategies_are_refused() -> None:
-    assert {ErrorStrategy.read(word).kind for word in ("fail_fast", "fail", "stop", "abort")} == {"fail_fast"}
     for wrong in (
         "whatever",
         {"type": "retry", "max_atempts": 2},
