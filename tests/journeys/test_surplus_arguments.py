@@ -35,6 +35,6 @@ SOURCES = {
 def test_options_that_nobody_reads_are_refused_and_other_surplus_is_not(run_script: Run, language: str) -> None:
     options, table, number, fine = run_script(SOURCES[language], language).value
     assert "State.set takes 2 arguments, got a table as argument 3" in options
-    assert "must be a hook or its id" in table
-    assert "must be a hook or its id" in number
+    assert "a hook, or its id, is expected" in table
+    assert "a hook, or its id, is expected" in number
     assert fine is True
