@@ -45,7 +45,6 @@ def info(shell: Shell) -> None:
         "problems": len(catalog.problems()),
         "configuration": _configuration(shell),
         "fence": _fence(),
-        "uvloop": _installed("uvloop"),
     }
     shell.emit(data, lambda: _page(data))
 
@@ -134,7 +133,6 @@ def _page(data: dict[str, Any]) -> str:
         *((f"engine {e['name']}", _engine(e)) for e in data["engines"]),
         *((kind, str(count)) for kind, count in data["components"].items()),
         ("extras", ", ".join(data["extras"]) or "none complete"),
-        ("uvloop", data["uvloop"] or "not installed"),
         ("configuration", about["path"] or "defaults (no file)"),
         ("home", about["home"]),
         ("security", about["security_profile"]),

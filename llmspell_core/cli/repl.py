@@ -65,7 +65,7 @@ def repl(shell: Shell, engine: str | None, history: Path | None, timeout: float)
     from llmspell_core.plugins.cache import cache_dir
 
     place = history or Path(cache_dir()) / "llmspell_history"
-    with asyncio.Runner(loop_factory=shell.loop_factory()) as runner:
+    with asyncio.Runner() as runner:
         return Conversation(shell, runner, engine or default_engine(), timeout, place).hold()
 
 

@@ -142,6 +142,8 @@ class Calls:
         self.stop()
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
+            # The watchdog may have interrupted what takes a task out when it is done.
+            self._tasks = {id_: task for id_, task in self._tasks.items() if not task.done()}
 
     def text(self, value: Any) -> str:
         """JSON text of a value on its way to the worker."""
@@ -193,12 +195,12 @@ class Calls:
         task.add_done_callback(lambda task: self._finished(task, call_id, work, size))
 
     def _finished(self, task: asyncio.Task[None], call_id: int, work: Coroutine[Any, Any, Any], size: int) -> None:
+        self._tasks.pop(call_id, None)
+        self._labels.pop(call_id, None)
         if not task.cancelled():
             task.exception()  # of an interrupt at an odd place; the run has ended by then
         work.close()  # of a task that was cancelled before it began, nobody else does
         self._scope.purse.give_back(size)
-        self._tasks.pop(call_id, None)
-        self._labels.pop(call_id, None)
 
     async def _finish(self, call_id: int, operation: Operation, work: Coroutine[Any, Any, Any], weight: int) -> None:
         self._scope.call_bytes = weight

@@ -36,7 +36,8 @@ FLOODS = {
     "providers": (BIG + "for i = 1, 100 do Config.setProvider('x' .. i, {model = d}) end", "its configuration"),
     "shared memory": (BIG + "for i = 1, 100 do Agent.set_shared_memory('global', 'k' .. i, d) end", "shared memory"),
     "large objects": (
-        BIG + "for i = 1, 100 do Agent.builder():name('a' .. i):model('openai/x'):system_prompt(d):build() end",
+        BIG
+        + "for i = 1, 100 do Agent.builder():name('a' .. i):model('openai/x'):api_key('k'):system_prompt(d):build() end",
         "too much in its host",
     ),
     "objects": ("for i = 1, 200000 do Metrics.timer('t') end", "holds too many objects"),

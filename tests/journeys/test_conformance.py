@@ -199,7 +199,7 @@ async def test_check_17_output_result_and_exit_of_lua(runtime: Any) -> None:
     printed: list[str] = []
     source = "print(1.0, nil, {}) return {success = true}"
     result = await runtime.run_script(source, engine=LUA, output=lambda _, text: printed.append(text))
-    assert "".join(printed) == "1\tnil\ttable\n"
+    assert "".join(printed) == "1\tnil\t{}\n"
     assert result.value == {"success": True}
     assert (await runtime.run_script("os.exit(3)", engine=LUA)).exit_code == 3
     assert (await runtime.run_script("return 1", engine=LUA)).value == 1

@@ -175,7 +175,7 @@ def test_every_strategy_of_a_script(both: Any) -> None:
           return {ok, calls, ok and r.outputs or "", ok and r.status or ""}
         end
         return {
-          run(nil), run("fail_fast"), run("anything"), run("continue"),
+          run(nil), run("fail_fast"), run("abort"), run("continue"),
           run({type = "retry", max_attempts = 3, backoff_ms = 1}),
           run(ErrorStrategy.retry({max_attempts = 2, backoff_ms = 1})), run(ErrorStrategy.fallback({value = 0})),
           run(ErrorStrategy.fallback({step = {execute = function(c) return "saved " .. tostring(c.error):sub(1, 0) end}})),
@@ -194,7 +194,7 @@ def test_every_strategy_of_a_script(both: Any) -> None:
           try { const r = await wf.execute(); return [true, calls, r.outputs, r.status] } catch (e) { return [false, calls, "", ""] }
         }
         return [
-          await run(), await run("fail_fast"), await run("anything"), await run("continue"),
+          await run(), await run("fail_fast"), await run("abort"), await run("continue"),
           await run({type: "retry", maxAttempts: 3, backoffMs: 1}),
           await run(ErrorStrategy.retry({max_attempts: 2, backoff_ms: 1})), await run(ErrorStrategy.fallback({value: 0})),
           await run(ErrorStrategy.fallback({step: {execute: (c) => "saved "}})),

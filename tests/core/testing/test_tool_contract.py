@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from llmspell_core.context import ExecutionContext
-from llmspell_core.errors import ValidationError
+from llmspell_core.errors import ToolError, ValidationError
 from llmspell_core.testing import ToolContract
 from llmspell_core.tool import SecurityRequirements, Tool, ToolResult
 
@@ -220,7 +220,7 @@ def test_result_that_is_not_plain_data_is_caught(tmp_path):
 
 
 def test_number_that_json_does_not_know_is_caught(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ToolError, match="not JSON compliant"):
         run("test_example_succeeds_with_plain_data", contract(with_run(lambda *_: float("nan"))), tmp_path)
 
 

@@ -27,7 +27,7 @@ WITHOUT_CHECKS = {
         "Debug.stackTrace",
         "Debug.stackTraceJson",
     ),
-    *("Debug.memoryStats", "Async.sleep"),
+    *("Debug.memoryStats", "Debug.errorInfo", "Async.sleep"),
 }
 """Work that is done by the VM, which takes any value as its language does."""
 
@@ -202,6 +202,10 @@ CASES: dict[str, list[tuple[str, str]]] = {
         (
             "Debug.timer DebugTimer#stop DebugTimer#lap DebugTimer#elapsed Debug.recordEvent",
             't = Debug.timer("w"); a = t.lap("x"); e = t.elapsed(); b = Debug.recordEvent(t.id, "ev"); s = t.stop(); [t.name, a, kind(e), b, kind(s), kind(t.stop()), Debug.recordEvent("nope", "ev")]',
+        ),
+        (
+            "Debug.errorInfo",
+            'i = Debug.errorInfo("Tool said: nothing we know"); [i.message, i.code, i.type, i.retryable]',
         ),
         ("Debug.dump", '[Debug.dump(True), Debug.dump("s", "label")]'),
         ("Debug.dumpCompact", 'Debug.dumpCompact({"a": "x"}, "l")'),
