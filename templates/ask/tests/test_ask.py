@@ -12,7 +12,7 @@ from llmspell_core.testing import say
 
 async def test_it_asks_and_reports(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[say("Because.", input_tokens=5, output_tokens=2)])
-    output = await runtime.run_template("ask", {"question": "Why?", "model": "scripted/any", "unknown": 1})
+    output = await runtime.run_template("ask", {"question": "Why?", "model": "scripted/any"})
     report = output.metadata.extra["template"]
     assert output.text == report["result"] == "Because."
     assert report["metrics"]["tokens_used"] == 7
