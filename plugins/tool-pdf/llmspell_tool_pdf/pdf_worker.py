@@ -72,6 +72,8 @@ def main() -> None:
 
 
 def answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
+    from pypdf.errors import DependencyError
+
     try:
         document = _opened(data)
         if request["operation"] == "metadata":
@@ -79,13 +81,15 @@ def answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
         return _text(document, request["start"], request["end"], request["limit"])
     except (ProblemError, MemoryError):
         raise
+    except DependencyError as error:  # at the first text of the document, in some files
+        raise ProblemError("cipher", f"the file is encrypted in a way that needs more: {error}") from None
     except Exception as error:  # noqa: BLE001 - a damaged file makes pypdf raise errors of every kind
         raise ProblemError("document", f"the file is damaged ({type(error).__name__}: {error})"[:300]) from None
 
 
 def _opened(data: bytes) -> Any:
     import pypdf
-    from pypdf.errors import DependencyError, PdfReadError
+    from pypdf.errors import PdfReadError
 
     if b"%PDF-" not in data[:1024]:
         raise ProblemError("document", "the file is not a PDF")
@@ -94,8 +98,6 @@ def _opened(data: bytes) -> Any:
         if document.is_encrypted and not document.decrypt(""):
             raise ProblemError("password", "the file is protected by a password")
         len(document.pages)
-    except DependencyError as error:
-        raise ProblemError("cipher", f"the file is encrypted in a way that needs more: {error}") from None
     except PdfReadError as error:
         raise ProblemError("document", f"the file is damaged ({error})"[:300]) from None
     return document
@@ -141,10 +143,12 @@ def _miscounted(document: Any, count: int) -> list[dict[str, Any]]:
 
 def _page(page: Any) -> tuple[str, str | None]:
     """The text of a page, and what kept it from being read as a whole."""
+    from pypdf.errors import DependencyError
+
     REMARKS.texts.clear()
     try:
         text = _whole(page.extract_text())
-    except MemoryError:
+    except (MemoryError, DependencyError):
         raise
     except Exception as error:  # noqa: BLE001 - the other pages are not worse for it
         return "", f"it could not be read ({type(error).__name__}: {error})"[:200]
@@ -211,6 +215,8 @@ def _value(value: Any) -> str:
 
 
 def _properties(document: Any, data: bytes) -> dict[str, Any]:
+    from pypdf.errors import DependencyError
+
     version = VERSION.search(data[:1024])
     facts: dict[str, Any] = {
         "page_count": len(document.pages),
@@ -220,7 +226,7 @@ def _properties(document: Any, data: bytes) -> dict[str, Any]:
     try:
         declared = document.metadata or {}
         known = {name: _plain(declared.get(key)) for name, key in PROPERTIES.items()}
-    except MemoryError:
+    except (MemoryError, DependencyError):
         raise
     except Exception as error:  # noqa: BLE001 - what the document says about itself is not all there is to know
         problem = f"its properties could not be read ({type(error).__name__})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ CASES = Path(__file__).parent / "cases"
 HELLO = "Hello page one"
 
 TEXTS = {
-    **dict.fromkeys(("plain", "badlength", "brokenxref", "enc-owner-aes", "enc-owner-aes256", "enc-owner-rc4"), HELLO),
+    **dict.fromkeys(("plain", "badlength", "brokenxref", "enc-owner-rc4"), HELLO),
     **dict.fromkeys(("enc-rc4-40", "info", "infobad", "infoloop", "infoyear", "junkhead500", "rot90"), HELLO),
     "nocontents": "",
     "nopages": "",
@@ -41,8 +42,12 @@ PROBLEMS = {
 
 REFUSED = {
     **dict.fromkeys(("empty", "html", "junkhead", "noeof", "treeloop"), "document"),
-    **dict.fromkeys(("enc-user-aes256", "enc-user-rc4"), "password"),
+    "enc-user-rc4": "password",
 }
+
+
+AES = ("enc-owner-aes", "enc-owner-aes256", "enc-user-aes256")
+HAS_AES = find_spec("cryptography") is not None
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +104,19 @@ def test_properties_in_a_circle_do_not_hide_the_rest() -> None:
     assert (found["page_count"], found["title"]) == (1, None)
     assert "properties could not be read" in found["problems"][0]["problem"]
     assert read("junkhead500", "metadata")["pdf_version"] == "1.4"
-    assert read("enc-owner-aes", "metadata")["title"] == "Secret title"
+
+
+@pytest.mark.parametrize("name", AES)
+@pytest.mark.parametrize("operation", ["text", "metadata"])
+def test_aes_is_read_or_the_missing_library_is_named(name: str, operation: str) -> None:
+    if HAS_AES and "owner" in name:
+        found = read(name, operation)
+        assert found["text" if operation == "text" else "title"] in (HELLO, "Secret title")
+        assert "problems" not in found
+        return
+    with pytest.raises(ProblemError) as caught:
+        read(name, operation)
+    assert caught.value.kind == ("password" if HAS_AES else "cipher")
 
 
 async def test_the_tool_says_it_in_its_message(process: Any, tmp_path: Path) -> None:
