@@ -198,6 +198,7 @@ def host_calls_on(
 def exec_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         variables = {**os.environ, "LLMSPELL_CACHE_DIR": str(Path(folder) / "cache")}
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, every start compiles the whole program
         works = {"bare": command([sys.executable, "-c", "pass"], variables)}
         for language, source in LANGUAGES.items():
             words = ["exec", "--engine", language, source]

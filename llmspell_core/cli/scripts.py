@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmspell_core.cli.input import StandardInput
     from llmspell_core.cli.run_tree import Watcher
     from llmspell_core.runtime import Runtime
+    from llmspell_core.script.process import WorkerProcess
     from llmspell_core.script.result import ScriptResult
 
 __all__ = ["Seconds", "Writer", "exec_", "run"]
@@ -208,10 +209,20 @@ def _timed(shell: Shell, **request: Any) -> tuple[ScriptResult, float]:
 
 
 async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
-    from llmspell_core.cli.input import StandardInput
     from llmspell_core.script.deadline import LAST_RESORT
+    from llmspell_core.script.process import WorkerProcess
 
+    worker = WorkerProcess.start()  # it boots while the configuration is read and the rest is imported
     LAST_RESORT.set(shell.end_at)
+    try:
+        return await _execute_in(worker, shell, request)
+    finally:
+        await worker.discard()
+
+
+async def _execute_in(worker: WorkerProcess, shell: Shell, request: dict[str, Any]) -> ScriptResult:
+    from llmspell_core.cli.input import StandardInput
+
     writer = None if shell.is_json else Writer()
     watcher = _watcher() if shell.options.tree else None
     account, keyboard = Account(), StandardInput()
@@ -222,7 +233,7 @@ async def _execute(shell: Shell, request: dict[str, Any]) -> ScriptResult:
             _watch(watcher, runtime, writer)
         elif writer is not None:
             _tell_what_is_awaited(shell, runtime)
-        work = asyncio.ensure_future(runtime.run_script(**request, output=writer, stdin=keyboard))
+        work = asyncio.ensure_future(runtime.run_script(**request, worker=worker, output=writer, stdin=keyboard))
         asyncio.get_running_loop().call_soon(runtime.observe, account)  # once the worker boots, beside it
         if writer is not None:
             writer.on_broken = work.cancel

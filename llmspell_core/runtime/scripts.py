@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, NotFoundError, PluginError, ScriptError, ValidationError
 from llmspell_core.script.globals.modules import refuse_typescript
-from llmspell_core.script.host import ScriptSession
-from llmspell_core.script.result import Limits, ScriptResult
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
@@ -21,7 +19,9 @@ if TYPE_CHECKING:
     from llmspell_core.script.api import ScriptApi, Summary
     from llmspell_core.script.declare import Global
     from llmspell_core.script.engine import ScriptEngine
+    from llmspell_core.script.host import ScriptSession
     from llmspell_core.script.process import WorkerProcess
+    from llmspell_core.script.result import Limits, ScriptResult
 
 __all__ = ["Scripts"]
 
@@ -114,6 +114,7 @@ class Scripts:
     def limits(self, engine: ScriptEngine, timeout: float | None) -> Limits:
         """Seconds and bytes from the configuration; an explicit `timeout` wins."""
         from llmspell_core.config import script_limits
+        from llmspell_core.script.result import Limits
 
         seconds, memory = script_limits(self._runtime.config, engine.name, timeout)
         return Limits(timeout=seconds, memory_bytes=memory)
@@ -131,8 +132,11 @@ class Scripts:
         """A session that the runtime closes at its end, if nobody did before."""
         from llmspell_core.script.process import WorkerProcess
 
-        worker = worker or WorkerProcess.spawn(engine)  # it boots while the globals are imported
+        worker = worker or WorkerProcess.start()  # it boots while the globals are imported
         try:
+            worker.become(engine)
+            from llmspell_core.script.host import ScriptSession  # while it loads the VM
+
             session = await ScriptSession.open(
                 engine,
                 self.api,
@@ -146,8 +150,7 @@ class Scripts:
                 require_fence=bool(self._runtime.config.get("runtime.security.require_fence")),
             )
         except BaseException:  # also a cancel: nobody else knows of the process
-            worker.kill()
-            await worker.ended()
+            await worker.discard()
             raise
         self._sessions.add(session)
         return session

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from llmspell_core.pace import SLICE
@@ -29,16 +31,14 @@ LARGE = 256 * 1024
 _FRAMES_AT_ONCE = 64
 """After so many frames the event loop gets its turn, however many more a worker has sent."""
 
-_BOOTSTRAP = (
-    "import sys; sys.path[:0] = {paths!r}; from llmspell_core.script.worker import main; main({fd}, {fd}, {vm!r})"
-)
+_BOOTSTRAP = "import sys; sys.path[:0] = [{core!r}]; from llmspell_core.script.worker import main; main({fd}, {fd})"
 
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
 """Nothing but this: each further arena of the C library takes 64 MB of the address space, which is what the limit counts."""
 
 
 class WorkerProcess(asyncio.Protocol):
-    """One worker. `spawn` needs no event loop, so a command line can start it before it imports anything else.
+    """One worker. `start` needs no event loop and no engine: a command line does it first and imports the rest meanwhile.
 
     Attributes:
         on_frame: called with each decoded frame.
@@ -50,7 +50,7 @@ class WorkerProcess(asyncio.Protocol):
         problem: what the worker did against the protocol, if that is why it was ended.
     """
 
-    def __init__(self, engine: str, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+    def __init__(self, engine: str | None, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
         self.engine = engine
         self.process = process
         self.problem: str | None = None
@@ -72,10 +72,22 @@ class WorkerProcess(asyncio.Protocol):
 
     @classmethod
     def spawn(cls, engine: ScriptEngine) -> WorkerProcess:
-        """Starts a worker: no environment of ours, closed descriptors, only the folders it needs on its path."""
+        """Starts a worker of `engine`."""
+        worker = cls.start()
+        try:
+            worker.become(engine)
+        except BaseException:
+            worker.kill()
+            worker._end_of_unconnected()  # noqa: SLF001 - its own class
+            raise
+        return worker
+
+    @classmethod
+    def start(cls) -> WorkerProcess:
+        """Starts a worker of any engine: no environment of ours, closed descriptors, only the folders it needs on its path."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        code = _BOOTSTRAP.format(paths=engine.import_paths(), fd=theirs.fileno(), vm=engine.vm)
+        code = _BOOTSTRAP.format(core=str(Path(__file__).parent.parent.parent), fd=theirs.fileno())
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", code],
@@ -91,7 +103,26 @@ class WorkerProcess(asyncio.Protocol):
             raise
         finally:
             theirs.close()
-        return cls(engine.name, process, ours)
+        return cls(None, process, ours)
+
+    def become(self, engine: ScriptEngine) -> None:
+        """Has it load the VM of `engine`, unless it did.
+
+        Raises:
+            MissingDependencyError: the VM library is not installed.
+        """
+        if self.engine is not None:
+            return
+        said = json.dumps({"paths": engine.import_paths(), "vm": engine.vm})
+        self.engine = engine.name
+        assert self._sock is not None
+        with contextlib.suppress(OSError):  # it has ended already; whoever connects is told
+            self._sock.sendall(said.encode() + b"\n")
+
+    async def discard(self) -> None:
+        """Ends one that nobody needs any more."""
+        self.kill()
+        await self.ended()
 
     async def connect(self, limit: int) -> None:
         """Attaches to the running loop; `limit`: bytes of the largest frame."""
@@ -174,11 +205,14 @@ class WorkerProcess(asyncio.Protocol):
 
     async def ended(self) -> int:
         """Waits for the end; the exit status."""
-        if self._ended is None:  # never connected
-            if self._sock is not None:
-                self._sock.close()
-            return self.process.wait()
+        if self._ended is None:
+            return self._end_of_unconnected()
         return await asyncio.shield(self._ended)
+
+    def _end_of_unconnected(self) -> int:
+        if self._sock is not None:
+            self._sock.close()
+        return self.process.wait()
 
     # -- asyncio.Protocol -------------------------------------------------------------------------------------------
 
