@@ -160,6 +160,10 @@ class NoParameters(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class NoSettings(BaseModel):
+    """The settings of a tool that has none."""
+
+
 P = TypeVar("P", bound=BaseModel)
 
 
@@ -181,7 +185,8 @@ class Tool(BaseAgent, Generic[P]):
     Class attributes:
         name: lower case with dashes; the entry point has the same name.
         description: one sentence for a model.
-        parameters: a pydantic model; unknown keys of a call are ignored.
+        parameters: a pydantic model; unknown keys of a call are an error.
+        settings: a pydantic model of the table `[tools.<name>]`; what a tool does not declare there is no setting.
         category: filesystem, web, api, analysis, data, system, media, utility, or a word of your own.
         security_level: what a policy must grant before the tool runs.
         aliases: other names that find it.
@@ -198,6 +203,7 @@ class Tool(BaseAgent, Generic[P]):
     as it is when the workflow does not know it, where elsewhere it is an error."""
     hook_points: ClassVar[HookPoints | None] = HookPoints("BeforeToolExecution", "AfterToolExecution", "ToolError")
     parameters: type[P]
+    settings: ClassVar[type[BaseModel]] = NoSettings
     category: str = "utility"
     security_level: SecurityLevel = SecurityLevel.SAFE
     security_requirements: SecurityRequirements = SecurityRequirements()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from llmspell_core.config import Config
+    from llmspell_core.config.checks import Tables
     from llmspell_core.errors import ScriptError
     from llmspell_core.plugins.catalog import Catalog
     from llmspell_core.runtime import Runtime
@@ -203,14 +204,14 @@ class Shell:
         return start(self.level, config.section("logging"), self.redaction)
 
 
-def tables_of_plugins() -> set[str]:
-    """The tables of the configuration that belong to what is installed: `prometheus`, `tools.calculator`."""
+def tables_of_plugins() -> Tables:
+    """The tables of the configuration that belong to what is installed, and the names in each."""
     from llmspell_core.config.checks import bare
     from llmspell_core.plugins.catalog import Catalog
 
     catalog = Catalog.load()
-    tools = {f"tools.{bare(component.name)}" for component in catalog.components("tools")}
-    return {component.name for component in catalog.components("observers")} | tools
+    tools = {f"tools.{bare(each.name)}": each.extra.get("settings") for each in catalog.components("tools")}
+    return tools | {each.name: each.extra.get("settings") for each in catalog.components("observers")}
 
 
 def dumps(data: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -18,7 +18,10 @@ from llmspell_core.names import nearest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Problem", "contradictions", "typed", "typed_value", "unknown"]
+__all__ = ["Problem", "Tables", "contradictions", "typed", "typed_value", "unknown"]
+
+Tables = Mapping[str, Collection[str] | None]
+"""Which tables plugins read (`prometheus`, `tools.calculator`), and the names in each; None where a plugin does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,30 +123,34 @@ def _shown(keys: Keys, given: Any) -> str:
     return f"{text[:60]} ({_NAMES.get(type(given), type(given).__name__)})" if not isinstance(given, bool) else text
 
 
-def unknown(settings: Settings, plugin_tables: Callable[[], Collection[str]] = tuple) -> Iterator[Problem]:
+def unknown(settings: Settings, plugin_tables: Callable[[], Tables] = dict) -> Iterator[Problem]:
     """A problem for every key that nobody reads: an error with the name that was probably meant.
 
     What is like nothing that is known, and may belong to something that is not installed, is a warning.
 
     Args:
-        plugin_tables: asked for the tables that plugins read (`prometheus`, `tools.calculator`), when there is one that
-            we do not know.
+        plugin_tables: asked for the tables that plugins read, when there is one that we do not know.
     """
     strange = [key for key in settings.model_extra or {} if key not in OPAQUE]
-    read = plugin_tables() if strange or _names_tools(settings.tools) else ()
+    read = plugin_tables() if strange or _names_tools(settings.tools) else {}
     for key in strange:
         if key not in read:
             yield _unknown((key,), [*Settings.model_fields, *OPAQUE], others=True)
+        else:
+            yield from _undeclared((key,), (settings.model_extra or {})[key], read[key])
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if isinstance(value, Section):
-            yield from _unknown_in(value, (name,))
+            yield from _unknown_in(value, (name,), read)
     if read:
-        yield from _unknown_tools(settings.tools, {key.partition(".")[2] for key in read if key.startswith("tools.")})
+        installed = {key.partition(".")[2]: names for key, names in read.items() if key.startswith("tools.")}
+        yield from _unknown_tools(settings.tools, installed)
 
 
 def _names_tools(tools: Tools) -> bool:
-    return bool(tools.model_extra or any(True for _ in _tool_names(tools)))
+    """Whether the table names a tool, or a setting that only a tool may know."""
+    more = (getattr(getattr(tools, name), "model_extra", None) for name in Tools.model_fields)
+    return bool(tools.model_extra) or any(more) or any(True for _ in _tool_names(tools))
 
 
 def _tool_names(tools: Tools) -> Iterator[tuple[Keys, str]]:
@@ -154,14 +161,25 @@ def _tool_names(tools: Tools) -> Iterator[tuple[Keys, str]]:
     yield from ((("tools", "approval", "ask"), name) for name in tools.approval.ask if name != "*")
 
 
-def _unknown_tools(tools: Tools, installed: set[str]) -> Iterator[Problem]:
+def _unknown_tools(tools: Tools, installed: Tables) -> Iterator[Problem]:
     own = [*Tools.model_fields, *installed]
-    for name in tools.model_extra or {}:
-        if bare(name) not in installed and missing_part(("tools", name)) is None:
+    for name, table in (tools.model_extra or {}).items():
+        if bare(name) in installed:
+            yield from _undeclared(("tools", name), table, installed[bare(name)])
+        elif missing_part(("tools", name)) is None:
             yield _no_tool(("tools", name), name, own)
     for keys, name in _tool_names(tools):
         if bare(name) not in installed:
-            yield _no_tool(keys, name, installed)
+            yield _no_tool(keys, name, [*installed, *Timeouts.model_fields] if keys[1] == "timeouts" else installed)
+
+
+def _undeclared(keys: Keys, table: Any, declared: Collection[str] | None) -> Iterator[Problem]:
+    """What stands in a plugin's table that its class does not declare as settings."""
+    if declared is None or not isinstance(table, Mapping):
+        return
+    for name in table:
+        if name not in declared:
+            yield _unknown((*keys, name), list(declared))
 
 
 def _no_tool(keys: Keys, name: str, known: Collection[str]) -> Problem:
@@ -175,20 +193,23 @@ def bare(tool: str) -> str:
     return tool.replace("-", "_")
 
 
-def _unknown_in(section: Section, path: Keys) -> Iterator[Problem]:
-    known = list(type(section).model_fields)
+def _unknown_in(section: Section, path: Keys, read: Tables = {}) -> Iterator[Problem]:  # noqa: B006 - never changed
+    own = list(type(section).model_fields)
+    known = [*own, *(read.get(".".join(path)) or ())]
     for key, value in (section.model_extra or {}).items():
         if isinstance(section, Tools | Timeouts) and missing_part((*path, key)) is None:
             continue  # see _unknown_tools
+        if key in known:
+            continue
         near = get_close_matches(key, known, n=1, cutoff=0.85) or missing_part((*path, key))
         if isinstance(value, ProviderTable) and not near:
-            yield from _unknown_in(value, (*path, key))
+            yield from _unknown_in(value, (*path, key), read)
         elif not section.open or near:
             yield _unknown((*path, key), known)
-    for name in known:
+    for name in own:
         value = getattr(section, name)
         if isinstance(value, Section):
-            yield from _unknown_in(value, (*path, name))
+            yield from _unknown_in(value, (*path, name), read)
 
 
 def _unknown(keys: Keys, known: list[str], *, others: bool = False) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -14,7 +14,7 @@ from llmspell_core.config.secrecy import masked
 from llmspell_core.errors import NotFoundError, ValidationError
 
 if TYPE_CHECKING:
-    from llmspell_core.config.checks import Problem
+    from llmspell_core.config.checks import Problem, Tables
     from llmspell_core.config.settings import Settings
     from llmspell_core.config.untrusted import Ignored
 
@@ -71,7 +71,7 @@ class Config:
         self._merged = merged
         self._notes = notes
         self.environ = environ
-        self.plugin_tables: Callable[[], Collection[str]] = tuple
+        self.plugin_tables: Callable[[], Tables] = dict
         self._tree = merged.tree()
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,10 @@ from llmspell_core.config.replacing import alone_at, replace
 from llmspell_core.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
-    from llmspell_core.config.checks import Problem
+    from llmspell_core.config.checks import Problem, Tables
 
 __all__ = ["default_toml", "project_places_of", "set_value", "write", "write_configuration"]
 
-Tables = Callable[[], Collection[str]]
 _ACTIVE = re.compile(r"^(?=[A-Za-z_-]+ = )", re.MULTILINE)
 _EXAMPLE = re.compile(r"^#\? ", re.MULTILINE)
 
@@ -36,7 +35,7 @@ def set_value(
     key: str,
     value: Any,
     written: Callable[[Path, str], object] | None = None,
-    plugin_tables: Tables = tuple,
+    plugin_tables: Callable[[], Tables] = dict,
 ) -> Any:
     """Set the dotted `key` in the file at `path`, keeping comments and order; the file is made when it is missing.
 
@@ -68,7 +67,9 @@ def set_value(
     return parsed
 
 
-def _checked(path: Path, document: Any, keys: tuple[str, ...], parsed: Any, given: Any, tables: Tables) -> Any:
+def _checked(
+    path: Path, document: Any, keys: tuple[str, ...], parsed: Any, given: Any, tables: Callable[[], Tables]
+) -> Any:
     """Puts the value in, types the result, and knows the setting; a text that only looks like a number is tried as text, too."""
     looks_like_text = isinstance(given, str) and parsed != given and isinstance(parsed, int | float)
     error: ValidationError | None = None
@@ -98,7 +99,7 @@ def _put(document: Any, keys: tuple[str, ...], value: Any) -> None:
     table[keys[-1]] = value
 
 
-def _error(path: Path, text: str, keys: tuple[str, ...], tables: Tables) -> ValidationError | None:
+def _error(path: Path, text: str, keys: tuple[str, ...], tables: Callable[[], Tables]) -> ValidationError | None:
     from llmspell_core.config.checks import typed, unknown
     from llmspell_core.config.loading import stacked
 
@@ -112,7 +113,8 @@ def _error(path: Path, text: str, keys: tuple[str, ...], tables: Tables) -> Vali
 
 def _is_mistake(problem: Problem) -> bool:
     """Whoever writes a setting now wants it to do something now; a table may be that of a plugin that comes later."""
-    own = len(problem.keys) > 1 and problem.keys[0] != "tools" and missing_part(problem.keys) is None
+    owner = 2 if problem.keys[0] == "tools" else 1
+    own = len(problem.keys) > owner and missing_part(problem.keys) is None
     return problem.severity == "error" or own
 
 

@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["FORMAT", "cache_dir", "catalog_file", "environment", "is_fresh", "modified", "path_times", "read_catalog", "read_json",
            "search_path", "settled_path_times", "spare_file", "spare_folder"]  # fmt: skip
 
-FORMAT = 3
+FORMAT = 4
 ROW = [*[str] * 8, list, list, str, dict, dict]
 """The types of a component's fields; an error may be None."""
 DISTRIBUTION = [*[str] * 5, bool]

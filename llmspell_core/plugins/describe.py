@@ -141,6 +141,9 @@ def _extra(kind: str, loaded: Any) -> dict[str, Any]:
     found = {
         key: _plain(getattr(loaded, key)) for key in EXTRAS.get(kind, ()) if getattr(loaded, key, None) is not None
     }
+    fields = getattr(getattr(loaded, "settings", None), "model_fields", None)
+    if kind in {"tools", "observers"} and fields is not None:
+        found["settings"] = list(fields)
     if kind == "providers":
         from llmspell_core.provider import LocalProvider
 

@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import ComponentError, TimeoutError
+from llmspell_core.errors import ComponentError, ConfigurationError, NotFoundError, TimeoutError, ValidationError
 from llmspell_core.messages import AgentInput, AgentOutput
 from llmspell_core.time_limit import time_limit
 
@@ -93,6 +93,25 @@ class Tools:
         return float(value) if value else None
 
     def tool_settings(self, name: str) -> dict[str, Any]:
+        """The table `[tools.<name>]`, its values as the tool's `settings` want them. Raises: ConfigurationError."""
         tables = self.config.section("tools")
         found = tables.get(name) or tables.get(name.replace("-", "_")) or {}
-        return dict(found) if isinstance(found, Mapping) else {}
+        if not found or not isinstance(found, Mapping):
+            return {}
+        try:
+            tool = self.tool_for(name)
+        except NotFoundError:  # one that was made by hand
+            return dict(found)
+        return {**found, **_settings(tool, found)}
+
+
+def _settings(tool: Tool[Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    from llmspell_core.parameters import validated
+
+    where = f"tools.{tool.name.replace('-', '_')}"
+    declared = {key: value for key, value in table.items() if key in tool.settings.model_fields}
+    try:
+        return validated(where, tool.settings, declared, hint="").model_dump(exclude_unset=True)
+    except ValidationError as error:
+        hint = f"Correct [{where}] in the configuration; see: llmspell config show {where}"
+        raise ConfigurationError(error.message.removeprefix("Validation error: "), hint=hint) from None

@@ -31,6 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from llmspell_core.workflow.condition import Condition
 from llmspell_core.workflow.order import in_order
 from llmspell_core.workflow.record import Definition
 from llmspell_core.workflow.run import WorkflowRun
@@ -83,6 +84,10 @@ class WorkflowType(ABC):
     @abstractmethod
     async def run(self, run: WorkflowRun) -> Outcome:
         """One execution. Raises: `run.failure(result)` for a step that ends it, or another LLMSpellError."""
+
+    def conditions(self) -> Iterable[tuple[str, Condition]]:
+        """Those that belong to no step, and which they are: "branch 'a': its condition". What they ask about has to exist."""
+        return ()
 
     def plan(self) -> list[str]:
         """The names of the steps in the order in which they would run. Raises: WorkflowError for wrong dependencies."""

@@ -113,6 +113,15 @@ class WorkflowRun:
         """What this run has written, in order."""
         return list(self.kept.keys)
 
+    def known_outside(self) -> set[str]:
+        """Names and ids of the steps of the workflows in which this one is a step."""
+        found: set[str] = set()
+        outer = self.outer
+        while outer is not None:
+            found |= outer.run.known
+            outer = outer.run.outer
+        return found
+
     # -- what types use -----------------------------------------------------------------------------------------------
 
     async def sequence(self, steps: Sequence[Step], frame: Frame | None = None) -> Progress:

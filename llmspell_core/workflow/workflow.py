@@ -19,7 +19,7 @@ from llmspell_core.workflow.ending import Totals, result_of, snapshot, verdict
 from llmspell_core.workflow.kind import Outcome, WorkflowType
 from llmspell_core.workflow.problems import FOUND, all_problems, each, problems_of
 from llmspell_core.workflow.record import Definition, StepResult, WorkflowConfig, WorkflowResult, WorkflowStatus
-from llmspell_core.workflow.references import check_references
+from llmspell_core.workflow.references import check_conditions, check_references
 from llmspell_core.workflow.run import WorkflowRun
 from llmspell_core.workflow.step import Step
 from llmspell_core.workflow.strategy import Circuits
@@ -111,7 +111,7 @@ class Workflow(BaseAgent):
     def validate(self) -> list[str]:
         """All that is wrong with it: dependencies, and names of steps that do not exist. An empty list: nothing."""
         problems = [] if self._has_work() else ["it has no steps"]
-        for check in (self._made.plan, lambda: check_references(self.get_steps())):
+        for check in (self._made.plan, lambda: check_references(self.get_steps(), self._made.conditions())):
             try:
                 with all_problems():
                     check()
@@ -256,6 +256,7 @@ class Workflow(BaseAgent):
         try:
             async with time_limit(limit) as run.deadline:
                 made.plan()
+                check_conditions(self.get_steps(), made.conditions(), run.known_outside())
                 await run.phase("workflow_start", {"input": run.fields}, "before_start")
                 await run.put("state", {"status": "running", "shared_data": run.shared})
                 outcome = await made.run(run)

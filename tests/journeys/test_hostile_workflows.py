@@ -85,7 +85,7 @@ EXPRESSIONS = [
     ("shared_data.n == 3; return true", "cannot be read"),
     ("(" * 300 + "true" + ")" * 300, "nested too deeply"),
     ("true " * 1000, "longer than 2000"),
-    ("step_result.ghost.success", "no step 'ghost'"),
+    ("step_result.ghost.success", "asks about step 'ghost', which does not exist"),
     ("shared_data.gone > 1", "compares nothing (nil) with a number"),
     ("shared_data.n.constructor.prototype == nil", True),
     ("shared_data.__class__ == nil", True),

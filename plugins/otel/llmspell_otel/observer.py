@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import SpanKind, Status, StatusCode
+from pydantic import BaseModel, Field, ValidationError
 
 from llmspell_core.errors import ConfigurationError
 from llmspell_core.trace import Span
@@ -27,6 +28,15 @@ KEPT = 1000
 """Runs whose roots are remembered."""
 
 
+class Settings(BaseModel):
+    """The table `[otel]`."""
+
+    endpoint: str = Field(pattern="^https?://", description="Where spans go: http://localhost:4318/v1/traces.")
+    headers: dict[str, str] = {}
+    timeout_seconds: float = Field(5, gt=0, description="Of one export.")
+    service_name: str = OWN
+
+
 class OtelObserver:
     """Exports over HTTP.
 
@@ -34,21 +44,15 @@ class OtelObserver:
         settings: the table `[otel]`.
 
     Raises:
-        ConfigurationError: it names no endpoint.
+        ConfigurationError: it names no endpoint, or something in it is of the wrong type.
     """
 
+    settings: ClassVar[type[BaseModel]] = Settings
+
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        endpoint = str(settings.get("endpoint") or "")
-        if not endpoint.startswith(("http://", "https://")):
-            raise ConfigurationError(
-                "[otel] needs an endpoint", hint='E.g. endpoint = "http://localhost:4318/v1/traces".'
-            )
-        exporter = OTLPSpanExporter(
-            endpoint=endpoint,
-            headers={str(k): str(v) for k, v in (settings.get("headers") or {}).items()},
-            timeout=float(settings.get("timeout_seconds") or 5),
-        )
-        resource = Resource.create({SERVICE_NAME: str(settings.get("service_name") or OWN)})
+        given = _typed(settings)
+        exporter = OTLPSpanExporter(endpoint=given.endpoint, headers=given.headers, timeout=given.timeout_seconds)
+        resource = Resource.create({SERVICE_NAME: given.service_name})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer(OWN)
@@ -115,3 +119,14 @@ def _model(span: Span) -> dict[str, Any]:
         "gen_ai.response.model": span.model,
         "gen_ai.response.finish_reasons": [str(finish)] if finish else None,
     }
+
+
+def _typed(table: Mapping[str, Any]) -> Settings:
+    if not table.get("endpoint"):
+        raise ConfigurationError("[otel] needs an endpoint", hint='E.g. endpoint = "http://localhost:4318/v1/traces".')
+    try:
+        return Settings.model_validate(dict(table))
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]
+        where = ".".join(["otel", *map(str, wrong["loc"])])
+        raise ConfigurationError(f"{where}: {wrong['msg']}", hint="See: llmspell config show otel") from None

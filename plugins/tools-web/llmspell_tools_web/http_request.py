@@ -104,10 +104,15 @@ class Parameters(BaseModel):
         return self.method not in {"POST", "PATCH"} or bool(self.retry.model_fields_set)
 
 
+class Settings(BaseModel):
+    rate_limit_per_minute: int = Field(REQUESTS_PER_MINUTE, gt=0, description="Requests of one run in a minute.")
+
+
 class HttpRequest(Tool[Parameters]):
     name = "http-request"
     description = "Sends an HTTP request to a URL and returns status, headers and body."
     parameters = Parameters
+    settings = Settings
     returns = HTTP_REQUEST
     category = "api"
     security_requirements = SecurityRequirements(network_permissions=("*",))
@@ -117,7 +122,7 @@ class HttpRequest(Tool[Parameters]):
         self._window = SlidingWindow(60.0)
 
     async def run(self, params: Parameters, ctx: ExecutionContext) -> ToolResult:
-        limit = int(ctx.settings.get("rate_limit_per_minute") or REQUESTS_PER_MINUTE)
+        limit = Settings.model_validate(ctx.settings).rate_limit_per_minute
         options = _options(params)
 
         async def send() -> HttpResponse:

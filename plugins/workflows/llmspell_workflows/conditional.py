@@ -74,6 +74,11 @@ class Conditional(WorkflowType):
     def all_steps(self) -> Iterable[Step]:
         return (*self.before, *(step for choice in self.choices for step in choice.steps))
 
+    def conditions(self) -> Iterable[tuple[str, Condition]]:
+        return (
+            (f"branch '{choice.name}': its condition", choice.condition) for choice in self.choices if choice.condition
+        )
+
     def plan(self) -> list[str]:
         from llmspell_core.workflow.order import in_order
 

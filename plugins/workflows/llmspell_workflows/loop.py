@@ -73,6 +73,10 @@ class Loop(WorkflowType):
     def all_steps(self) -> Iterable[Step]:
         return self.body
 
+    def conditions(self) -> Iterable[tuple[str, Condition]]:
+        yield from (("the iterator's condition", condition) for condition in self.iterator.conditions)
+        yield from (("a break condition", stop.condition) for stop in self.breaks)
+
     async def run(self, run: WorkflowRun) -> Outcome:
         results: list[Any] = []
         failed = completed = 0

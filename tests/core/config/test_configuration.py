@@ -99,7 +99,7 @@ def test_a_setting_with_the_likely_name_of_another_is_an_error(tmp_path: Path) -
 def test_what_is_like_no_setting_and_variables_of_the_environment_are_warnings(tmp_path: Path) -> None:
     environment = {"LLMSPELL_STATE_ENABLED": "1", "LLMSPELL_HOOKS__TIMOUT_MS": "7"}
     config = load(tmp_path, MISSPELT, environment, check=False)
-    config.plugin_tables = lambda: {"tools.calculator", "tools.file_operations"}
+    config.plugin_tables = lambda: {"tools.calculator": (), "tools.file_operations": ()}
     found = {problem.message.partition(" (")[0]: problem.severity for problem in config.problems()}
     assert found["speling: nothing reads this setting"] == "warning"
     assert found["hooks.zzz: nothing reads this setting"] == "warning"
@@ -118,9 +118,41 @@ def test_what_is_like_no_setting_and_variables_of_the_environment_are_warnings(t
 )
 def test_a_tool_that_is_named_in_a_table_of_the_policy_exists(tmp_path: Path, table: str) -> None:
     config = load(tmp_path, f"[tools.{table}\n")
-    config.plugin_tables = lambda: {"tools.calculator"}
+    config.plugin_tables = lambda: {"tools.calculator": ()}
     with pytest.raises(ValidationError, match="no tool 'calculatr' is installed, did you mean 'calculator'"):
         config.check()
+
+
+SETTINGS = """
+[tools.weather]
+unit = "celsius"
+unitt = "celsius"
+[tools.http_request]
+rate_limit = 5
+rate_limit_per_minut = 5
+rate_limit_per_minute = 5
+[tools.timeouts]
+defautl = 5
+[prometheus]
+prot = 9
+"""
+
+
+def test_a_name_in_the_table_of_a_plugin_is_one_that_the_plugin_declares(tmp_path: Path) -> None:
+    config = load(tmp_path, SETTINGS, check=False)
+    config.plugin_tables = lambda: {
+        "tools.weather": ["unit"],
+        "tools.http_request": ["rate_limit_per_minute"],
+        "prometheus": ["port"],
+    }
+    found = {problem.message.partition(" (")[0]: problem.severity for problem in config.problems()}
+    assert found == {
+        "tools.weather.unitt: did you mean unit?": "error",
+        "tools.http_request.rate_limit: did you mean rate_limit_per_minute?": "error",
+        "tools.http_request.rate_limit_per_minut: did you mean rate_limit_per_minute?": "error",
+        "tools.timeouts.defautl: no tool 'defautl' is installed, did you mean 'default'?": "error",
+        "prometheus.prot: did you mean port?": "error",
+    }
 
 
 def test_tables_for_others_are_no_warning(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def explode(_context: dict[str, Any]) -> None:
 
 
 async def test_an_evaluation_error_is_not_false(runtime: Runtime) -> None:
-    with pytest.raises(WorkflowError, match="no step 'ghost'"):
+    with pytest.raises(WorkflowError, match="step 'ghost', which does not exist"):
         await taken(runtime, {"type": "step_succeeded", "step_id": "ghost"})
     with pytest.raises(WorkflowError, match="boom"):
         await taken(runtime, explode)
