@@ -372,15 +372,15 @@ WRONG = [
     ('Workflow.sequential({steps = {{name = "a", tool = "calculator", input = {input = "{{step.no.result}}"}}}}):execute()',
      'await Workflow.sequential({steps: [{name: "a", tool: "calculator", input: {input: "{{step.no.result}}"}}]}).execute()',
      "there is no step 'no'"),
-    ('Workflow.conditional({branches = {{condition = {type = "always"}, steps = {{name = "a", execute = print}}}, '
-     '{name = "never", condition = {type = "step_succeeded", step = "ghost"}, steps = {}}}}):execute()',
-     'await Workflow.conditional({branches: [{condition: {type: "always"}, steps: [{name: "a", execute: print}]}, '
-     '{name: "never", condition: {type: "step_succeeded", step: "ghost"}, steps: []}]}).execute()',
+    (('Workflow.conditional({branches = {{condition = {type = "always"}, steps = {{name = "a", execute = print}}}, '
+     '{name = "never", condition = {type = "step_succeeded", step = "ghost"}, steps = {}}}}):execute()'),
+     ('await Workflow.conditional({branches: [{condition: {type: "always"}, steps: [{name: "a", execute: print}]}, '
+     '{name: "never", condition: {type: "step_succeeded", step: "ghost"}, steps: []}]}).execute()'),
      "branch 'never': its condition asks about step 'ghost', which does not exist"),
-    ('Workflow.loop({iterator = {range = {start = 1, ["end"] = 1}}, body = {{name = "tally", execute = print}}, '
-     'break_conditions = {"step:taly:done"}}):execute()',
-     'await Workflow.loop({iterator: {range: {start: 1, end: 1}}, body: [{name: "tally", execute: print}], '
-     'breakConditions: ["step:taly:done"]}).execute()',
+    (('Workflow.loop({iterator = {range = {start = 1, ["end"] = 1}}, body = {{name = "tally", execute = print}}, '
+     'break_conditions = {"step:taly:done"}}):execute()'),
+     ('await Workflow.loop({iterator: {range: {start: 1, end: 1}}, body: [{name: "tally", execute: print}], '
+     'breakConditions: ["step:taly:done"]}).execute()'),
      "a break condition asks about step 'taly', which does not exist (did you mean 'tally'?)"),
 ]  # fmt: skip
 
