@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.config.layers import Layer, Merged
+from llmspell_core.config.layers import Layer, Merged, canonical, leaves
 from llmspell_core.config.secrecy import masked
 from llmspell_core.errors import NotFoundError, ValidationError
 
 if TYPE_CHECKING:
     from llmspell_core.config.checks import Problem, Tables
+    from llmspell_core.config.document import Keys
     from llmspell_core.config.settings import Settings
     from llmspell_core.config.untrusted import Ignored
 
 __all__ = ["Config", "Row"]
 
+SETTINGS = "Every setting is in docs/reference/configuration.md; see also: llmspell config show"
 SHIPPED = frozenset(("default", "profile", "security"))
 """Layers that come with llmspell, and may name tools that are not installed here."""
 
@@ -84,7 +86,7 @@ class Config:
             replacing: the dotted name of a table that goes before.
 
         Raises:
-            ValidationError: a value has the wrong type.
+            ValidationError: a value has the wrong type, or nothing reads such a setting.
         """
         merged = Merged(self._merged)
         gone = tuple(replacing.split(".")) if replacing else None
@@ -93,11 +95,26 @@ class Config:
         merged.add(Layer("override", "script", dict(changes)))
         made = self._like(merged)
         made.check()
+        made.check_read(list(leaves(dict(changes))))
         return made
+
+    def check_read(self, written: Iterable[tuple[Keys, Any]]) -> None:
+        """`written`: settings that somebody makes now. Raises: ValidationError for one that has no effect."""
+        from llmspell_core.config.absent import missing_part
+
+        settings, _ = self._typed
+        for problem in self._unknown(settings) if settings is not None else ():
+            size = len(problem.keys)
+            if (
+                any(canonical(keys)[:size] == problem.keys for keys, _ in written)
+                and missing_part(problem.keys) is None
+            ):
+                raise ValidationError(problem.message, field=".".join(problem.keys), hint=problem.hint or SETTINGS)
 
     def _like(self, merged: Merged) -> Config:
         own = {"path": self.path, "home": self.home, "files": self.files, "notes": self._notes, "cwd": self.cwd}
         made = Config(merged, environ=self.environ, **own)  # type: ignore[arg-type]
+        made.plugin_tables = self.plugin_tables
         made.untrusted, made.trust_changed = self.untrusted, self.trust_changed
         made.ignored, made.skipped = self.ignored, self.skipped
         return made

@@ -57,7 +57,7 @@ def growth_below(most: int) -> Iterator[None]:
 @pytest.fixture
 async def small(make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """A runtime whose scripts may make it hold 20 MB, and that has run a script before."""
-    monkeypatch.setattr("llmspell_core.runtime.scripts.Limits", partial(Limits, held_bytes=HELD))
+    monkeypatch.setattr("llmspell_core.script.result.Limits", partial(Limits, held_bytes=HELD))
     monkeypatch.setattr("llmspell_core.context.SHARED_BYTES", HELD)
     runtime = await make_runtime({"runtime": {"security": {"max_memory_bytes": 300 * MB}}}, replies=[say("yes")] * 50)
     for language in ("lua", "javascript"):

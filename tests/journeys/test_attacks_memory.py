@@ -32,7 +32,7 @@ FLOODS = {
     "many filters": ("for i = 1, 1000 do Debug.addModuleFilter('m' .. i, true) end", "100 module filters already"),
     "metrics": (BIG + "Metrics.increment(d)", "may have 1000 characters"),
     "metric laps": (BIG + "local t = Metrics.timer('t') for i = 1, 100 do t:lap(d) end", "too much in its laps"),
-    "configuration": (BIG + "for i = 1, 100 do Config.set('tools.x' .. i, d) end", "too much in its configuration"),
+    "configuration": (BIG + "for i = 1, 100 do Config.set('app.x' .. i, d) end", "too much in its configuration"),
     "providers": (BIG + "for i = 1, 100 do Config.setProvider('x' .. i, {model = d}) end", "its configuration"),
     "shared memory": (BIG + "for i = 1, 100 do Agent.set_shared_memory('global', 'k' .. i, d) end", "shared memory"),
     "large objects": (
@@ -47,7 +47,7 @@ FLOODS = {
 @pytest.mark.parametrize("name", FLOODS)
 async def test_a_flood_ends_in_one_error(make_runtime: MakeRuntime, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmspell_core.script.scope.MOST_OBJECTS", 10_000)
-    monkeypatch.setattr("llmspell_core.runtime.scripts.Limits", partial(Limits, held_bytes=40_000_000))
+    monkeypatch.setattr("llmspell_core.script.result.Limits", partial(Limits, held_bytes=40_000_000))
     source, said = FLOODS[name]
     runtime = await make_runtime()
     with pytest.raises(ScriptError) as caught:
@@ -103,7 +103,7 @@ async def test_no_pattern_of_a_script_keeps_the_host_busy(make_runtime: MakeRunt
 async def test_calls_that_wait_hold_so_many_bytes_and_no_more(
     make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmspell_core.runtime.scripts.Limits", partial(Limits, held_bytes=20_000_000))
+    monkeypatch.setattr("llmspell_core.script.result.Limits", partial(Limits, held_bytes=20_000_000))
     runtime = await make_runtime()
     runtime.hooks.register("BeforeToolExecution", lambda _: asyncio.sleep(60), timeout=60)
     call = "for i = 1, {count} do last = Tool.execute_async('calculator', {{expression = d}}) end {more} return 1"

@@ -41,3 +41,15 @@ def test_only_allowed_modules_are_loaded_when_there_is_a_list(
     assert "may not be loaded" in run_script(source, language, config={"engines": {language: table}}).value
     table["allowed_modules"] = ["greet"]
     assert run_script(source, language, config={"engines": {language: table}}).value == "hello"
+
+
+def test_a_text_is_no_module_and_says_how_to_read_it(run_script: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "data.json").write_text('{"a": 1}', encoding="utf-8")
+    config = {"engines": {"javascript": {"module_paths": [str(tmp_path)]}}}
+    source = 'import text from "notes.txt" with {type: "text"}; return text'
+    with pytest.raises(Exception, match="cannot be imported: modules are"):
+        run_script(source, "javascript", config=config)
+    assert (
+        run_script('const {default: d} = await import("data.json"); return d.a', "javascript", config=config).value == 1
+    )

@@ -33,6 +33,9 @@ _PATTERNS = {
     "javascript": ("{}", "{}.js", "{}.mjs", "{}.cjs", "{}.json", "{}/index.js"),
 }
 _TYPESCRIPT = frozenset({".ts", ".mts", ".cts", ".tsx", ".jsx"})
+_TEXTS = frozenset(
+    {".txt", ".md", ".csv", ".html", ".css", ".yaml", ".yml", ".toml", ".xml", ".sql", ".wasm", ".lua", ".py"}
+)
 _NODE_NAMES = """
 assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain events fs http
 http2 https inspector module net os path perf_hooks process punycode querystring readline repl stream string_decoder sys
@@ -73,8 +76,19 @@ def find_module(scope: ScriptScope, name: str, base: str | None = None) -> dict[
         raise _missing(scope, name, search)
     folder, file = found
     refuse_typescript(file)
+    _refuse_text(scope, file)
     main = scope.script_dir is not None and file == Path(scope.script_dir, Path(scope.script_name).name).resolve()
     return {"name": str(file), "source": source_of(scope, folder, file), "main": main}
+
+
+def _refuse_text(scope: ScriptScope, file: Path) -> None:
+    """Raises: ValidationError for a file that is plainly no program, which the engine would report as a wrong one."""
+    if scope.language == "javascript" and file.suffix.lower() in _TEXTS:
+        raise ValidationError(
+            f"{file.name} cannot be imported: modules are .js, .mjs, .cjs and .json files",
+            field="module",
+            hint=f"Read it: (await Tool.execute('file-operations', {{operation: 'read', path: '{file.name}'}})).text",
+        )
 
 
 def refuse_typescript(path: Path) -> None:

@@ -191,3 +191,20 @@ async def test_an_untrusted_script_changes_nothing_and_brings_no_server(make_run
         await runtime.run_script(source, engine="lua")
     assert isinstance(caught.value.__cause__, SecurityError)
     assert (await runtime.run_script("return Config.getPermissions().modify_providers", engine="lua")).value is False
+
+
+@pytest.mark.parametrize("language", ["lua", "javascript"])
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("speling", "speling: nothing reads this setting"),
+        ("hooks.timout_ms", "did you mean timeout_ms"),
+        ("events.colour", "events.colour: nothing reads this setting"),
+    ],
+)
+async def test_a_setting_that_nothing_reads_is_not_set(runtime: Any, language: str, key: str, said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        await runtime.run_script(f'Config.set("{key}", 5)', engine=language)
+    assert runtime.config.get(key) is None
+    value = await runtime.run_script('Config.set("app.colour", 5); return Config.get("app.colour")', engine=language)
+    assert value.value == 5
