@@ -47,7 +47,7 @@ def test_a_text_is_no_module_and_says_how_to_read_it(run_script: Run, tmp_path: 
     (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
     (tmp_path / "data.json").write_text('{"a": 1}', encoding="utf-8")
     config = {"engines": {"javascript": {"module_paths": [str(tmp_path)]}}}
-    source = 'import text from "notes.txt" with {type: "text"}; return text'
+    source = 'await import("notes.txt", {with: {type: "text"}}); return 1'
     with pytest.raises(Exception, match="cannot be imported: modules are"):
         run_script(source, "javascript", config=config)
     assert (
