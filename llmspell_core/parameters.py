@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
@@ -126,14 +126,28 @@ def _models(annotation: Any, seen: set[Any]) -> set[type[BaseModel]]:
     return seen
 
 
-def _names(model: type[BaseModel]) -> list[str]:
-    """What the fields of a model are called by those who fill it."""
-    found: list[str] = []
+def without_superseded(model: type[BaseModel], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """`after`, in which a name that is new or has a new value stands for the other names of its parameter in `before`."""
+    kept = dict(after)
+    for names in _names_of_each(model):
+        present = [name for name in names if name in kept]
+        changed = [name for name in present if name not in before or before[name] != kept[name]]
+        for name in present if 0 < len(changed) < len(present) else ():
+            if name not in changed:
+                del kept[name]
+    return kept
+
+
+def _names_of_each(model: type[BaseModel]) -> Iterator[list[str]]:
+    """What each field of a model is called by those who fill it."""
     for name, field in model.model_fields.items():
         given = field.validation_alias or field.alias or name
         choices = given.choices if isinstance(given, AliasChoices) else [given]
-        found += [choice for choice in choices if isinstance(choice, str)]
-    return found
+        yield [choice for choice in choices if isinstance(choice, str)]
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return [name for names in _names_of_each(model) for name in names]
 
 
 def _unknown(loc: tuple[str | int, ...], model: type[BaseModel]) -> str:

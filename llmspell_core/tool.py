@@ -34,7 +34,7 @@ from llmspell_core.component import BaseAgent, HookPoints, stream_once
 from llmspell_core.errors import LLMSpellError, ToolError, ValidationError
 from llmspell_core.foreign import describe, is_its_own
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, OutputMetadata, plain
-from llmspell_core.parameters import ParameterDef, ToolSchema, model_schema, validated
+from llmspell_core.parameters import ParameterDef, ToolSchema, model_schema, validated, without_superseded
 from llmspell_core.purse import indented
 from llmspell_core.returns import Returns
 
@@ -247,15 +247,19 @@ class Tool(BaseAgent, Generic[P]):
         return validated(self.name, self.parameters, params, hint=f"See: llmspell tool info {self.name} --show-schema")
 
     def hook_input(self, input: AgentInput) -> dict[str, Any]:
+        arguments = _arguments(input)
         return {
             "tool_name": self.name,
             "category": self.category,
             "security_level": str(self.security_level),
-            "parameters": _arguments(input),
+            "parameters": dict(arguments) if isinstance(arguments, Mapping) else arguments,
         }
 
     def input_from_hook(self, data: dict[str, Any], input: AgentInput) -> AgentInput:
-        return AgentInput(text=input.text, parameters={"parameters": data.get("parameters", {})})
+        given, before = data.get("parameters", {}), _arguments(input)
+        if isinstance(given, Mapping) and isinstance(before, Mapping):
+            given = without_superseded(self.parameters, before, given)
+        return AgentInput(text=input.text, parameters={"parameters": given})
 
     @final
     async def execute_impl(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:

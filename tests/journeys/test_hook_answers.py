@@ -13,6 +13,7 @@ from llmspell_core.testing import say
 MODIFIED = [
     ("AfterAgentExecution", "agent", {"result": {"text": "other"}}, "other"),
     ("BeforeToolExecution", "tool", {"parameters": {"input": "40+2"}}, {"result": 42}),
+    ("BeforeToolExecution", "tool", {"parameters": {"expression": "40+2"}}, {"result": 42}),
     ("AfterWorkflowStage", "flow", {"result": {"output": 7}}, {"output": 7}),
     ("AfterStateRead", "read", {"result": "other"}, "other"),
     ("BeforeStateWrite", "write", {"value": "tidy"}, "tidy"),
