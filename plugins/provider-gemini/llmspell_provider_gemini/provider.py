@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ class GeminiProvider(Provider):
                 reply = await _noting(responses, client.models.generate_content(**self._asked(request)))
             text, calls = text_of(reply), self._calls(reply)
             finish = finish_of(reply, has_calls=bool(calls))
-            self._check(reply, request.model, has_answer=bool(text or calls))
+            self._check(reply, request.model, has_answer=bool(text or calls), responses=responses)
             if finish is None:
                 raise self._no_answer(responses, request.model)
         return Completion(text, calls, usage_of(reply), reply.model_version or request.model, finish)
@@ -140,15 +140,14 @@ class GeminiProvider(Provider):
             del self._signatures[next(iter(self._signatures))]
         return calls
 
-    def _check(self, reply: Any, model: str, *, has_answer: bool) -> None:
+    def _check(self, reply: Any, model: str, *, has_answer: bool, responses: Sequence[Any] = ()) -> None:
         """Raises: ContentRefusedError; ProviderError for an end that is a failure."""
         refused = refusal_of(reply)
         if refused is not None:
             raise self.failures.refused(refused, model)
         word = finish_word(reply)
         if word is not None:
-            why = str(getattr(reply.candidates[0], "finish_message", None) or "")
-            check_finish(word, why, has_answer, self.failures, model)
+            check_finish(word, _why(responses), has_answer, self.failures, model)
 
     def _no_answer(self, responses: list[Any], model: str) -> LLMSpellError:
         """The package drops what it does not know of an answer; an error may be among that."""
@@ -225,3 +224,11 @@ async def _noting(responses: list[Any], work: Awaitable[Any]) -> Any:
         return await work
     finally:
         _responses.reset(token)
+
+
+def _why(responses: Sequence[Any]) -> str:
+    """The words in which the server explains its reason to finish; the package leaves them out of what it hands on."""
+    try:
+        return str(responses[-1].json()["candidates"][0].get("finishMessage") or "")
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return ""
