@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -88,6 +89,43 @@ def _parse(command: click.Command, context: click.Context, words: list[str]) -> 
         command, words = found, words[1:]
         context = click.Context(command, parent=context)
     command.parse_args(context, list(words))
+
+
+def typed(block: Block) -> str:
+    """What a reader types; `$ ` may stand before it. Installing is another test's: `.ci/run` runs the README's commands."""
+    lines = [line.removeprefix("$ ") for line in block.code.splitlines()]
+    return "\n".join(
+        line for line in lines if "llmspell " in line and not line.startswith(("pip ", "eval ", "python3 -m venv"))
+    )
+
+
+FILES = {
+    "llmspell.toml": "[hooks]\ntimeout_ms = 1000\n",
+    "hello.lua": "print('hello')",
+    "hello.js": "console.log('hello')",
+    "story.lua": "print('once')",
+    "report.lua": "print(Tool.execute('calculator', {expression = '1 + 1'}).result.value)",
+    "report.txt": "It rained.",
+    "notes.txt": "a note",
+}
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("block", [each for each in blocks("console") if typed(each.values[0])])
+def test_every_command_of_the_docs_works(block: Block, isolated: Path, smollm2: Path) -> None:
+    """The lines of a block one after another, in a folder with the files that pages speak of and an empty home."""
+    for name, text in FILES.items():
+        (isolated / name).write_text(text, encoding="utf-8")
+    own = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(isolated / "home")}
+    first = "mkdir -p ~/.config/fish/completions\n"
+    if block.page.endswith("tracing.md"):
+        first += "llmspell run report.lua --trace > /dev/null 2>&1\n"
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", first + typed(block)],
+        capture_output=True, text=True, timeout=110, check=False, cwd=isolated, env={**os.environ, **own},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_generated_pages_are_current() -> None:

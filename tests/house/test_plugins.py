@@ -142,3 +142,14 @@ def test_the_import_rules_cover_every_plugin() -> None:
         listed = {name for names in contract.values() if isinstance(names, list) for name in names}
         named = {name for name in listed if name.startswith("llmspell_") and not name.startswith("llmspell_core")}
         assert named in (set(), packages), contract["name"]
+
+
+def test_the_models_of_the_profiles_are_ones_that_their_providers_have_prices_for() -> None:
+    """A profile must not choose a model that its vendor has withdrawn; the price lists are what is kept up to date."""
+    prices: dict[str, Any] = {}
+    for file in ROOT.glob("plugins/provider-*/llmspell_*/prices.toml"):
+        prices |= tomllib.loads(file.read_text("utf-8"))
+    for file in ROOT.glob("llmspell_core/config/profiles/**/*.toml"):
+        for table in tomllib.loads(file.read_text("utf-8")).get("providers", {}).values():
+            if isinstance(table, dict) and table.get("provider_type") in prices:
+                assert table["default_model"] in prices[table["provider_type"]], file.name

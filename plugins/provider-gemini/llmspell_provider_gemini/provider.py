@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["GeminiProvider"]
 
 VENDOR_URL = "https://generativelanguage.googleapis.com"
+CONTEXT_TOKENS = 1_048_576
+"""What every model of the 2.x families takes: https://ai.google.dev/gemini-api/docs/models."""
 API_VERSION = "v1beta"
 OWN_HEADERS = ("x-goog-api-client", "x-server-timeout")
 KEPT_SIGNATURES = 10_000
@@ -63,7 +65,7 @@ class GeminiProvider(Provider):
 
     @property
     def capabilities(self) -> ProviderCapabilities:
-        return ProviderCapabilities(supports_multimodal=True)
+        return ProviderCapabilities(supports_multimodal=True, max_context_tokens=CONTEXT_TOKENS)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         timeout = self.timeout_of(request)
