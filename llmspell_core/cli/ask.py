@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from llmspell_core.cli import completing
 from llmspell_core.cli.account import Account
 from llmspell_core.cli.harmless import harmless
 from llmspell_core.cli.scripts import Seconds
@@ -50,8 +51,22 @@ class Question:
 
 @click.command()
 @click.argument("words", metavar="[PROMPT]...", nargs=-1)
-@click.option("-m", "--model", metavar="NAME", help="provider/model; by default the configured one.")
-@click.option("-t", "--tool", "tools", metavar="NAME", multiple=True, help="A tool that it may call; repeatable.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="NAME",
+    shell_complete=completing.model,
+    help="provider/model; by default the configured one.",
+)
+@click.option(
+    "-t",
+    "--tool",
+    "tools",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=completing.component("tools"),
+    help="A tool that it may call; repeatable.",
+)
 @click.option("-s", "--system", metavar="TEXT", help="The system prompt.")
 @click.option("--schema", metavar="FILE|JSON", help="JSON schema; the answer is JSON that follows it.")
 @click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Deadline; by default 300.")

@@ -28,6 +28,7 @@ __all__ = [
     "local_model",
     "model",
     "models",
+    "new_kind",
     "profile",
     "pullable",
     "run",
@@ -60,6 +61,13 @@ def distribution(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
 
 def kind(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return _items(((name, "") for name in _catalog(ctx).kinds()), incomplete)
+
+
+def new_kind(_ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Kinds of plugin that `plugin new` can write."""
+    from llmspell_core.scaffold import KINDS
+
+    return _items(((name, "") for name in KINDS), incomplete)
 
 
 def local_model(_ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -140,8 +148,10 @@ def _settings(ctx: click.Context) -> list[str]:
     example = "providers.openai."
     of_provider = [key.removeprefix(example) for key in shown if key.startswith(example)]
     more = [f"providers.{each.name}.{key}" for each in _providers(ctx) for key in of_provider]
-    tools = [f"tools.permissions.{each.name}" for each in _components(_catalog(ctx), ["tools"])]
-    return sorted({*shown, *more, *tools})
+    tools = list(_components(_catalog(ctx), ["tools"]))
+    levels = [f"tools.permissions.{each.name}" for each in tools]
+    own = [f"tools.{each.name.replace('-', '_')}.{key}" for each in tools for key in each.extra.get("settings") or ()]
+    return sorted({*shown, *more, *levels, *own})
 
 
 def _keys(text: str) -> Iterator[str]:

@@ -177,7 +177,7 @@ def _problem(component: Component) -> str:
 
 
 @plugin.command("new")
-@click.argument("kind", metavar="KIND")
+@click.argument("kind", metavar="KIND", shell_complete=completing.new_kind)
 @click.argument("name")
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Parent folder.")
 @click.pass_obj

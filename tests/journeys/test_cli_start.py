@@ -160,6 +160,10 @@ def test_the_shell_completes_settings_models_plugins_and_runs(isolated: Path) ->
     if not (home / "models").exists():
         (home / "models" / "llamacpp" / "smollm2").mkdir(parents=True)
     offered = {
+        "ask -t calc": ["calculator"],
+        "ask --model anth": ["anthropic/"],
+        "config set tools.http_request.rate": ["tools.http_request.rate_limit_per_minute"],
+        "plugin new too": ["tool"],
         "config set runtime.security.allow_f": ["runtime.security.allow_file_access"],
         "config get providers.groq.default_m": ["providers.groq.default_model"],
         "config show tools.net": ["tools.network"],
@@ -182,7 +186,7 @@ def test_every_setting_that_the_shell_offers_is_one(isolated: Path, invoke_cli: 
 
     keys = complete("llmspell config get ")
     assert len(keys) > 80
-    others = ("prompts.", "tools.calculator.")  # what scripts read, and what belongs to a tool
+    others = ("prompts.", "tools.calculator.", "tools.http_request.rate_limit")  # what scripts read, what is a tool's
     assert [k for k in keys if not is_declared(tuple(k.split("."))) and not k.startswith(others)] == []
 
 
