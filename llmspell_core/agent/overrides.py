@@ -57,8 +57,8 @@ def iterations(given: Mapping[str, Any], default: int) -> int:
 
 
 def _given(given: Mapping[str, Any], name: str) -> Any:
-    """As Python and Lua write it, or as JavaScript does."""
-    value = given.get(name)
+    """As Python and Lua write it, or as JavaScript does, or by its short name."""
+    value = given.get(name, given.get(SHORT.get(name, name)))
     if value is None and "_" in name:
         first, *rest = name.split("_")
         value = given.get(first + "".join(word.capitalize() for word in rest))
@@ -121,5 +121,6 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "timeout": _number,
     "options": _table,
 }
-FIELDS = INPUT_KEYS.union(READERS, ("max_iterations",))
+SHORT = {"response_schema": "schema"}
+FIELDS = INPUT_KEYS.union(READERS, SHORT.values(), ("max_iterations",))
 """What a table that is said to an agent may hold; `parameters` in it is free."""

@@ -16,6 +16,8 @@ LUA = {
     'Agent.builder():modle("x")': "model",
     "JSON.strinify({})": "stringify",
     "return Tool.exceute('calculator', {})": "execute",
+    'return #Agent.create({name = "a"}):get_history()': "Did you mean get_state_history?",
+    "Agent.builder():timeout_ms(1)": "'timeout_ms' is one of Workflow.builder().",
 }
 JAVASCRIPT = {
     "Agent.biulder()": "builder",
@@ -23,6 +25,7 @@ JAVASCRIPT = {
     'Agent.builder().modle("x")': "model",
     "JSON.strinify({})": "stringify",
     "await Workflow.mapRedcue({})": "mapReduce",
+    'const agent = await Agent.create({name: "a"}); agent.getHistory().length': "Did you mean getStateHistory?",
 }
 CASES = [*(("lua", *case) for case in LUA.items()), *(("javascript", *case) for case in JAVASCRIPT.items())]
 

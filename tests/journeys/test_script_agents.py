@@ -188,3 +188,20 @@ async def test_a_limit_that_nothing_could_keep_is_refused_when_the_agent_is_made
     for name, (value, message) in IMPOSSIBLE.items():
         code = LIMITED[language].replace("{name}", name).replace("{value}", str(value))
         assert message in (await runtime.run_script(code, engine=language, timeout=30)).value
+
+
+def test_the_options_of_one_call_stand_beside_the_prompt_or_in_its_table(run_script: Callable[..., Any]) -> None:
+    schema = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+    lua = f"""local a = Agent.create({{name = "a", model = "scripted/any"}})
+        local s = JSON.parse('{schema}')
+        local ok, why = pcall(a.execute, a, "x", {{tempature = 1}})
+        return {{a:execute("x", {{schema = s}}).data.n, a:execute({{text = "x", schema = s}}).data.n,
+          a:execute({{text = "x", response_schema = s}}).data.n, tostring(why)}}"""
+    js = f"""const a = await Agent.create({{name: "a", model: "scripted/any"}}), s = JSON.parse('{schema}');
+        let why; try {{ await a.execute("x", {{tempature: 1}}) }} catch (e) {{ why = e.message }}
+        return [(await a.execute("x", {{schema: s}})).data.n, (await a.execute({{text: "x", schema: s}})).data.n,
+          (await a.execute({{text: "x", responseSchema: s}})).data.n, why]"""
+    for source, language in ((lua, "lua"), (js, "javascript")):
+        *numbers, why = run_script(source, language, replies=[say('{"n": 1}')] * 3).value
+        assert numbers == [1, 1, 1]
+        assert "unknown option 'tempature' (did you mean 'temperature'?)" in why

@@ -65,7 +65,12 @@ BUILDER = Builder(
             Param("choice", "string"),
             doc="`auto`, `none`, `required`, or the tool that must be called first.",
         ),
-        Setter("response_schema", Param("schema", "object"), doc="JSON schema that the answer must follow."),
+        Setter(
+            "response_schema",
+            Param("schema", "object"),
+            aliases=("schema",),
+            doc="JSON schema that the answer must follow.",
+        ),
         Setter("max_execution_time", Param("seconds", "number"), aliases=("max_execution_time_secs",)),
         Setter("max_memory_mb", INTEGER, doc="Kept, not enforced: agents share the runtime's memory."),
         Setter("max_tool_calls", INTEGER),

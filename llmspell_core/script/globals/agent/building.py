@@ -24,7 +24,7 @@ LIMITS = tuple(f.name for f in fields(ResourceLimits))
 LIMIT_ALIASES = {"max_execution_time": "max_execution_time_secs", "max_cost": "max_cost_usd"}
 LISTS = ("allowed_tools", "ask_tools", "handoff_targets")
 PLAIN = tuple(f.name for f in fields(AgentConfig) if f.name not in {"limits", "custom", "agent_type", *LISTS})
-ACCEPTED = ("type", "agent_type", "tools", "custom", "custom_config", "resource_limits", "on_approval")
+ACCEPTED = ("schema", "type", "agent_type", "tools", "custom", "custom_config", "resource_limits", "on_approval")
 NOTED = ("capabilities", "memory_enabled")
 """What older scripts say about an agent, and nothing follows from."""
 IDLE = (*NOTED, "max_memory_mb")
@@ -42,6 +42,8 @@ def config_from(fields_: Mapping[str, Any]) -> AgentConfig:
     for name in ("system_prompt", "max_conversation_length"):
         if name in custom:
             given.setdefault(name, custom[name])
+    if "schema" in given:
+        given.setdefault("response_schema", given.pop("schema"))
     _spread_model(given)
     check_known("Agent", given, KNOWN)
     given["resource_limits"] = {snake(name): value for name, value in table(given.get("resource_limits")).items()}

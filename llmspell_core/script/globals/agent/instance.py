@@ -8,6 +8,9 @@ from llmspell_core.script.globals.agent import inside, talking
 INPUT = Param("input", "any", doc="A prompt, or a table with `text` and overrides for this call, e.g. `temperature`.")
 NAME = Param("name", "string")
 TEXT = Param("text", "string")
+OPTIONS = Param(
+    "options", "object", required=False, doc="Overrides for this call, beside the prompt instead of in its table."
+)
 CHUNK_WISE = (
     INPUT,
     Param("options", "any", required=False, callbacks=("*",)),
@@ -22,7 +25,7 @@ AGENT = Handle(
         Function(
             "execute",
             talking.execute,
-            (INPUT,),
+            (INPUT, OPTIONS),
             "object",
             "Ask and wait for the answer: `text`, `tool_calls`, `metadata`.",
             blocking=True,

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from llmspell_core.script.scope import ScriptScope
 
 
-async def execute(scope: ScriptScope, agent: Agent, input_: Any) -> View | dict[str, Any]:
+async def execute(scope: ScriptScope, agent: Agent, input_: Any, options: Any = None) -> View | dict[str, Any]:
     grow(scope, agent, scope.call_bytes)
-    return answer_view(await scope.runtime.run_agent(agent, input_, scope.context))
+    return answer_view(await scope.runtime.run_agent(agent, _with_options(input_, options), scope.context))
 
 
 async def execute_with_context(scope: ScriptScope, agent: Agent, input_: Any, context: str) -> View | dict[str, Any]:
@@ -49,8 +49,7 @@ async def invoke_stream(scope: ScriptScope, agent: Agent, input_: Any, options: 
     if options is not None and not isinstance(options, dict) and not is_function(options):
         raise ValidationError("Agent:invoke_stream: 'callback' must be a function", field="callback")
     function = callback if callback is not None else options if is_function(options) else None
-    merged = input_ if function is options or options is None else _with_options(input_, options)
-    chunks = stream(scope, agent, merged)
+    chunks = stream(scope, agent, _with_options(input_, None if function is options else options))
     if function is None:
         return chunks
     call = scope.callback(function)
@@ -63,6 +62,9 @@ async def invoke_stream(scope: ScriptScope, agent: Agent, input_: Any, options: 
 
 
 def _with_options(input_: Any, options: Any) -> Any:
+    """The options of one call may stand beside the input, or in its table."""
+    if options is None:
+        return input_
     base = {"text": input_} if isinstance(input_, str) else table(input_)
     return {**table(options), **base}
 
