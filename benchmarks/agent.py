@@ -70,7 +70,7 @@ async def _ours(*tools: str) -> float:
     async with Runtime({}) as runtime:
         runtime.registry.register("providers", "instant", Instant)
         runtime.registry.register("tools", "adder", Adder)
-        agent = runtime.agent_builder().name("bench").model("instant/any").tool(*tools).build()
+        agent = runtime.agents.builder().name("bench").model("instant/any").tool(*tools).build()
 
         async def once() -> None:
             await runtime.run_agent(agent, "hi")

@@ -47,7 +47,7 @@ asyncio.run(main())
 async def _ours(url: str) -> AsyncIterator[Work]:
     table = {"openai": {"base_url": url, "api_key": "sk-bench", "max_retries": 0}}
     async with Runtime({"providers": table}) as runtime:
-        agents = [runtime.agent_builder().name(f"a{i}").model("openai/m").build() for i in range(COUNT)]
+        agents = [runtime.agents.builder().name(f"a{i}").model("openai/m").build() for i in range(COUNT)]
 
         async def once() -> None:
             await asyncio.gather(*(runtime.run_agent(agent, "hi") for agent in agents))

@@ -36,7 +36,7 @@ Measured = dict[str, dict[str, float]]
 
 
 async def _agents(runtime: Runtime) -> dict[str, float]:
-    builder = runtime.agent_builder().model("instant/any")
+    builder = runtime.agents.builder().model("instant/any")
     agent, caller = builder.name("plain").build(), builder.name("caller").tool("adder").build()
     team = [builder.name(f"a{i}").build() for i in range(TOGETHER)]
 

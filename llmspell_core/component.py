@@ -20,7 +20,8 @@ from llmspell_core.errors import ComponentError, LLMSpellError, ValidationError
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, new_id
 
 if TYPE_CHECKING:
-    from llmspell_core.context import Desk, ExecutionContext
+    from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
     from llmspell_core.hooks import HookContext
     from llmspell_core.trace import Tracer
 

@@ -4,53 +4,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmspell_core.errors import ComponentError, ValidationError
 from llmspell_core.messages import new_id
 from llmspell_core.purse import ENTRY, Purse, weigh
 
 if TYPE_CHECKING:
-    from llmspell_core.agent import AgentBuilder
-    from llmspell_core.events import EventBus
-    from llmspell_core.hooks import Hooks
-    from llmspell_core.metrics import Metrics
-    from llmspell_core.policy import Files, Http, Policy, Process
-    from llmspell_core.state import StateStore
-    from llmspell_core.trace import Tracer
+    from llmspell_core.desk import Desk
+    from llmspell_core.policy import Files, Http, Process
 
-__all__ = ["ContextScope", "Desk", "EventMetadata", "ExecutionContext", "InheritancePolicy", "SharedMemory"]
+__all__ = ["ContextScope", "EventMetadata", "ExecutionContext", "InheritancePolicy", "SharedMemory"]
 
 InheritancePolicy = Literal["inherit", "copy", "isolate", "share"]
 SHARED_BYTES = 50_000_000
 SCOPE_WORDS = ("global", "session", "workflow", "agent", "user")
-
-
-class Desk(Protocol):
-    """What the runtime offers to the components below it."""
-
-    hooks: Hooks
-    events: EventBus
-    policy: Policy
-    state: StateStore
-    metrics: Metrics
-    tracer: Tracer | None
-
-    def tool_settings(self, name: str) -> dict[str, Any]: ...
-
-    def files(self, context: ExecutionContext) -> Files: ...
-
-    def http(self, context: ExecutionContext) -> Http: ...
-
-    def process(self, context: ExecutionContext) -> Process: ...
-
-    async def invoke_tool(
-        self, name: str, parameters: dict[str, Any], context: ExecutionContext | None = None
-    ) -> Any: ...
-
-    def agent_builder(self) -> AgentBuilder: ...
-
-    async def run_agent(self, agent: Any, input: Any, context: ExecutionContext | None = None) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,28 +208,28 @@ class ExecutionContext:
     @property
     def files(self) -> Files:
         """Policy-checked file access. Raises: SecurityError for a path outside `tools.file_operations.allowed_paths`."""
-        return self._require_desk().files(self)
+        return self.require_desk().policy.files(self)
 
     @property
     def http(self) -> Http:
         """Policy-checked HTTP. Raises: SecurityError for a host that is not allowed."""
-        return self._require_desk().http(self)
+        return self.require_desk().policy.http(self)
 
     @property
     def process(self) -> Process:
         """Policy-checked child processes. Raises: SecurityError for a program that is not allowed."""
-        return self._require_desk().process(self)
+        return self.require_desk().policy.process(self)
 
     @property
     def settings(self) -> dict[str, Any]:
         """The `[tools.<name>]` table of the running tool."""
-        return self._require_desk().tool_settings(self.tool_name or "")
+        return self.require_desk().tools.settings(self.tool_name or "")
 
     @property
     def log(self) -> logging.Logger:
         return logging.getLogger(f"llmspell.tool.{self.tool_name}" if self.tool_name else "llmspell")
 
-    def _require_desk(self) -> Desk:
+    def require_desk(self) -> Desk:
         if self.desk is None:
             raise ComponentError("this context has no runtime", hint="Make it with runtime.context().")
         return self.desk

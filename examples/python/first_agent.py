@@ -13,7 +13,7 @@ from llmspell_core import Runtime
 async def main() -> None:
     async with Runtime() as runtime:
         agent = (
-            runtime.agent_builder()
+            runtime.agents.builder()
             .name("clerk")
             .model("local/smollm2")
             .tool("calculator")

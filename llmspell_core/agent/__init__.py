@@ -10,7 +10,7 @@ from llmspell_core.agent.approval import ApprovalRequest, Decision
 from llmspell_core.agent.base import Agent
 from llmspell_core.agent.builder import AgentBuilder
 from llmspell_core.agent.composite import CompositeAgent, Routing
-from llmspell_core.agent.config import AgentConfig, AgentDesk, ResourceLimits
+from llmspell_core.agent.config import AgentConfig, ResourceLimits
 from llmspell_core.agent.lifecycle import Lifecycle, Transition
 from llmspell_core.agent.llm import LLMAgent
 
@@ -18,7 +18,6 @@ __all__ = [
     "Agent",
     "AgentBuilder",
     "AgentConfig",
-    "AgentDesk",
     "ApprovalRequest",
     "CompositeAgent",
     "Decision",

@@ -6,7 +6,7 @@ A custom agent subclasses `Agent` and writes `respond`:
         async def respond(self, input, context):
             return AgentOutput(f"Hello, {input.text}!")
 
-    runtime.register_agent(Greeter(AgentConfig("greeter"), runtime))
+    runtime.agents.add(Greeter(AgentConfig("greeter"), runtime))
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from llmspell_core.agent.config import AgentConfig, AgentDesk
+from llmspell_core.agent.config import AgentConfig
 from llmspell_core.agent.lifecycle import Lifecycle, State
 from llmspell_core.agent.place import Ledger, Place, current
 from llmspell_core.component import BaseAgent, HookPoints, stream_once
@@ -37,6 +37,7 @@ from llmspell_core.time_limit import time_limit
 if TYPE_CHECKING:
     from llmspell_core.agent.alerts import Alerts
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
 
 __all__ = ["Agent"]
 
@@ -53,11 +54,11 @@ class Agent(BaseAgent):
     """What a table that is said to it may hold; None: whatever it likes to read."""
     hook_points: ClassVar[HookPoints | None] = HookPoints("BeforeAgentExecution", "AfterAgentExecution", "AgentError")
 
-    def __init__(self, config: AgentConfig, desk: AgentDesk) -> None:
+    def __init__(self, config: AgentConfig, desk: Desk) -> None:
         self.config = config
         self.name = config.name
         self.description = config.description
-        self.lifecycle = Lifecycle(config.name, getattr(desk, "hooks", None))
+        self.lifecycle = Lifecycle(config.name, desk.hooks)
         self.executions = 0
         self.failures = 0
         self.busy_ms = 0.0

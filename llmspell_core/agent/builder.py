@@ -20,7 +20,7 @@ __all__ = ["AgentBuilder"]
 class AgentBuilder:
     """Collects an agent's configuration. Immutable: every step returns a new builder, so a half-made one can be shared.
 
-    agent = runtime.agent_builder().name("poet").model("local/smollm2").tool("calculator").build()
+    agent = runtime.agents.builder().name("poet").model("local/smollm2").tool("calculator").build()
     """
 
     __slots__ = ("_approver", "_config", "_create", "_offer")
@@ -83,7 +83,7 @@ class AgentBuilder:
         if isinstance(tool, str):
             return tool
         if self._offer is None:
-            raise ComponentError("this builder knows no runtime", hint="Use runtime.agent_builder(), or tool names.")
+            raise ComponentError("this builder knows no runtime", hint="Use runtime.agents.builder(), or tool names.")
         return self._offer(tool)
 
     def ask_tool(self, *names: str) -> AgentBuilder:

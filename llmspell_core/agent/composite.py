@@ -24,6 +24,7 @@ from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
 
 __all__ = ["CompositeAgent", "Routing"]
 
@@ -92,13 +93,13 @@ class CompositeAgent(Agent):
 
     input_fields = FIELDS
 
-    def __init__(self, config: AgentConfig, desk: Any, agents: list[str], routing: Routing) -> None:
+    def __init__(self, config: AgentConfig, desk: Desk, agents: list[str], routing: Routing) -> None:
         super().__init__(config, desk)
         if not agents:
             raise ValidationError(f"composite '{config.name}' needs agents", field="agents")
         others = [routing.fallback_agent, routing.router if isinstance(routing.router, str) else None]
         for name in (*agents, *(n for n in others if n is not None)):
-            desk.agent_for(name)
+            desk.agents.find(name)
         self.agents = tuple(agents)
         self.routing = routing
 
@@ -153,7 +154,7 @@ class CompositeAgent(Agent):
 
     async def _run(self, name: str, input: AgentInput, context: ExecutionContext, speaks: bool) -> AgentOutput:
         place = current()
-        desk: Any = self._desk
+        desk: Desk = self._desk
         if place is None or place.emit is None:
             found: AgentOutput = await desk.run_agent(name, input, context)
             return found
@@ -234,7 +235,7 @@ class CompositeAgent(Agent):
 
     async def _routed(self, router: str, input: AgentInput, context: ExecutionContext) -> str | None:
         """The name that a router agent says."""
-        about = "\n".join(f"- {n}: {self._desk.agent_for(n).description}" for n in self.agents)  # type: ignore[attr-defined]
+        about = "\n".join(f"- {n}: {self._desk.agents.find(n).description}" for n in self.agents)
         prompt = f"Which of these agents should answer? Say its name and nothing else.\n{about}\n\nThe request:\n{input.text}"
         answer = (await self._ask(router, AgentInput(prompt), context)).text
         said = [

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from llmspell_core.errors import ValidationError
-from llmspell_core.messages import AgentOutput, Record, as_list
+from llmspell_core.messages import Record, as_list
 
 if TYPE_CHECKING:
-    from llmspell_core.context import ExecutionContext
-    from llmspell_core.provider import Provider
-    from llmspell_core.tool import Tool
+    pass
 
-__all__ = ["AgentConfig", "AgentDesk", "ResourceLimits"]
+__all__ = ["AgentConfig", "ResourceLimits"]
 
 DEFAULT_DESCRIPTION = "LLM-powered agent"
 LEAST: dict[str, float | None] = {"max_iterations": 1, "max_execution_time_secs": None}
@@ -111,21 +109,3 @@ class AgentConfig(Record):
         given["limits"] = ResourceLimits.from_dict(limits)
         given |= {name: tuple(as_list(given[name])) for name in LISTS if name in given}
         return super(AgentConfig, cls).from_dict(given)
-
-
-class AgentDesk(Protocol):
-    """What an agent needs of the runtime. The runtime implements it; a test may do so in ten lines.
-
-    A desk may also have `hooks`, `state`, `approver`, `run_agent`, `agent_for` and `needs_approval`; without them agents
-    have no lifecycle hooks, no stored conversations, nobody to ask, and nobody to hand over to.
-    """
-
-    async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]:
-        """The provider instance and the bare model name."""
-        ...
-
-    def tool_for(self, name: str) -> Tool[Any]: ...
-
-    def tool_names(self) -> list[str]: ...
-
-    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput: ...

@@ -118,7 +118,7 @@ class Consent:
     async def _prepare(self, call: ToolCall) -> None:
         """What hooks make of it: its last parameters; or a result, and then it is not made."""
         try:
-            tool = self.agent.desk.tool_for(call.tool_name)
+            tool = self.agent.desk.tools.find(call.tool_name)
             output = await self._hooked(tool, call)
             if output is None:
                 tool.validate_parameters(call.parameters)
@@ -160,7 +160,7 @@ class Consent:
                 self.undecided.append(call)
             if not operator or call.result is not None:
                 return
-        person = getattr(agent.desk, "approver", None)
+        person = agent.desk.approver
         if (None if person is None else await self._asked(person, call, OPERATOR)) is None:
             self.undecided.append(call)
 
@@ -186,7 +186,7 @@ class Consent:
             self.shown[call.tool_id].by = by
 
     def _request(self, call: ToolCall) -> ApprovalRequest:
-        tool = self.agent.desk.tool_for(call.tool_name)
+        tool = self.agent.desk.tools.find(call.tool_name)
         reads, defaults = _as_read(tool, call.parameters)
         return ApprovalRequest(self.agent.name, call.tool_name, plain(call.parameters), call.tool_id, reads, defaults)
 

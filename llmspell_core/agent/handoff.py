@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llmspell_core.agent.place import Place
     from llmspell_core.component import BaseAgent
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
 
 __all__ = ["TRANSFER", "Chain", "back_to_model", "check_targets", "follow", "read_transfer", "run_at", "transfer_tool"]
 
@@ -20,9 +21,9 @@ TRANSFER = "transfer_to_agent"
 DEFAULT_DEPTH = 10
 
 
-def transfer_tool(targets: tuple[str, ...], desk: Any) -> ToolDefinition:
+def transfer_tool(targets: tuple[str, ...], desk: Desk) -> ToolDefinition:
     """The tool with which a model hands over to one of `targets`."""
-    known = getattr(desk, "agents", {})
+    known = desk.agents
     about = "; ".join(f"{name}: {known[name].description}" if name in known else name for name in targets)
     text = {"type": "string"}
     return ToolDefinition(
@@ -90,7 +91,7 @@ class Chain:
         child = child_context(context)
         child.handoffs = tuple(self.names)
         child.data.update(request.context)
-        target = _found(context.desk, request.target)
+        target = _found(context.require_desk(), request.target)
         self.names.append(target.name)
         return target, input, child
 
@@ -130,15 +131,15 @@ def child_context(context: ExecutionContext) -> ExecutionContext:
     return child
 
 
-def _found(desk: Any, name: str) -> BaseAgent:
+def _found(desk: Desk, name: str) -> BaseAgent:
     try:
-        found: BaseAgent = desk.agent_for(name)
+        found: BaseAgent = desk.agents.find(name)
     except NotFoundError as error:
         raise ComponentError(f"cannot hand over: {error.message}", hint=error.hint) from None
     return found
 
 
-def check_targets(targets: tuple[str, ...], desk: Any) -> None:
+def check_targets(targets: tuple[str, ...], desk: Desk) -> None:
     """Agents may name each other before both exist; when one is to work, the others are there.
 
     Raises:

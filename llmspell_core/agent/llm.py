@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.agent.base import Agent
-from llmspell_core.agent.config import DEFAULT_DESCRIPTION, AgentConfig, AgentDesk
+from llmspell_core.agent.config import DEFAULT_DESCRIPTION, AgentConfig
 from llmspell_core.agent.handoff import TRANSFER, check_targets, transfer_tool
 from llmspell_core.agent.history import trimmed
 from llmspell_core.agent.loop import Run
 from llmspell_core.agent.overrides import FIELDS
-from llmspell_core.errors import ComponentError, LLMSpellError, StorageError, ValidationError
+from llmspell_core.errors import LLMSpellError, StorageError, ValidationError
 from llmspell_core.json_schema import check_tool_name
 from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput, MediaKind, Message, Usage
 from llmspell_core.provider import ToolDefinition
@@ -21,6 +21,7 @@ from llmspell_core.state import full_key
 if TYPE_CHECKING:
     from llmspell_core.agent.approval import Approver
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
 
 __all__ = ["LLMAgent"]
 
@@ -38,7 +39,7 @@ class LLMAgent(Agent):
 
     input_fields = FIELDS
 
-    def __init__(self, config: AgentConfig, desk: AgentDesk) -> None:
+    def __init__(self, config: AgentConfig, desk: Desk) -> None:
         super().__init__(config, desk)
         self.history: list[Message] = []
         self.usage = Usage()
@@ -65,7 +66,7 @@ class LLMAgent(Agent):
 
     async def respond(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         check_targets(self.config.handoff_targets, self.desk)
-        provider, model = await self.desk.provider_for(self.config)
+        provider, model = await self.desk.providers.for_agent(self.config)
         return await Run(self, input, context, provider.complete).answer(provider, model)
 
     def stream_execute(self, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
@@ -76,7 +77,7 @@ class LLMAgent(Agent):
         return StreamingRun(self, AgentInput.of(input), context).chunks()
 
     @property
-    def desk(self) -> Any:
+    def desk(self) -> Desk:
         return self._desk
 
     # -- tools ---------------------------------------------------------------------------------------------------------
@@ -84,12 +85,12 @@ class LLMAgent(Agent):
     def tool_names(self) -> list[str]:
         """The tools this agent may call; `*` stands for all."""
         allowed = self.config.allowed_tools
-        return self.desk.tool_names() if "*" in allowed else list(allowed)
+        return self.desk.tools.names() if "*" in allowed else list(allowed)
 
     def tool_definitions(self) -> tuple[ToolDefinition, ...]:
         """What the model is offered, the hand-over tool included."""
         if self._definitions is None:
-            tools = [self.desk.tool_for(name) for name in self.tool_names()]
+            tools = [self.desk.tools.find(name) for name in self.tool_names()]
             for tool in tools:
                 check_tool_name(tool.name)
             made = [ToolDefinition(t.name, t.description, t.schema.to_json_schema()) for t in tools]
@@ -111,14 +112,13 @@ class LLMAgent(Agent):
     def _tool_named(self, word: str) -> str:
         """The name of the tool that an alias or another spelling stands for."""
         try:
-            return str(self.desk.tool_for(word).name)
+            return str(self.desk.tools.find(word).name)
         except LLMSpellError:
             return word
 
     def asks_operator(self, name: str) -> bool:
         """Whether the operator's configuration wants consent to calls of that tool."""
-        everywhere = getattr(self.desk, "needs_approval", None)
-        return everywhere is not None and bool(everywhere(name))
+        return self._desk.tools.needs_approval(name)
 
     def needs_consent(self, name: str) -> bool:
         return name in self._asking
@@ -155,18 +155,12 @@ class LLMAgent(Agent):
 
     # -- what outlives it ----------------------------------------------------------------------------------------------
 
-    def _store(self) -> Any:
-        store = getattr(self.desk, "state", None)
-        if store is None:
-            raise ComponentError(f"agent '{self.name}' has no state store", hint="Build it with a runtime.")
-        return store
-
     def _place(self) -> str:
         """No key of `State.agent_set` is the same."""
         return full_key("agent", self.name, "").removesuffix(":")
 
     async def save_state(self) -> None:
-        """Keep the conversation under `agent:<name>`. Raises: ComponentError without a state store, StorageError."""
+        """Keep the conversation under `agent:<name>`. Raises: StorageError."""
         data = {
             "version": 1,
             "name": self.name,
@@ -174,14 +168,14 @@ class LLMAgent(Agent):
             "conversation": [message.to_dict() for message in self.history],
             "usage": self.usage.to_dict(),
         }
-        await self._store().set(self._place(), data)
+        await self.desk.state.set(self._place(), data)
 
     async def load_state(self) -> bool:
         """Replace the conversation by the saved one. Whether there was one.
 
         Raises: StorageError when what is there is no conversation; the present one stays.
         """
-        data = await self._store().get(self._place())
+        data = await self.desk.state.get(self._place())
         if data is None:
             return False
         try:
@@ -197,11 +191,9 @@ class LLMAgent(Agent):
         return True
 
     async def delete_state(self) -> bool:
-        return bool(await self._store().delete(self._place()))
+        return bool(await self.desk.state.delete(self._place()))
 
     async def _auto_save(self) -> None:
-        if getattr(self.desk, "state", None) is None:
-            return
         try:
             await self.save_state()
         except (LLMSpellError, OSError) as error:

@@ -279,9 +279,9 @@ class Run:
             raise ValidationError(f"there is no tool '{call.tool_name}'; you have: {', '.join(sorted(names))}")
         agreed = None if self._consent is None else self._consent.agreed.get(call.tool_id)
         if agreed is None:
-            output = await agent.desk.call_tool(call.tool_name, call.parameters, self.context)
+            output = await agent.desk.invoke_tool(call.tool_name, call.parameters, self.context)
         else:
-            output = await agent.desk.call_tool(call.tool_name, call.parameters, self.context, agreed)
+            output = await agent.desk.invoke_tool(call.tool_name, call.parameters, self.context, agreed=agreed)
         call.result = result_of(output)
 
     def _unreadable(self, call: ToolCall) -> ValidationError:

@@ -21,6 +21,7 @@ from llmspell_core.messages import AgentInput, AgentOutput, ToolCall, plain
 if TYPE_CHECKING:
     from llmspell_core.agent.run_record import RunRecord
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
     from llmspell_core.runtime import Runtime
 
 __all__ = ["agent_root", "resume_run", "run_agent", "saved", "whole_run", "workflow_root"]
@@ -30,7 +31,7 @@ Work = Callable[[], Awaitable[AgentOutput]]
 
 
 async def run_agent(
-    desk: Any, agent: Any, input: AgentInput, context: ExecutionContext, ledger: Ledger | None
+    desk: Desk, agent: Any, input: AgentInput, context: ExecutionContext, ledger: Ledger | None
 ) -> AgentOutput:
     """Execute an agent as a run of its own, or as a part of the run that is under way here."""
     above = current() if ledger is None else None
@@ -43,7 +44,7 @@ async def run_agent(
 
 
 async def whole_run(
-    desk: Any, place: Place, root: Callable[[], dict[str, Any]], context: Any, work: Work
+    desk: Desk, place: Place, root: Callable[[], dict[str, Any]], context: Any, work: Work
 ) -> AgentOutput:
     """Do `work` as a run of its own: when something in it waits, all of it is saved.
 
@@ -55,7 +56,7 @@ async def whole_run(
         ApprovalRequiredError: with the id of the record.
     """
     try:
-        if getattr(desk, "tracer", None) is None:
+        if desk.tracer is None:
             return await work()
         from llmspell_core.trace.tracer import one_run
 
@@ -68,7 +69,7 @@ async def whole_run(
 
 
 async def saved(
-    desk: Any, place: Place, root: Callable[[], dict[str, Any]], context: ExecutionContext, error: LLMSpellError
+    desk: Desk, place: Place, root: Callable[[], dict[str, Any]], context: ExecutionContext, error: LLMSpellError
 ) -> LLMSpellError:
     """The error that a run ends with. If it waits, it is saved, and the error names the record."""
     if place.ledger.waiting and waits(error):
@@ -76,27 +77,19 @@ async def saved(
     return error
 
 
-async def _kept(desk: Any, ledger: Ledger, root: dict[str, Any], context: ExecutionContext) -> ApprovalRequiredError:
+async def _kept(desk: Desk, ledger: Ledger, root: dict[str, Any], context: ExecutionContext) -> ApprovalRequiredError:
     from llmspell_core.agent.run_record import RunRecord
 
     about = {name: getattr(context, name) for name in WHOSE} | {"data": _plain_part(context.data)}
     team = root.pop("team")()
     record = RunRecord.of(ledger, root, team, about)
-    records = getattr(desk, "records", None)
-    if records is not None:
-        await records.save(record)
-    return _unanswered(record, is_saved=records is not None)
-
-
-def _unanswered(record: RunRecord, *, is_saved: bool) -> ApprovalRequiredError:
+    await desk.records.save(record)
     requests = record.requests()
     wishes = dict.fromkeys(f"agent '{r.agent}' wants to call {r.tool}" for r in requests)
-    way = f"llmspell agent resume {record.id} --approve (or --deny)" if is_saved else ""
     return ApprovalRequiredError(
-        f"{' and '.join(wishes)}, which needs consent, and nobody answered"
-        + (f"; the run is saved as {record.id}" if is_saved else ""),
-        hint=f"Decide with: {way}" if way else "Set an approver, or on_approval.",
-        record=record.id if is_saved else None,
+        f"{' and '.join(wishes)}, which needs consent, and nobody answered; the run is saved as {record.id}",
+        hint=f"Decide with: llmspell agent resume {record.id} --approve (or --deny)",
+        record=record.id,
         agent=requests[0].agent if requests else None,
         tools=[r.tool for r in requests],
     )
@@ -105,7 +98,7 @@ def _unanswered(record: RunRecord, *, is_saved: bool) -> ApprovalRequiredError:
 # -- what was begun --------------------------------------------------------------------------------------------------
 
 
-def agent_root(agent: Any, input: AgentInput, desk: Any) -> dict[str, Any]:
+def agent_root(agent: Any, input: AgentInput, desk: Desk) -> dict[str, Any]:
     """How a run of an agent is begun again."""
     from llmspell_core.agent.team import described
 
@@ -117,7 +110,7 @@ def agent_root(agent: Any, input: AgentInput, desk: Any) -> dict[str, Any]:
     }
 
 
-def workflow_root(workflow: Any, input: AgentInput, desk: Any) -> dict[str, Any]:
+def workflow_root(workflow: Any, input: AgentInput, desk: Desk) -> dict[str, Any]:
     """How a run of a workflow is begun again; its table is left out when it holds functions."""
     from llmspell_core.agent.team import described, names_in
 

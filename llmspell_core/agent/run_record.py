@@ -152,6 +152,18 @@ class Records:
         check_signature(data, self._folder)
         return record
 
+    async def take_in(self, path: Path) -> str:
+        """Take in a waiting run from a file; returns its id.
+
+        Raises:
+            StorageError, ValidationError: no such record. SecurityError: it was changed, or another user saved it.
+            NotFoundError: somebody has decided about it already.
+        """
+        record = self.read(read_record(path))
+        await self.check_unused(record.id)
+        await self.save(record)
+        return record.id
+
     async def export(self, id_: str, path: Path) -> None:
         """Copy a record into a file. Raises: NotFoundError, StorageError."""
         data = await self._stored(id_)

@@ -80,7 +80,7 @@ class StreamingRun:
 
     async def _work(self, input: AgentInput, context: ExecutionContext) -> AgentOutput:
         agent = self._agent
-        provider, model = await agent.desk.provider_for(agent.config)
+        provider, model = await agent.desk.providers.for_agent(agent.config)
 
         async def ask(request: CompletionRequest) -> Completion:
             return await self._completion(provider, request)
@@ -150,7 +150,9 @@ def _finish(completion: Completion, end: AgentChunk) -> None:
     completion.model = data.get("model") or completion.model
 
 
-async def follow_stream(agent: BaseAgent, input: AgentInput, context: ExecutionContext) -> AsyncIterator[AgentChunk]:
+async def follow_stream(
+    agent: BaseAgent, input: AgentInput, context: ExecutionContext
+) -> AsyncGenerator[AgentChunk, None]:
     """The chunks of an execution and of everybody it is handed over to, numbered through, with one `end`."""
     above = current()
     place = Place(Ledger(), agent.name, agent) if above is None else above.below(agent.name, agent)
@@ -164,7 +166,7 @@ async def follow_stream(agent: BaseAgent, input: AgentInput, context: ExecutionC
             raise
         from llmspell_core.agent.resuming import agent_root, saved
 
-        desk = context.desk
+        desk = context.require_desk()
         raise await saved(desk, place, lambda: agent_root(agent, input, desk), context, error) from error.__cause__
     finally:
         if above is None:

@@ -13,7 +13,7 @@ from llmspell_core.errors import ComponentError
 from llmspell_core.messages import Message, plain
 
 if TYPE_CHECKING:
-    from llmspell_core.runtime.agents import Agents
+    from llmspell_core.desk import Desk
 
 __all__ = ["bring_back", "described", "names_in"]
 
@@ -30,11 +30,11 @@ def names_in(value: Any, known: Mapping[str, Any]) -> Iterator[str]:
             yield from names_in(item, known)
 
 
-def described(desk: Any, first: Iterable[Any]) -> dict[str, Any]:
+def described(desk: Desk, first: Iterable[Any]) -> dict[str, Any]:
     """The agents in `first` (names or agents) and all that they may call or hand over to: `agents` and `tools`."""
     agents: dict[str, Any] = {}
     tools: dict[str, Any] = {}
-    known: Mapping[str, Any] = getattr(desk, "agents", {})
+    known = desk.agents
     queue = list(first)
     while queue:
         item = queue.pop()
@@ -66,15 +66,15 @@ def _others(agent: Any) -> list[str]:
     return list(agent.config.handoff_targets) if isinstance(agent, LLMAgent) else []
 
 
-def _agent_tools(desk: Any, agent: Any) -> Iterator[tuple[str, Any]]:
+def _agent_tools(desk: Desk, agent: Any) -> Iterator[tuple[str, Any]]:
     """The tools of an agent that are agents."""
     for name in agent.tool_names() if isinstance(agent, LLMAgent) else ():
-        tool = desk.tool_for(name)
+        tool = desk.tools.find(name)
         if isinstance(getattr(tool, "agent", None), Agent):
             yield name, tool
 
 
-def bring_back(runtime: Agents, team: Mapping[str, Any]) -> None:
+def bring_back(runtime: Desk, team: Mapping[str, Any]) -> None:
     """Make the agents that are not here, and the tools that they are.
 
     Raises:
@@ -82,17 +82,17 @@ def bring_back(runtime: Agents, team: Mapping[str, Any]) -> None:
     """
     made = [_made(runtime, name, member) for name, member in team["agents"].items() if name not in runtime.agents]
     for agent in made:
-        runtime.register_agent(agent)
+        runtime.agents.add(agent)
     for name, options in team["tools"].items():
         if not runtime.registry.has("tools", name):
             _wrap(runtime, name, options)
     for name in team["agents"]:
-        agent = runtime.agent_for(name)
+        agent = runtime.agents.find(name)
         if isinstance(agent, LLMAgent):
             agent.tool_definitions()  # what is not here is found out before the record is used up
 
 
-def _made(runtime: Agents, name: str, member: Mapping[str, Any]) -> Agent:
+def _made(runtime: Desk, name: str, member: Mapping[str, Any]) -> Agent:
     if member["kind"] == "llm":
         agent = LLMAgent(AgentConfig.from_dict(member["config"]), runtime)
         agent.history[:] = [Message.from_dict(message) for message in member["history"]]
@@ -110,12 +110,12 @@ def _made(runtime: Agents, name: str, member: Mapping[str, Any]) -> Agent:
     )
 
 
-def _wrap(runtime: Agents, name: str, options: Mapping[str, Any]) -> None:
+def _wrap(runtime: Desk, name: str, options: Mapping[str, Any]) -> None:
     from llmspell_core.agent.wrapped import ParameterConfig
     from llmspell_core.tool import SecurityLevel
 
     given = dict(options)
-    agent = runtime.agent_for(given.pop("agent"))
+    agent = runtime.agents.find(given.pop("agent"))
     given["security_level"] = SecurityLevel.parse(given["security_level"])
     config = given.pop("parameter_config")
     if config is None:
@@ -123,4 +123,4 @@ def _wrap(runtime: Agents, name: str, options: Mapping[str, Any]) -> None:
             f"the tool '{name}' turns parameters into a prompt with a function: only the program that made it has that",
             hint="Register the tool first, then resume the run in that program.",
         )
-    runtime.wrap_agent(agent, name=name, **given, parameter_config=ParameterConfig.from_dict(config))
+    runtime.agents.wrap(agent, name=name, **given, parameter_config=ParameterConfig.from_dict(config))

@@ -127,7 +127,7 @@ class AgentWrappedTool(Tool[_Free]):
         return {"type": "object", "properties": properties, "required": names}
 
     def described(self) -> dict[str, Any]:
-        """What `Runtime.wrap_agent` needs to make it again, as plain data; a transform that is a function is none."""
+        """What `runtime.agents.wrap` needs to make it again, as plain data; a transform that is a function is none."""
         config = self._parameter_config
         is_plain = all(transform.function is None for transform in config.transforms.values())
         return {

@@ -10,7 +10,7 @@ import sys
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,10 +24,8 @@ from llmspell_core.cli.waiting import Waiting, watch
 from llmspell_core.errors import UsageError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from llmspell_core.agent import LLMAgent
-    from llmspell_core.messages import AgentChunk, AgentOutput
+    from llmspell_core.messages import AgentOutput
     from llmspell_core.runtime import Runtime
 
 __all__ = ["ask"]
@@ -193,7 +191,7 @@ async def _ask(shell: Shell, question: Question) -> tuple[AgentOutput, bool]:
 
 
 def _agent(runtime: Runtime, question: Question) -> LLMAgent:
-    builder = runtime.agent_builder().name("ask").tool(*question.tools)
+    builder = runtime.agents.builder().name("ask").tool(*question.tools)
     values = {"model": question.model, "system_prompt": question.system, "response_schema": question.schema}
     if question.timeout is not None:
         builder = builder.max_execution_time(question.timeout)
@@ -204,7 +202,7 @@ async def _stream(runtime: Runtime, agent: LLMAgent, text: str) -> AgentOutput:
     """Print the pieces as they come."""
     output: AgentOutput | None = None
     is_open = False
-    chunks = cast("AsyncGenerator[AgentChunk, None]", runtime.stream_agent(agent, text))
+    chunks = runtime.stream_agent(agent, text)
     try:
         async with aclosing(chunks):
             async for chunk in chunks:

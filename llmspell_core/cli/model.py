@@ -275,7 +275,7 @@ def offer_models(shell: Shell, runtime: Runtime, person: Person) -> None:
         await _pull(shell, provider, name, force=False)
         return True
 
-    runtime.offer_model = offer
+    runtime.providers.offer_model = offer
 
 
 def _size(count: int) -> str:

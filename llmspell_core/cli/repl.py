@@ -99,7 +99,7 @@ class Conversation:
         return self.exit_code
 
     async def _open(self) -> ScriptSession:
-        return await self.runtime.open_session(self.engine, timeout=self.timeout, output=Writer())
+        return await self.runtime.scripts.console(self.engine, timeout=self.timeout, output=Writer())
 
     async def _complete(self, text: str) -> tuple[int, list[str]]:
         from llmspell_core.errors import LLMSpellError

@@ -288,12 +288,14 @@ def _watcher() -> Watcher:
 def _watch(watcher: Watcher, runtime: Runtime, writer: Writer | None) -> None:
     """Record the run, draw it, and lead what shares the terminal around the picture."""
     if not runtime.config.get("tracing.enabled"):
-        runtime.observe(runtime.journal())
+        from llmspell_core.trace import Journal
+
+        runtime.observe(Journal.of(runtime.config))
     runtime.observe(watcher)
     if runtime.approver is not None:
         runtime.approver = watcher.undisturbed(runtime.approver)
-    if runtime.offer_model is not None:
-        runtime.offer_model = watcher.undisturbed(runtime.offer_model)
+    if runtime.providers.offer_model is not None:
+        runtime.providers.offer_model = watcher.undisturbed(runtime.providers.offer_model)
     if writer is not None and watcher.takes_output:
         writer.instead = watcher.write
 

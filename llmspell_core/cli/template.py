@@ -93,7 +93,7 @@ def info(shell: Shell, name: str, show_schema: bool) -> None:
     """
 
     async def work(runtime: Runtime) -> dict[str, Any]:
-        found = runtime.template_for(name)
+        found = runtime.templates.find(name)
         return found.about() | ({"schema": found.schema.to_json_schema()} if show_schema else {})
 
     data = shell.run(_at_desk(shell, work))
@@ -122,7 +122,7 @@ def schema(shell: Shell, name: str) -> None:
     import json
 
     async def work(runtime: Runtime) -> dict[str, Any]:
-        return dict(runtime.template_for(name).schema.to_json_schema())
+        return dict(runtime.templates.find(name).schema.to_json_schema())
 
     click.echo(json.dumps(shell.run(_at_desk(shell, work)), indent=2, ensure_ascii=False))
 
@@ -147,7 +147,7 @@ def exec_(shell: Shell, name: str, params: tuple[str, ...], output_dir: Path | N
     given = parameters(params, None)
 
     async def work(runtime: Runtime) -> dict[str, Any]:
-        found = runtime.template_for(name)
+        found = runtime.templates.find(name)
         if dry_run:
             estimate = await found.estimate(found.validate_parameters(given))
             return {"valid": True, "estimate": estimate.to_dict() if estimate else None}

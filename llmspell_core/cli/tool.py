@@ -271,7 +271,7 @@ async def _try(shell: Shell, name: str) -> dict[str, Any]:
     from llmspell_core.errors import ToolError
 
     async with shell.runtime() as runtime:
-        found = runtime.tool_for(name)
+        found = runtime.tools.find(name)
         found.check_requirements()
         schema = found.schema.to_json_schema()
         if found.example is None:

@@ -183,5 +183,5 @@ def watch(runtime: Runtime, line: Waiting) -> None:
     runtime.observe(_Work(line))
     if runtime.approver is not None:
         runtime.approver = line.undisturbed(runtime.approver)
-    if runtime.offer_model is not None:
-        runtime.offer_model = line.undisturbed(runtime.offer_model)
+    if runtime.providers.offer_model is not None:
+        runtime.providers.offer_model = line.undisturbed(runtime.providers.offer_model)

@@ -18,8 +18,11 @@ from llmspell_core.policy.settings import PolicySettings
 from llmspell_core.redaction import Redaction
 
 if TYPE_CHECKING:
-    from llmspell_core.context import Desk, ExecutionContext
-    from llmspell_core.policy.http import HttpPool
+    from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
+    from llmspell_core.policy.files import Files
+    from llmspell_core.policy.http import Http, HttpPool
+    from llmspell_core.policy.process import Process
 
 __all__ = ["Policy"]
 
@@ -70,6 +73,24 @@ class Policy:
         """Report denials to this desk from now on. Called by the runtime, inside its event loop."""
         self._desk = desk
         self._loop = asyncio.get_running_loop()
+
+    def files(self, context: ExecutionContext | None = None) -> Files:
+        """Files for one execution."""
+        from llmspell_core.policy.files import Files
+
+        return Files(self, context)
+
+    def http(self, context: ExecutionContext | None = None) -> Http:
+        """HTTP for one execution."""
+        from llmspell_core.policy.http import Http
+
+        return Http(self, context)
+
+    def process(self, context: ExecutionContext | None = None) -> Process:
+        """Programs for one execution."""
+        from llmspell_core.policy.process import Process
+
+        return Process(self, context)
 
     def http_pool(self) -> HttpPool:
         """The connections that every `Http` of this policy shares."""

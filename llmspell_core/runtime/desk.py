@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from llmspell_core.context import ContextScope, ExecutionContext, SharedMemory
-from llmspell_core.errors import ComponentError, PluginError
+from llmspell_core.errors import ComponentError, PluginError, TimeoutError
 from llmspell_core.events import EventBus
 from llmspell_core.hooks import Hooks
-from llmspell_core.messages import AgentInput, AgentOutput
+from llmspell_core.messages import AgentChunk, AgentInput, AgentOutput
 from llmspell_core.metrics import Metrics
 from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime.agents import Agents
+from llmspell_core.runtime.templates import Templates
+from llmspell_core.runtime.tools import Tools
 from llmspell_core.state import MemoryState, StateStore
+from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
-    from llmspell_core.agent import AgentConfig
+    from llmspell_core.agent.approval import Approver
+    from llmspell_core.agent.consent import Agreed
     from llmspell_core.agent.place import Ledger
+    from llmspell_core.agent.run_record import Records, RunRecord
+    from llmspell_core.component import BaseAgent
     from llmspell_core.config import Config
     from llmspell_core.plugins.catalog import Catalog
-    from llmspell_core.policy import Files, Http, Policy, Process
-    from llmspell_core.provider import LocalProvider, Provider
+    from llmspell_core.policy import Policy
     from llmspell_core.runtime.providers import Providers
     from llmspell_core.runtime.scripts import Scripts
     from llmspell_core.runtime.workflows import Workflows
-    from llmspell_core.script.host import ScriptSession
     from llmspell_core.script.process import WorkerProcess
     from llmspell_core.script.result import ScriptResult
-    from llmspell_core.template import Template
-    from llmspell_core.trace import Journal, Observer, Tracer
+    from llmspell_core.trace import Observer, Tracer
     from llmspell_core.workflow import Workflow
 
 __all__ = ["Runtime"]
@@ -41,7 +45,7 @@ __all__ = ["Runtime"]
 log = logging.getLogger("llmspell.runtime")
 
 
-class Runtime(Agents):
+class Runtime:
     """Made, entered, used and closed; any number may live side by side.
 
     Args:
@@ -57,18 +61,19 @@ class Runtime(Agents):
         registry: Registry | None = None,
         cwd: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__()
         self._given_config = config
         self._registry = registry
         self.cwd = Path(cwd) if cwd is not None else _current_folder()
         self.started_at = time.time()
         self.shared_memory = SharedMemory()
-        self.offer_model: Callable[[str, LocalProvider], Awaitable[bool]] | None = None
-        """Asked when a local model is missing; returns whether it is there now. Set by the command line."""
         self.tracer: Tracer | None = None
         """Makes the spans of runs; None while nobody observes them."""
+        self.approver: Approver | None = None
+        """The operator: asked about tool calls that the configuration wants consent to, and about those that an agent
+        wants consent to and has nobody of its own to ask."""
+        self.tools, self.agents, self.templates = Tools(self), Agents(self), Templates(self)
+        self._records: Records | None = None
         self._closers: list[Callable[[], Awaitable[None]]] = []
-        self._offered: set[str] = set()
         self._opened = False
 
     async def __aenter__(self) -> Self:
@@ -99,7 +104,7 @@ class Runtime(Agents):
         self.state: StateStore = MemoryState(int(get("runtime.state_persistence.max_state_size_bytes") or 10_000_000))
         self.metrics = Metrics(self._counted(), lambda: self.providers.totals.series())
         self.policy = self._make_policy()
-        self.providers = self._make_providers()
+        self._providers: Providers | None = None
         self._scripts: Scripts | None = None
         self._workflows: Workflows | None = None
 
@@ -122,7 +127,9 @@ class Runtime(Agents):
             if table:
                 self.observe(self.registry.load("observers", name)(table))
         if self.config.get("tracing.enabled"):
-            self.observe(self.journal())
+            from llmspell_core.trace import Journal
+
+            self.observe(Journal.of(self.config))
 
     def observe(self, observer: Observer) -> None:
         """Have an observer told about every span of every run from now on; it is closed with the runtime."""
@@ -132,13 +139,6 @@ class Runtime(Agents):
             self.tracer = Tracer(self.config.secrets())
             self.on_close(self.tracer.close)
         self.tracer.add(observer)
-
-    def journal(self) -> Journal:
-        """The records of runs on disk."""
-        from llmspell_core.config.discovery import home
-        from llmspell_core.trace import Journal
-
-        return Journal(home(os.environ) / "traces", int(self.config.get("tracing.keep") or 100))
 
     def _counted(self) -> dict[str, Callable[[], int | float]]:
         """What the parts count themselves."""
@@ -159,16 +159,17 @@ class Runtime(Agents):
     async def close(self) -> None:
         """Stop what was started: scripts, agents, providers, connections. Every part is closed even if one fails."""
         scripts = [self._scripts.close] if self._scripts is not None else []
+        providers = [self._providers.close] if self._providers is not None else []
         parts = [
             *scripts,
             *reversed(self._closers),
-            self.providers.close,
+            *providers,
             self.policy.aclose,
             self.events.close,
             self.state.close,
         ]
         self._closers.clear()
-        self.end_agents()
+        self.agents.end()
         for part in parts:
             try:
                 await part()
@@ -193,6 +194,13 @@ class Runtime(Agents):
         settings["sensitive_paths"] = [*SENSITIVE_PATHS, *secret_places(self.config)]
         return Policy(settings, secrets=self.config.secrets())
 
+    @property
+    def providers(self) -> Providers:
+        """Models: which there are, and the connections to those who run them."""
+        if self._providers is None:
+            self._providers = self._make_providers()
+        return self._providers
+
     def _make_providers(self) -> Providers:
         from llmspell_core.runtime.providers import Providers
 
@@ -203,7 +211,8 @@ class Runtime(Agents):
         before, self.config = self.config, config
         if before.section("providers") != config.section("providers"):
             self.on_close(self.providers.close)  # agents may be talking through them
-            self.providers = self._make_providers()
+            offer, self._providers = self.providers.offer_model, self._make_providers()
+            self._providers.offer_model = offer
 
     # -- the small things that components ask for -----------------------------------------------------------------
 
@@ -217,39 +226,126 @@ class Runtime(Agents):
         context.user_id = user_id
         return context
 
-    def files(self, context: ExecutionContext) -> Files:
-        from llmspell_core.policy import Files
+    # -- tools ------------------------------------------------------------------------------------------------------
 
-        return Files(self.policy, context)
+    async def invoke_tool(
+        self,
+        name: str,
+        parameters: Mapping[str, Any] | None = None,
+        context: ExecutionContext | None = None,
+        *,
+        agreed: Agreed | None = None,
+    ) -> AgentOutput:
+        """Run a tool.
 
-    def http(self, context: ExecutionContext) -> Http:
-        from llmspell_core.policy import Http
+        Args:
+            agreed: what somebody agreed to, which must be this call.
 
-        return Http(self.policy, context)
+        Raises:
+            NotFoundError: no such tool.
+            ValidationError: the parameters do not fit.
+            SecurityError: the policy does not allow the tool or what it wanted to do.
+            TimeoutError: it took longer than `tools.timeouts` allows.
+        """
+        tool = self.tools.find(name)
+        self.policy.check_tool(tool)
+        limit = self.tools.time_limit(tool.name, tool.default_timeout)
+        given = {} if parameters is None else parameters
+        input = AgentInput(parameters={"parameters": given}) if agreed is None else agreed.input(tool, given)
+        try:
+            async with time_limit(limit):
+                return await tool.execute(input, context or self.context())
+        except builtins.TimeoutError as error:
+            self.metrics.counts["tool.errors"] += 1
+            raise TimeoutError(
+                f"tool '{tool.name}' did not finish within {limit:g} s",
+                hint=f"Raise tools.timeouts.{tool.name} in the configuration.",
+                duration_ms=int((limit or 0) * 1000),
+            ) from error
 
-    def process(self, context: ExecutionContext) -> Process:
-        from llmspell_core.policy import Process
+    # -- agents -------------------------------------------------------------------------------------------------------
 
-        return Process(self.policy, context)
+    async def run_agent(
+        self,
+        agent: BaseAgent | str,
+        input: AgentInput | str | Mapping[str, Any],
+        context: ExecutionContext | None = None,
+        *,
+        ledger: Ledger | None = None,
+    ) -> AgentOutput:
+        """Execute an agent, given as such or by name, and whoever it hands the conversation over to.
+
+        Args:
+            ledger: what a run that goes on knows already; see `resume_run`.
+
+        Raises:
+            NotFoundError: no such agent. ResourceLimitError, TimeoutError: a limit was reached.
+            ApprovalRequiredError: a tool call needs consent and nobody could be asked; the run is saved.
+            WorkflowError: agents hand over in a circle.
+        """
+        from llmspell_core.agent.overrides import check_input
+
+        found = self.agents.find(agent) if isinstance(agent, str) else agent
+        check_input(found, input)
+        given, context = AgentInput.of(input), context or self.context()
+        from llmspell_core.agent.resuming import run_agent
+
+        return await run_agent(self, found, given, context, ledger)
+
+    def stream_agent(
+        self,
+        agent: BaseAgent | str,
+        input: AgentInput | str | Mapping[str, Any],
+        context: ExecutionContext | None = None,
+    ) -> AsyncGenerator[AgentChunk, None]:
+        """The chunks of an execution; close the iterator to stop it."""
+        from llmspell_core.agent.overrides import check_input
+        from llmspell_core.agent.streaming import follow_stream
+
+        found = self.agents.find(agent) if isinstance(agent, str) else agent
+        check_input(found, input)
+        return follow_stream(found, AgentInput.of(input), context or self.context())
+
+    # -- runs that wait for consent -----------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> Records:
+        """The runs that wait: `save`, `load`, `remove`, `all`."""
+        if self._records is None:
+            from llmspell_core.agent.run_record import Records
+            from llmspell_core.config.discovery import home
+
+            self._records = Records(self.state, home(os.environ) / "approvals")
+        return self._records
+
+    async def resume_run(
+        self,
+        record: str | os.PathLike[str],
+        decisions: Any,
+        context: ExecutionContext | None = None,
+        *,
+        tell: Callable[[RunRecord], None] | None = None,
+    ) -> AgentOutput:
+        """Go on with a run that waits for consent; also one that another process began.
+
+        The run is begun again, and what it had finished is not done a second time: agents, tool calls of models, and
+        steps of workflows. Code of a program around them (a custom agent's `respond`) does run again.
+
+        Args:
+            record: its id, or the path of a file that `records.export` wrote.
+            decisions: True, False or what `Decision.of` reads, for all calls that wait; or a mapping of call ids to these.
+            tell: called with the decided record before anything is done; `unmade` has every call that will be made.
+
+        Raises:
+            SecurityError: it was changed, or another user saved it. NotFoundError: no such run.
+            ApprovalRequiredError: it waits again, or a decision is missing.
+        """
+        from llmspell_core.agent.resuming import resume_run
+
+        id_ = str(record) if not os.fspath(record).endswith(".json") else await self.records.take_in(Path(record))
+        return await resume_run(self, id_, decisions, context or self.context(), tell)
 
     # -- templates ------------------------------------------------------------------------------------------------
-
-    def template_for(self, name: str) -> Template[Any]:
-        """The template of that name. Raises: NotFoundError, PluginError."""
-        from llmspell_core.template import Template
-
-        template = self.registry.get("templates", name)
-        if not isinstance(template, Template):
-            raise ComponentError(f"'{name}' is not a template but {type(template).__name__}")
-        return template
-
-    def search_templates(self, query: str = "", category: str | None = None) -> list[dict[str, Any]]:
-        """What `Template.about` says of those whose texts contain `query`, in a category or in all."""
-        rows = [self.template_for(name).about() for name in self.registry.names("templates")]
-        if category is not None:
-            rows = [row for row in rows if str(row["category"]).lower() == category.lower()]
-        word = query.lower()
-        return [r for r in rows if word in f"{r['id']} {r['name']} {r['description']} {' '.join(r['tags'])}".lower()]
 
     async def run_template(
         self, name: str, parameters: Mapping[str, Any], context: ExecutionContext | None = None
@@ -260,7 +356,7 @@ class Runtime(Agents):
             NotFoundError: no such template. ValidationError: the parameters do not fit.
         """
         input = AgentInput(parameters=dict(parameters))
-        return await self.template_for(name).execute(input, context or self.context())
+        return await self.templates.find(name).execute(input, context or self.context())
 
     # -- workflows ------------------------------------------------------------------------------------------------
 
@@ -289,7 +385,7 @@ class Runtime(Agents):
         from llmspell_core.workflow import workflow_input
 
         found = self.workflows.find(workflow) if isinstance(workflow, str) else workflow
-        return await self.run_in_place(found, workflow_input(input), context or self.context(), ledger)
+        return await self.workflows.run_in_place(found, workflow_input(input), context or self.context(), ledger)
 
     # -- scripts --------------------------------------------------------------------------------------------------
 
@@ -345,34 +441,6 @@ class Runtime(Agents):
             worker=worker,
             is_code=is_code,
         )
-
-    async def open_session(
-        self,
-        engine: str | None = None,
-        *,
-        interactive: bool = True,
-        timeout: float | None = None,
-        output: Callable[[str, str], None] | None = None,
-    ) -> ScriptSession:
-        """An interactive session: many cells, one set of variables. Close it with `scripts.close_session`."""
-        made = self.scripts.engine(engine)
-        return await self.scripts.open(made, interactive=interactive, timeout=timeout, output=output)
-
-    # -- models -----------------------------------------------------------------------------------------------------
-
-    async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]:
-        provider = await self.providers.get(str(config.provider), base_url=config.base_url, api_key=config.api_key)
-        return await self._with_model(provider, str(config.model)), str(config.model)
-
-    async def _with_model(self, provider: Provider, model: str) -> Provider:
-        """Offer to fetch a local model that is missing; without somebody to ask, the provider's own error says how."""
-        local = provider.as_local()
-        if local is not None and self.offer_model is not None and model not in self._offered:
-            self._offered.add(model)
-            present = {m.id for m in await local.list_local_models()}
-            if model not in present:
-                await self.offer_model(model, local)
-        return provider
 
 
 def _current_folder() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,9 +14,11 @@ from llmspell_core.errors import ComponentError, NotFoundError, ValidationError
 from llmspell_core.provider import ModelSpec, Provider, ProviderSettings
 
 if TYPE_CHECKING:
+    from llmspell_core.agent import AgentConfig
     from llmspell_core.config import Config
     from llmspell_core.plugins.registry import Registry
     from llmspell_core.policy import Policy
+    from llmspell_core.provider import LocalProvider
     from llmspell_core.resilience.totals import Totals
 
 __all__ = ["DEFAULT_MODEL", "Providers"]
@@ -39,6 +41,9 @@ class Providers:
         self._preloaded: set[str] = set()
         self._totals: Totals | None = None
         self._said_default = False
+        self.offer_model: Callable[[str, LocalProvider], Awaitable[bool]] | None = None
+        """Asked when a local model is missing; returns whether it is there now. Set by the command line."""
+        self._offered: set[str] = set()
 
     def configured(self) -> list[str]:
         """Names of the `[providers.*]` tables, and of vendors whose key is set."""
@@ -270,6 +275,21 @@ class Providers:
             from llmspell_core.policy.vendor import VendorNetwork
 
             provider.network = VendorNetwork(self._policy)
+        return provider
+
+    async def for_agent(self, config: AgentConfig) -> tuple[Provider, str]:
+        """The provider and the model of an agent, connected."""
+        provider = await self.get(str(config.provider), base_url=config.base_url, api_key=config.api_key)
+        return await self._with_model(provider, str(config.model)), str(config.model)
+
+    async def _with_model(self, provider: Provider, model: str) -> Provider:
+        """Offer to fetch a local model that is missing; without somebody to ask, the provider's own error says how."""
+        local = provider.as_local()
+        if local is not None and self.offer_model is not None and model not in self._offered:
+            self._offered.add(model)
+            present = {m.id for m in await local.list_local_models()}
+            if model not in present:
+                await self.offer_model(model, local)
         return provider
 
     async def close(self) -> None:

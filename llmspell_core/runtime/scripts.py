@@ -31,7 +31,7 @@ Stdin = Callable[[], str | Awaitable[str | None] | None]
 
 
 class Scripts:
-    """Runs scripts; `Runtime.run_script` and `Runtime.open_session` are its front."""
+    """Runs scripts; `Runtime.run_script` is its front."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -155,6 +155,17 @@ class Scripts:
         self._sessions.add(session)
         return session
 
+    async def console(
+        self,
+        engine: str | None = None,
+        *,
+        interactive: bool = True,
+        timeout: float | None = None,
+        output: Sink | None = None,
+    ) -> ScriptSession:
+        """An interactive session: many cells, one set of variables. Close it with `close_session`."""
+        return await self.open(self.engine(engine), interactive=interactive, timeout=timeout, output=output)
+
     async def close_session(self, session: ScriptSession) -> None:
         self._sessions.discard(session)
         await session.close()
@@ -228,7 +239,7 @@ class Scripts:
         runtime = Runtime(config, registry=own.registry, cwd=own.cwd)
         runtime.tracer = own.tracer
         async with runtime as narrow:
-            narrow.offer_model, narrow.approver = own.offer_model, own.approver
+            narrow.providers.offer_model, narrow.approver = own.providers.offer_model, own.approver
             yield narrow.scripts, context and narrow.context(session_id=context.session_id, user_id=context.user_id)
 
     def _read(self, path: Path) -> bytes:

@@ -1,105 +1,77 @@
-"""The tools of a runtime: found, allowed, run within their time."""
+"""The tools of a runtime: found, their settings, and the time that they have."""
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmspell_core.errors import ComponentError, ConfigurationError, NotFoundError, TimeoutError, ValidationError
-from llmspell_core.messages import AgentInput, AgentOutput
-from llmspell_core.time_limit import time_limit
+from llmspell_core.errors import ComponentError, ConfigurationError, NotFoundError, ValidationError
 
 if TYPE_CHECKING:
-    from llmspell_core.agent.consent import Agreed
-    from llmspell_core.config import Config
-    from llmspell_core.context import ExecutionContext
-    from llmspell_core.metrics import Metrics
-    from llmspell_core.plugins.registry import Registry
-    from llmspell_core.policy import Policy
+    from llmspell_core.component import BaseAgent
+    from llmspell_core.runtime.desk import Runtime
     from llmspell_core.tool import Tool
 
 __all__ = ["Tools"]
 
 
 class Tools:
-    """The part of `Runtime` that has to do with tools."""
+    """`runtime.tools`; `Runtime.invoke_tool` runs one."""
 
-    config: Config
-    metrics: Metrics
-    policy: Policy
-    registry: Registry
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
-    if TYPE_CHECKING:  # what the rest of the runtime gives
-
-        def context(self) -> ExecutionContext: ...
-
-    def tool_for(self, name: str) -> Tool[Any]:
+    def find(self, name: str) -> Tool[Any]:
         """The tool of that name or alias. Raises: NotFoundError, PluginError."""
         from llmspell_core.tool import Tool
 
-        tool = self.registry.get("tools", name)
+        tool = self._runtime.registry.get("tools", name)
         if not isinstance(tool, Tool):
             raise ComponentError(f"'{name}' is not a tool but {type(tool).__name__}")
         return tool
 
-    def tool_names(self) -> list[str]:
-        return self.registry.names("tools")
+    def names(self) -> list[str]:
+        return self._runtime.registry.names("tools")
 
-    async def invoke_tool(
-        self,
-        name: str,
-        parameters: Mapping[str, Any] | None = None,
-        context: ExecutionContext | None = None,
-        *,
-        agreed: Agreed | None = None,
-    ) -> AgentOutput:
-        """Run a tool.
-
-        Args:
-            agreed: what somebody agreed to, which must be this call.
+    def offer(self, component: Tool[Any] | BaseAgent) -> str:
+        """Make a tool object callable by its name; an agent becomes the tool `<agent>_tool`. Returns the name.
 
         Raises:
-            NotFoundError: no such tool.
-            ValidationError: the parameters do not fit.
-            SecurityError: the policy does not allow the tool or what it wanted to do.
-            TimeoutError: it took longer than `tools.timeouts` allows.
+            ValidationError: another tool has that name.
         """
-        tool = self.tool_for(name)
-        self.policy.check_tool(tool)
-        limit = self._tool_timeout(tool.name, tool.default_timeout)
-        given = {} if parameters is None else parameters
-        input = AgentInput(parameters={"parameters": given}) if agreed is None else agreed.input(tool, given)
-        try:
-            async with time_limit(limit):
-                return await tool.execute(input, context or self.context())
-        except builtins.TimeoutError as error:
-            self.metrics.counts["tool.errors"] += 1
-            raise TimeoutError(
-                f"tool '{tool.name}' did not finish within {limit:g} s",
-                hint=f"Raise tools.timeouts.{tool.name} in the configuration.",
-                duration_ms=int((limit or 0) * 1000),
-            ) from error
+        from llmspell_core.tool import Tool
 
-    async def call_tool(
-        self, name: str, parameters: dict[str, Any], context: ExecutionContext, agreed: Agreed | None = None
-    ) -> AgentOutput:
-        """A tool call that a model made."""
-        return await self.invoke_tool(name, parameters, context, agreed=agreed)
+        if not isinstance(component, Tool):
+            return self._runtime.agents.wrap(component)
+        registry = self._runtime.registry
+        if not registry.has("tools", component.name) or self.find(component.name) is not component:
+            registry.register("tools", component.name, component)
+        return component.name
 
-    def _tool_timeout(self, name: str, default: float | None = None) -> float | None:
-        timeouts = self.config.get("tools.timeouts") or {}
+    def needs_approval(self, name: str) -> bool:
+        """Whether the configuration wants a person's consent before an agent calls this tool."""
+        config, canonical = self._runtime.config, self._runtime.registry.canonical
+        if config.get("tools.security.require_approval"):
+            return True
+        asks = config.get("tools.approval.ask") or ()
+        if not asks:
+            return False
+        return "*" in asks or canonical("tools", name) in {canonical("tools", each) for each in asks}
+
+    def time_limit(self, name: str, default: float | None = None) -> float | None:
+        """Seconds, None for no limit. `default`: the tool's own, which `tools.timeouts` overrides by name only."""
+        timeouts = self._runtime.config.get("tools.timeouts") or {}
         value = timeouts.get(name, default or timeouts.get("default", 30))
         return float(value) if value else None
 
-    def tool_settings(self, name: str) -> dict[str, Any]:
+    def settings(self, name: str) -> dict[str, Any]:
         """The table `[tools.<name>]`, its values as the tool's `settings` want them. Raises: ConfigurationError."""
-        tables = self.config.section("tools")
+        tables = self._runtime.config.section("tools")
         found = tables.get(name) or tables.get(name.replace("-", "_")) or {}
         if not found or not isinstance(found, Mapping):
             return {}
         try:
-            tool = self.tool_for(name)
+            tool = self.find(name)
         except NotFoundError:  # one that was made by hand
             return dict(found)
         return {**found, **_settings(tool, found)}

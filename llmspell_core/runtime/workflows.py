@@ -16,8 +16,11 @@ from llmspell_core.workflow.strategy import Circuits
 from llmspell_core.workflow.workflow import MAX_DEPTH, Workflow
 
 if TYPE_CHECKING:
+    from llmspell_core.agent.place import Ledger
     from llmspell_core.component import BaseAgent
+    from llmspell_core.context import ExecutionContext
     from llmspell_core.executor import Executor
+    from llmspell_core.messages import AgentInput, AgentOutput
     from llmspell_core.runtime import Runtime
     from llmspell_core.workflow.step import Step
 
@@ -127,6 +130,29 @@ class Workflows(Mapping[str, Workflow]):
     def clear(self) -> None:
         self._instances.clear()
 
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    async def run_in_place(
+        self, workflow: Workflow, input: AgentInput, context: ExecutionContext, ledger: Ledger | None = None
+    ) -> AgentOutput:
+        """Execute a workflow as a run of its own, or as a part of the run that is under way here."""
+        from llmspell_core.agent.place import Ledger, Place, current
+
+        above = current() if ledger is None else None
+        if above is not None:
+            with above.below(workflow.name).entered():
+                return await workflow.execute(input, context)
+        from llmspell_core.agent.resuming import whole_run, workflow_root
+
+        with Place(ledger or Ledger(), workflow.name).entered() as place:
+            return await whole_run(
+                self._runtime,
+                place,
+                lambda: workflow_root(workflow, input, self._runtime),
+                context,
+                lambda: workflow.execute(input, context),
+            )
+
     # -- what running workflows ask for ---------------------------------------------------------------------------------
 
     def nested(self, step: Step, parent: Workflow) -> Workflow:
@@ -162,7 +188,7 @@ class Workflows(Mapping[str, Workflow]):
 
         name = _agent_name(step)
         if name in self._runtime.agents or name not in AGENT_TEMPLATES:
-            return self._runtime.agent_for(name)
+            return self._runtime.agents.find(name)
         providers = self._runtime.providers
         default = self._runtime.config.get("providers.default_provider") if providers.configured() else None
         spec = providers.resolve(None, default)
@@ -176,7 +202,7 @@ class Workflows(Mapping[str, Workflow]):
         if not isinstance(agent, LLMAgent):
             raise ValidationError(f"agent '{agent.name}' cannot be given tools", field="tools")
         for tool in tools:
-            self._runtime.tool_for(tool)
+            self._runtime.tools.find(tool)
         allowed = (*agent.config.allowed_tools, *tools)
         return LLMAgent(replace(agent.config, name=agent.name, allowed_tools=allowed), self._runtime)
 

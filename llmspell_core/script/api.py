@@ -11,6 +11,8 @@ from llmspell_core.script.globals.environment import FILE, SCRIPT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from llmspell_core.desk import Desk
+
 __all__ = ["Operation", "ScriptApi", "Summary", "summarize"]
 
 LANGUAGES = ("lua", "javascript")
@@ -79,7 +81,7 @@ class ScriptApi:
         runtime: handed to `enabled`; may be None in tests.
     """
 
-    def __init__(self, globals_: Iterable[Global | Summary], runtime: Any = None) -> None:
+    def __init__(self, globals_: Iterable[Global | Summary], runtime: Desk | None = None) -> None:
         self._parts: list[Global | Summary] = [*(g for g in globals_ if _is_enabled(g, runtime)), SCRIPT, FILE]
         self.handles: dict[str, Handle] = {}
         self.operations: dict[str, Operation] = {}
@@ -232,7 +234,7 @@ def _global_data(declared: Global, path: str, language: str) -> dict[str, Any]:
     }
 
 
-def _is_enabled(part: Global | Summary, runtime: Any) -> bool:
+def _is_enabled(part: Global | Summary, runtime: Desk | None) -> bool:
     needs = part.data.get("needs", ()) if isinstance(part, Summary) else part.needs
     if needs and runtime is not None and not any(runtime.registry.names(kind) for kind in needs):
         return False

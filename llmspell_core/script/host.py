@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
     from llmspell_core.script.api import ScriptApi
     from llmspell_core.script.engine import ScriptEngine
 
@@ -89,7 +90,7 @@ class ScriptSession:
         cls,
         engine: ScriptEngine,
         api: ScriptApi,
-        runtime: Any,
+        runtime: Desk,
         *,
         context: ExecutionContext | None = None,
         profile: str = "medium",

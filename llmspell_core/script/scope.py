@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llmspell_core.context import ExecutionContext
+    from llmspell_core.desk import Desk
     from llmspell_core.script.callbacks import Patience
 
 MOST_OBJECTS = 100_000
@@ -60,7 +61,7 @@ class ScriptScope:
 
     def __init__(
         self,
-        runtime: Any,
+        runtime: Desk,
         context: ExecutionContext | None,
         session: Session,
         fields_of: Callable[[str], tuple[str, ...]],

@@ -9,12 +9,16 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmspell_core import private
 from llmspell_core.errors import NotFoundError, StorageError
 from llmspell_core.json_text import read_json
+from llmspell_core.places import own_folder
 from llmspell_core.trace.span import Span
+
+if TYPE_CHECKING:
+    from llmspell_core.config import Config
 
 __all__ = ["Journal"]
 
@@ -33,6 +37,11 @@ class Journal:
         self.folder = folder
         self._keep = keep
         self._begun = 0
+
+    @classmethod
+    def of(cls, config: Config) -> Journal:
+        """The records of runs in the user's folder, as many as `tracing.keep` says."""
+        return cls(Path(own_folder(os.environ), "traces"), int(config.get("tracing.keep") or 100))
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

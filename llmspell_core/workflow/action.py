@@ -66,7 +66,7 @@ def _as_text(step: Step, parameters: dict[str, Any], frame: Frame) -> dict[str, 
     written = step.input if isinstance(step.input, Mapping) else {}
     tables = [k for k, v in parameters.items() if isinstance(v, (Mapping, list)) and isinstance(written.get(k), str)]
     if tables:
-        types = {p.name: p.type for p in frame.run.desk.tool_for(_name(step)).schema.parameters}
+        types = {p.name: p.type for p in frame.run.desk.tools.find(_name(step)).schema.parameters}
         parameters |= {key: text_of(parameters[key]) for key in tables if str(types.get(key)) == "string"}
     return parameters
 

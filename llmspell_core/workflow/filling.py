@@ -37,7 +37,7 @@ def _template_parameters(step: Step, frame: Frame) -> Collection[str]:
     if not isinstance(step.target, str):
         return ()
     try:
-        found: Collection[str] = frame.run.desk.tool_for(step.target).template_parameters
+        found: Collection[str] = frame.run.desk.tools.find(step.target).template_parameters
     except NotFoundError:  # the call says so
         return ()
     return found

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ApprovalRequiredError, LLMSpellError, PluginError, WorkflowError
 from llmspell_core.executor import Done, Executor, Job
@@ -74,7 +74,7 @@ class WorkflowRun:
         self.input = input
         self.fields: dict[str, Any] = {k: v for k, v in input.parameters.items() if k != "parameters"}
         self.context = context
-        self.desk = cast(Any, context.desk)
+        self.desk = context.require_desk()
         self.outer = outer
         """Of a workflow written in place of a step: what the step sees; its shared data is this run's, too."""
         self.shared: dict[str, Any] = outer.run.shared if outer is not None else dict(workflow.shared)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
-from llmspell_core.agent import AgentConfig, AgentDesk, LLMAgent, ResourceLimits
+from llmspell_core.agent import AgentConfig, LLMAgent, ResourceLimits
 from llmspell_core.context import ExecutionContext
 from llmspell_core.errors import ProviderError, ResourceLimitError, TimeoutError, ValidationError
+from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput, ToolCall
 from llmspell_core.provider import Completion, Provider
+from llmspell_core.state import MemoryState
 from llmspell_core.testing import ScriptedProvider, call, say
 from llmspell_core.tool import Tool
 
@@ -47,21 +49,30 @@ class Adder(Tool[Sum]):
         return params.a + params.b
 
 
-class Desk(AgentDesk):
+class Desk:
+    """The parts of a runtime that the loop asks, each as small as it can be."""
+
     def __init__(self, *replies: Any) -> None:
         self.provider = ScriptedProvider(replies=replies)
         self.adder = Adder()
+        self.tools = self.providers = self
+        self.agents: dict[str, Any] = {}
+        self.hooks, self.state = Hooks(), MemoryState()
+        self.approver = self.tracer = None
 
-    async def provider_for(self, config: AgentConfig) -> tuple[Provider, str]:
+    async def for_agent(self, config: AgentConfig) -> tuple[Provider, str]:
         return self.provider, str(config.model)
 
-    def tool_for(self, name: str) -> Tool[Any]:
+    def find(self, name: str) -> Tool[Any]:
         return self.adder
 
-    def tool_names(self) -> list[str]:
+    def names(self) -> list[str]:
         return ["adder"]
 
-    async def call_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput:
+    def needs_approval(self, name: str) -> bool:
+        return False
+
+    async def invoke_tool(self, name: str, parameters: dict[str, Any], context: ExecutionContext) -> AgentOutput:
         return await self.adder.execute(AgentInput(parameters={"parameters": parameters}), context)
 
 
@@ -73,7 +84,7 @@ def make() -> Make:
     def build(*replies: Any, **config: Any) -> tuple[LLMAgent, Desk]:
         desk = Desk(*replies)
         made = AgentConfig(**{"name": "a", "model": "any", "allowed_tools": ("*",), **config})
-        return LLMAgent(made, desk), desk
+        return LLMAgent(made, cast(Any, desk)), desk
 
     return build
 

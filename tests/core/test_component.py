@@ -73,6 +73,6 @@ def test_capabilities_are_inherited() -> None:
 
 async def test_an_image_that_is_too_large_is_refused_before_any_provider_sees_it(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[])
-    agent = runtime.agent_builder().model("scripted/any").name("seer").build()
+    agent = runtime.agents.builder().model("scripted/any").name("seer").build()
     with pytest.raises(ResourceLimitError, match="image is too large"):
         await runtime.run_agent(agent, AgentInput("Look.", media=[Media("image", "A" * (140 * 1024 * 1024))]))

@@ -69,7 +69,7 @@ async def test_the_parts_of_a_runtime_count(make_runtime: Any) -> None:
     await runtime.invoke_tool("calculator", {"expression": "1+1"})
     with pytest.raises(LLMSpellError):
         await runtime.invoke_tool("calculator", {})
-    agent = runtime.agent_builder().model("scripted/any").build()
+    agent = runtime.agents.builder().model("scripted/any").build()
     await runtime.run_agent(agent, "hello")
     async for _ in runtime.stream_agent(agent, "again"):
         pass

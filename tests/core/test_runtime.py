@@ -127,7 +127,7 @@ async def test_the_policy_refuses_a_tool_above_its_level(make_runtime: Any) -> N
 async def test_an_agent_calls_tools_through_the_desk(desk: Runtime) -> None:
     calls: list[str] = []
     desk.hooks.register("BeforeToolExecution", lambda c: calls.append(c.data["tool_name"]))
-    agent = desk.agent_builder().name("a").model("scripted/any").tool("shout").build()
+    agent = desk.agents.builder().name("a").model("scripted/any").tool("shout").build()
     output = await desk.run_agent("a", "say hi loudly")
     assert output.text == "HI it is"
     assert calls == ["shout"]
@@ -135,13 +135,13 @@ async def test_an_agent_calls_tools_through_the_desk(desk: Runtime) -> None:
 
 
 async def test_builders_are_immutable_and_names_unique(desk: Runtime) -> None:
-    base = desk.agent_builder().model("scripted/any")
+    base = desk.agents.builder().model("scripted/any")
     base.name("one").build()
     base.name("two").build()
     assert sorted(desk.agents) == ["one", "two"]
     with pytest.raises(ValidationError, match="Agent instance 'one' already exists"):
         base.name("one").build()
-    assert desk.remove_agent("one") is True
+    assert desk.agents.remove("one") is True
     base.name("one").build()
 
 
@@ -152,7 +152,7 @@ async def test_builders_are_immutable_and_names_unique(desk: Runtime) -> None:
 async def test_what_is_wrong_with_a_model_is_said_when_it_is_built(make_runtime: Any, model: str, says: str) -> None:
     desk = await make_runtime({"providers": {"openai": {"api_key": "sk-not-a-real-key"}}})
     with pytest.raises(Exception, match=says):
-        desk.agent_builder().model(model).build()
+        desk.agents.builder().model(model).build()
 
 
 async def test_without_provider_and_key_the_embedded_model_is_used_and_said_once(
@@ -160,21 +160,21 @@ async def test_without_provider_and_key_the_embedded_model_is_used_and_said_once
 ) -> None:
     runtime.registry.register("providers", "local", ScriptedProvider.serving(say("hi")), replace=True)
     for name in ("a", "b"):
-        agent = runtime.agent_builder().name(name).build()
+        agent = runtime.agents.builder().name(name).build()
         assert (agent.config.provider, agent.config.model) == ("local", "smollm2")
     assert caplog.text.count("using the embedded model local/smollm2") == 1
 
 
 async def test_an_unknown_tool_is_refused_when_the_agent_is_built(desk: Runtime) -> None:
     with pytest.raises(NotFoundError, match="Tool 'hammer' not found"):
-        desk.agent_builder().model("scripted/any").tool("hammer").build()
+        desk.agents.builder().model("scripted/any").tool("hammer").build()
 
 
 async def test_closing_closes_every_part_even_if_one_fails(make_runtime: Any, caplog: pytest.LogCaptureFixture) -> None:
     desk = await make_runtime(replies=[say("x")])
-    agent = desk.agent_builder().model("scripted/any").build()
+    agent = desk.agents.builder().model("scripted/any").build()
     await desk.run_agent(agent, "x")
-    provider, _ = await desk.provider_for(agent.config)
+    provider, _ = await desk.providers.for_agent(agent.config)
 
     async def broken() -> None:
         raise RuntimeError("stuck door")
@@ -189,7 +189,7 @@ async def test_closing_closes_every_part_even_if_one_fails(make_runtime: Any, ca
 async def test_two_runtimes_know_nothing_of_each_other(make_runtime: Any) -> None:
     one, two = await make_runtime(replies=[say("1")]), await make_runtime(replies=[say("2")])
     for desk in (one, two):
-        desk.agent_builder().name("same").model("scripted/any").build()
+        desk.agents.builder().name("same").model("scripted/any").build()
     await one.state.set("global:x", 1)
     assert (await one.run_agent("same", "?")).text == "1"
     assert (await two.run_agent("same", "?")).text == "2"

@@ -42,7 +42,7 @@ async def test_tools_that_are_switched_off_do_not_run(make_runtime: MakeRuntime)
 async def test_file_operations_that_are_switched_off_open_nothing(make_runtime: MakeRuntime) -> None:
     runtime = await make_runtime({"tools": {"file_operations": {"enabled": False}}})
     with pytest.raises(SecurityError):
-        await runtime.files(runtime.context()).read_text("anything.txt")
+        await runtime.policy.files(runtime.context()).read_text("anything.txt")
 
 
 async def test_state_has_a_size_and_a_full_one_keeps_what_it_has() -> None:

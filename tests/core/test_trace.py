@@ -25,7 +25,7 @@ TRACED = {"tracing": {"enabled": True}}
 
 
 def last(runtime: Runtime) -> Node:
-    journal = runtime.journal()
+    journal = Journal.of(runtime.config)
     tree = tree_of(journal.read(journal.find("last")))
     assert tree is not None
     return tree
@@ -33,7 +33,7 @@ def last(runtime: Runtime) -> Node:
 
 async def test_nobody_watches_unless_asked(make_runtime: MakeRuntime, isolated: Path) -> None:
     runtime = await make_runtime(replies=[say("hi")])
-    agent = runtime.agent_builder().name("a").model("scripted/any").build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").build()
     await runtime.run_agent(agent, "hello")
     assert runtime.tracer is None
     assert not (isolated / "home" / "traces").exists()
@@ -41,7 +41,7 @@ async def test_nobody_watches_unless_asked(make_runtime: MakeRuntime, isolated: 
 
 async def test_an_agents_calls_lie_below_it_with_their_tokens(make_runtime: MakeRuntime) -> None:
     runtime = await make_runtime(TRACED, replies=[call("calculator", {"expression": "1+1"}), say("2")])
-    agent = runtime.agent_builder().name("a").model("scripted/any").tool("calculator").build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").tool("calculator").build()
     await runtime.run_agent(agent, "1+1?")
     tree = last(runtime)
     assert (tree.span.kind, tree.span.name, tree.span.status) == ("agent", "a", "ok")
@@ -54,7 +54,7 @@ async def test_an_agents_calls_lie_below_it_with_their_tokens(make_runtime: Make
 
 async def test_streamed_runs_leave_the_same_tree(make_runtime: MakeRuntime) -> None:
     runtime = await make_runtime(TRACED, replies=[call("calculator", {"expression": "1+1"}), say("2")])
-    agent = runtime.agent_builder().name("a").model("scripted/any").tool("calculator").build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").tool("calculator").build()
     assert [chunk async for chunk in runtime.stream_agent(agent, "1+1?")][-1].type == "end"
     assert [child.span.kind for child in last(runtime).children] == ["model", "tool", "model"]
 
@@ -64,7 +64,7 @@ async def test_who_takes_over_a_conversation_is_in_the_same_run(make_runtime: Ma
     runtime = await make_runtime(
         {"tracing": {"enabled": True}}, replies=[call("transfer_to_agent", {"agent": "b"}), say("b here")]
     )
-    builder = runtime.agent_builder().model("scripted/any")
+    builder = runtime.agents.builder().model("scripted/any")
     builder.name("b").build()
     agent = builder.name("a").handoff("b").build()
     if streamed:
@@ -72,7 +72,7 @@ async def test_who_takes_over_a_conversation_is_in_the_same_run(make_runtime: Ma
             pass
     else:
         await runtime.run_agent(agent, "hello")
-    assert len(runtime.journal().runs()) == 1
+    assert len(Journal.of(runtime.config).runs()) == 1
     tree = last(runtime)
     assert (tree.span.name, tree.span.attributes["handoff"]) == ("a", "b")
     assert [child.span.name for child in tree.children if child.span.kind == "agent"] == ["b"]
@@ -81,9 +81,9 @@ async def test_who_takes_over_a_conversation_is_in_the_same_run(make_runtime: Ma
 
 async def test_parallel_runs_do_not_mix(make_runtime: MakeRuntime) -> None:
     runtime = await make_runtime(TRACED, replies=[say("hi")])
-    agents = [runtime.agent_builder().name(f"a{i}").model("scripted/any").build() for i in range(20)]
+    agents = [runtime.agents.builder().name(f"a{i}").model("scripted/any").build() for i in range(20)]
     await asyncio.gather(*(runtime.run_agent(agent, "hello") for agent in agents))
-    journal = runtime.journal()
+    journal = Journal.of(runtime.config)
     trees = [tree_of(journal.read(id_)) for id_ in journal.runs()]
     assert sorted(tree.span.name for tree in trees if tree) == sorted(agent.name for agent in agents)
     assert all(tree is not None and len(tree.children) == 1 for tree in trees)
@@ -98,7 +98,7 @@ async def test_failures_and_cancelled_work_are_marked(make_runtime: MakeRuntime)
     assert runtime.tracer is not None
     with pytest.raises(asyncio.CancelledError), runtime.tracer.span("tool", "slow"):
         raise asyncio.CancelledError
-    journal = runtime.journal()
+    journal = Journal.of(runtime.config)
     statuses = [span.status for id_ in journal.runs() for span in journal.read(id_)]
     assert sorted(statuses) == ["cancelled", "error"]
 
@@ -109,7 +109,7 @@ async def test_no_secret_is_written(make_runtime: MakeRuntime, monkeypatch: pyte
     assert runtime.tracer is not None
     with pytest.raises(ValueError, match="secret"), runtime.tracer.span("tool", "t environment-secret"):
         raise ValueError("configured-secret and environment-secret")
-    journal = runtime.journal()
+    journal = Journal.of(runtime.config)
     text = (journal.folder / f"{journal.find('last')}.jsonl").read_text()
     assert "-secret" not in text
     assert "********" in text
@@ -197,7 +197,7 @@ def test_a_tree_says_what_each_model_was_used_for() -> None:
 async def test_a_run_that_waits_for_consent_has_not_failed(make_runtime: MakeRuntime) -> None:
     asks = call("calculator", {"expression": "1+1"})
     runtime = await make_runtime({"tracing": {"enabled": True}}, replies=[call("b_tool", {"text": "x"}), asks])
-    builder = runtime.agent_builder().model("scripted/any")
+    builder = runtime.agents.builder().model("scripted/any")
     inner = builder.name("b").ask_tool("calculator").build()
     builder.name("a").tool(inner).build()
     with pytest.raises(ApprovalRequiredError):

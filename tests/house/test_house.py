@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +60,23 @@ def test_no_lock_file_is_kept_in_the_repository() -> None:
         return
     kept = subprocess.run(["git", "ls-files", "*.lock", "*lock.json"], cwd=ROOT, capture_output=True, text=True)
     assert kept.stdout.split() == []
+
+
+def test_the_runtime_is_a_few_verbs() -> None:
+    """What is more than a verb of the desk belongs to one of its parts: `runtime.agents`, `tools`, `workflows`, ..."""
+    from llmspell_core.runtime import Runtime
+
+    verbs = [name for name, _ in inspect.getmembers(Runtime, inspect.isfunction) if not name.startswith("_")]
+    assert len(verbs) <= 16, verbs
+
+
+def test_everybody_sees_one_typed_desk() -> None:
+    loose = re.compile(r"desk: Any\b|getattr\((?:\w+\.)?desk,|cast\(Any, \w+\.desk\)|class \w*Desk\w*\(Protocol\)")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / "llmspell_core").rglob("*.py")
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if loose.search(line)
+    ]
+    assert found == [line for line in found if line.startswith("llmspell_core/desk.py")]
+    assert len(found) == 1

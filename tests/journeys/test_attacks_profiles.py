@@ -322,12 +322,12 @@ async def desk(folder: Path) -> AsyncIterator[Runtime]:
 async def test_scripts_do_not_find_what_others_left(desk: Runtime, language: str) -> None:
     plants, looks = LEAK[language]
     async with asyncio.timeout(20):
-        first = await desk.open_session(language)
+        first = await desk.scripts.console(language)
         await first.run(plants + MAKES[language], mode="cell")
         assert (await desk.run_script(looks, engine=language)).value == [False, False, False]
-        assert "mine" in desk.tool_names()
+        assert "mine" in desk.tools.names()
         await desk.scripts.close_session(first)
-    assert "mine" not in desk.tool_names()
+    assert "mine" not in desk.tools.names()
 
 
 REGISTERS = {
@@ -338,7 +338,7 @@ REGISTERS = {
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_two_scripts_may_hook_the_same_point(desk: Runtime, language: str) -> None:
-    first, second = await desk.open_session(language), await desk.open_session(language)
+    first, second = await desk.scripts.console(language), await desk.scripts.console(language)
     for session in (first, second):
         await session.run(REGISTERS[language], mode="cell")
     assert len(desk.hooks.registered("ToolError")) == 2
@@ -364,7 +364,7 @@ WAITS = {
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_crash_is_one_clean_error_and_others_live_on(desk: Runtime, language: str) -> None:
     async def crash() -> None:
-        session = await desk.open_session(language, interactive=False)
+        session = await desk.scripts.console(language, interactive=False)
         session._sink = lambda *_: os.kill(session.scope.process_id, signal.SIGSEGV)
         await session.run("print('now'); " + ENDLESS[language], name="victim")
 

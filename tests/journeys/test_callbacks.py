@@ -139,14 +139,14 @@ async def test_nothing_of_a_script_that_ended_is_called(
     await runtime.run_script(AFTERWARDS[language], engine=language)
     runtime.events.emit("later.on", {})
     assert (await runtime.invoke_tool("calculator", {"expression": "1 + 1"})).text
-    assert "mine" not in runtime.tool_names()
+    assert "mine" not in runtime.tools.names()
     assert runtime.events.subscriptions() == []
     assert "too late" not in caplog.text
 
 
 @pytest.mark.parametrize("language", AFTERWARDS)
 async def test_between_the_cells_of_a_session_callbacks_are_called(runtime: Runtime, language: str) -> None:
-    session = await runtime.open_session(language)
+    session = await runtime.scripts.console(language)
     await session.run(AFTERWARDS[language], mode="cell")
     with pytest.raises(LLMSpellError, match="cancel"):
         await runtime.invoke_tool("calculator", {"expression": "1 + 1"})

@@ -87,7 +87,7 @@ async def test_in_scripts(tables: dict[str, Any], name: str) -> None:
 async def test_in_python(tables: dict[str, Any]) -> None:
     async with Runtime({"providers": tables}) as runtime:
         runtime.observe(watcher := Watcher())
-        agent = runtime.agent_builder().name("a").model(CHAIN).build()
+        agent = runtime.agents.builder().name("a").model(CHAIN).build()
         output = await runtime.run_agent(agent, "Hi.")
         assert output.text == "From the second."
         assert output.metadata.model == "second/m2-2026"
@@ -97,7 +97,7 @@ async def test_in_python(tables: dict[str, Any]) -> None:
 async def test_in_the_configuration_of_an_agent(tables: dict[str, Any]) -> None:
     async with Runtime({"providers": tables}) as runtime:
         runtime.observe(watcher := Watcher())
-        output = await runtime.run_agent(runtime.create_agent(AgentConfig("a", model=CHAIN)), "Hi.")
+        output = await runtime.run_agent(runtime.agents.create(AgentConfig("a", model=CHAIN)), "Hi.")
         assert output.text == "From the second."
         check(runtime, watcher)
 
@@ -112,6 +112,6 @@ async def test_as_the_default_of_a_provider_in_a_file(
     path = trusted_settings("\n".join(lines))
     async with Runtime(cwd=path.parent) as runtime:
         runtime.observe(watcher := Watcher())
-        agent = runtime.agent_builder().name("a").build()
+        agent = runtime.agents.builder().name("a").build()
         assert (await runtime.run_agent(agent, "Hi.")).text == "From the second."
         check(runtime, watcher)

@@ -41,7 +41,7 @@ def folded(value: Any) -> Any:
 
 @pytest.fixture(params=["lua", "javascript"])
 async def session(request: Any, runtime: Any) -> AsyncIterator[Any]:
-    opened = await runtime.open_session(request.param)
+    opened = await runtime.scripts.console(request.param)
     opened.host_state = runtime.state
     yield opened
     await runtime.scripts.close_session(opened)
@@ -60,7 +60,7 @@ async def test_values_survive_the_way_into_a_script_and_back(session: Any, value
 async def test_lua_keeps_every_64_bit_integer(runtime: Any, value: Any) -> None:
     lua = getattr(runtime, "fuzz_session", None)
     if lua is None:
-        lua = runtime.fuzz_session = await runtime.open_session("lua")
+        lua = runtime.fuzz_session = await runtime.scripts.console("lua")
     await runtime.state.set("global:in", value)
     await lua.run('State.set("out", State.get("in"))', name="cell", mode="cell")
     assert folded(await runtime.state.get("global:out")) == folded(value)

@@ -36,7 +36,7 @@ async def runtime(request: pytest.FixtureRequest, local: dict[str, Any]) -> Asyn
 
 
 async def test_a_local_model_calls_the_calculator_and_answers_with_its_result(runtime: Runtime) -> None:
-    runtime.agent_builder().name("clerk").model("local/smollm2").tool("calculator").build()
+    runtime.agents.builder().name("clerk").model("local/smollm2").tool("calculator").build()
     output = await runtime.run_agent("clerk", QUESTION)
     (call,) = output.tool_calls
     assert call.tool_name == "calculator"
@@ -48,7 +48,7 @@ async def test_a_local_model_calls_the_calculator_and_answers_with_its_result(ru
 
 
 async def test_the_same_streamed(runtime: Runtime) -> None:
-    agent = runtime.agent_builder().name("clerk").model("local/smollm2").tool("calculator").build()
+    agent = runtime.agents.builder().name("clerk").model("local/smollm2").tool("calculator").build()
     given = AgentInput.of(QUESTION)
     kinds: list[str] = []
     text = ""
@@ -62,13 +62,13 @@ async def test_the_same_streamed(runtime: Runtime) -> None:
 async def test_the_same_server_serves_through_the_provider_openai(local: dict[str, Any]) -> None:
     pytest.importorskip("xllamacpp")
     async with Runtime(config={"providers": {"local": local | {"backend": "xllamacpp"}}}) as first:
-        first.agent_builder().name("warm").model("local/smollm2").max_tokens(1).build()
+        first.agents.builder().name("warm").model("local/smollm2").max_tokens(1).build()
         await first.run_agent("warm", "Hi.")
         provider: Any = await first.providers.get("local")
         server = provider.pool._running["smollm2"].server
         lab = {"provider_type": "openai", "base_url": server.url, "api_key": server.api_key}
         async with Runtime(config={"providers": {"lab": lab}}) as second:
-            second.agent_builder().name("clerk").model("lab/smollm2").max_tokens(60).tool("calculator").build()
+            second.agents.builder().name("clerk").model("lab/smollm2").max_tokens(60).tool("calculator").build()
             output = await second.run_agent("clerk", QUESTION)
     assert [call.tool_name for call in output.tool_calls] == ["calculator"]
     assert output.text.strip()

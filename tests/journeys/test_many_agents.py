@@ -61,7 +61,7 @@ async def test_a_thousand_runs_answer_rightly_and_leave_nothing_behind(
     async with FakeServer(echo) as server:
         table = {"openai": {"base_url": f"{server.url}/v1", "api_key": "sk-many-agents", "max_retries": 0}}
         async with Runtime({"providers": table}) as runtime:
-            builder = runtime.agent_builder().model("openai/m")
+            builder = runtime.agents.builder().model("openai/m")
             agents = [builder.name(f"a{i}").build() for i in range(COUNT)]
 
             async def everybody(word: str) -> None:
@@ -97,7 +97,7 @@ async def test_one_of_a_thousand_that_fails_fails_alone_and_cancelling_ends_all(
     async with FakeServer(answer) as server:
         table = {"openai": {"base_url": f"{server.url}/v1", "api_key": "sk-many-agents", "max_retries": 0}}
         async with Runtime({"providers": table}) as runtime:
-            builder = runtime.agent_builder().model("openai/m")
+            builder = runtime.agents.builder().model("openai/m")
             agents = [builder.name(f"a{i}").build() for i in range(100)]
             work = [runtime.run_agent(a, f"{a.name} ") for a in agents]
             made = await asyncio.gather(*work, return_exceptions=True)

@@ -103,7 +103,7 @@ async def test_a_file_that_may_not_be_read_ends_the_run_before_a_model_is_asked(
     runtime = await make_runtime(
         {"providers": {"own": {"provider_type": "openai", "base_url": "http://127.0.0.1:9/v1"}}}
     )
-    agent = runtime.agent_builder().name("a").model("own/m").build()
+    agent = runtime.agents.builder().name("a").model("own/m").build()
     for path, words in (("/etc/shadow", "/etc/shadow"), ("missing.png", "missing.png")):
         with pytest.raises(LLMSpellError) as caught:
             await runtime.run_agent(agent, {"text": "x", "media": [path]})

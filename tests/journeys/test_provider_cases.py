@@ -38,7 +38,7 @@ def modes(case: str) -> Iterator[str]:
 
 
 async def answer_of(runtime: Runtime, case: str, mode: str) -> tuple[Any, AgentOutput | LLMSpellError]:
-    agent = runtime.agent_builder().name(f"{case}-{mode}").model(f"{case}/m").tool(*TOOLS).build()
+    agent = runtime.agents.builder().name(f"{case}-{mode}").model(f"{case}/m").tool(*TOOLS).build()
     try:
         if mode == "whole":
             return agent, await runtime.run_agent(agent, "hi")
@@ -130,7 +130,7 @@ async def test_json_without_end_is_text_of_the_model(make_runtime: Any, depth: i
     deep = "[" * depth + "]" * depth
     call = tool_call_of("1", "calculator", f'{{"expression": {deep}}}')
     runtime = await make_runtime(replies=[Completion(tool_calls=[call]), say(deep)])
-    agent = runtime.agent_builder().name("a").model("scripted/any").tool("calculator").build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").tool("calculator").build()
     output = await runtime.run_agent(agent, AgentInput("hi"))
     assert output.text == deep
     assert "not a JSON object" in output.tool_calls[0].result.error

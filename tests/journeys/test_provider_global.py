@@ -80,9 +80,9 @@ async def test_an_agent_whose_provider_has_no_key_is_not_built(make_runtime: Any
 async def test_the_hint_of_a_missing_key_names_the_variable(make_runtime: Any) -> None:
     runtime = await make_runtime()
     with pytest.raises(AuthenticationError) as caught:
-        runtime.agent_builder().model("groq/llama").build()
+        runtime.agents.builder().model("groq/llama").build()
     assert "GROQ_API_KEY" in str(caught.value.hint)
-    assert runtime.agent_builder().name("keyed").model("groq/llama").api_key("sk-mine").build()
+    assert runtime.agents.builder().name("keyed").model("groq/llama").api_key("sk-mine").build()
 
 
 async def test_local_models_are_ollamas_where_one_is_configured(make_runtime: Any) -> None:

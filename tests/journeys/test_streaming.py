@@ -130,7 +130,7 @@ async def test_an_answer_that_comes_once_more_is_announced(make_runtime: MakeRun
 async def test_python_gets_the_same_pieces(make_runtime: MakeRuntime) -> None:
     runtime = await make_runtime()
     runtime.registry.register("providers", "talking", Talking.serving(calculating("So. "), say("It is 42.")))
-    agent = runtime.agent_builder().name("a").model("talking/any").tool("calculator").build()
+    agent = runtime.agents.builder().name("a").model("talking/any").tool("calculator").build()
     chunks = [chunk async for chunk in runtime.stream_agent(agent, "go")]
     assert "".join(chunk.text for chunk in chunks) == "So. It is 42."
     assert [chunk.arguments for chunk in chunks if chunk.type == "tool_call_progress"][-1] == '{"expression": "1"}'

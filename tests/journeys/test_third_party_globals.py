@@ -35,7 +35,7 @@ async def main():
     async with Runtime() as runtime:
         found = {}
         for engine, words in {"lua": ["Dic", "Dice.r", "Dice.th"], "javascript": ["Dic", "Dice.r", "Dice.th"]}.items():
-            session = await runtime.open_session(engine)
+            session = await runtime.scripts.console(engine)
             found[engine] = [sorted(await session.complete(word)) for word in words]
         print(json.dumps(found))
 

@@ -78,8 +78,8 @@ async def test_an_empty_list_of_a_schema_is_sent_as_a_list(make_runtime: Any, la
 
 async def test_an_agent_as_a_tool_gets_a_name_that_vendors_take(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[say("ok")])
-    agent = runtime.agent_builder().name("Größe, the 2nd " + "x" * 80).model("scripted/any").build()
-    name = runtime.wrap_agent(agent)
+    agent = runtime.agents.builder().name("Größe, the 2nd " + "x" * 80).model("scripted/any").build()
+    name = runtime.agents.wrap(agent)
     assert name.isascii()
     assert len(name) <= 64
-    runtime.agent_builder().name("b").model("scripted/any").tool(name).build().tool_definitions()
+    runtime.agents.builder().name("b").model("scripted/any").tool(name).build().tool_definitions()

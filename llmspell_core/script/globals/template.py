@@ -34,7 +34,7 @@ def parameter_view(name: str, spec: dict[str, Any], required: bool) -> dict[str,
 
 
 def schema_view(scope: ScriptScope, name: str) -> dict[str, Any]:
-    template = scope.runtime.template_for(name)
+    template = scope.runtime.templates.find(name)
     schema = template.schema.json_schema
     required = set(schema.get("required", ()))
     rows = [parameter_view(n, spec, n in required) for n, spec in schema.get("properties", {}).items()]
@@ -46,11 +46,11 @@ def list_templates(scope: ScriptScope, category: str | None) -> list[dict[str, A
 
 
 def search(scope: ScriptScope, query: str, category: str | None) -> list[dict[str, Any]]:
-    return list(scope.runtime.search_templates(query, category))
+    return list(scope.runtime.templates.search(query, category))
 
 
 def info(scope: ScriptScope, name: str, with_schema: bool) -> dict[str, Any]:
-    about = {"metadata": scope.runtime.template_for(name).about()}
+    about = {"metadata": scope.runtime.templates.find(name).about()}
     return {**about, "schema": schema_view(scope, name)} if with_schema else about
 
 
@@ -60,7 +60,7 @@ async def execute(scope: ScriptScope, name: str, params: dict[str, Any] | None) 
 
 
 async def estimate_cost(scope: ScriptScope, name: str, params: dict[str, Any] | None) -> Any:
-    template = scope.runtime.template_for(name)
+    template = scope.runtime.templates.find(name)
     estimate = await template.estimate(template.validate_parameters(params or {}))
     return None if estimate is None else estimate.to_dict()
 

@@ -50,7 +50,7 @@ def _check_success(scope: ScriptScope, name: str, output: AgentOutput) -> None:
     envelope = output.metadata.extra.get("response")
     if not isinstance(envelope, dict) or envelope.get("success") is not False:
         return
-    tool = scope.runtime.tool_for(name)
+    tool = scope.runtime.tools.find(name)
     if not tool.answers_failure(str(envelope.get("operation"))):
         raise failure_of(envelope, tool.name)
 
@@ -69,7 +69,7 @@ def _row(scope: ScriptScope, name: str) -> dict[str, Any]:
             "category": record.category,
             "security_level": record.security_level,
         }
-    tool = scope.runtime.tool_for(name)
+    tool = scope.runtime.tools.find(name)
     return {"name": name, "description": tool.description, "version": tool.version, "category": tool.category}
 
 
@@ -80,7 +80,7 @@ async def list_tools(scope: ScriptScope) -> list[dict[str, Any]]:
 async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dict[str, Any]]:
     hooks = scope.runtime.hooks
     await hooks.fire("BeforeToolDiscovery", "registry", {"query": query or {}})
-    rows = [_row(scope, name) for name in scope.runtime.tool_names()]
+    rows = [_row(scope, name) for name in scope.runtime.tools.names()]
     category, tag = (query or {}).get("category"), (query or {}).get("tag")
     if category:
         rows = [r for r in rows if r["category"] == category]
@@ -94,7 +94,7 @@ async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dic
 
 def get(scope: ScriptScope, name: str) -> ToolObject | None:
     try:
-        return ToolObject(scope.runtime.tool_for(name))
+        return ToolObject(scope.runtime.tools.find(name))
     except NotFoundError:
         return None
 
@@ -105,7 +105,7 @@ def exists(scope: ScriptScope, name: str) -> bool:
 
 
 def categories(scope: ScriptScope) -> list[str]:
-    return sorted({str(_row(scope, name)["category"]) for name in scope.runtime.tool_names()})
+    return sorted({str(_row(scope, name)["category"]) for name in scope.runtime.tools.names()})
 
 
 def create(scope: ScriptScope, definition: dict[str, Any]) -> ToolObject:
@@ -141,7 +141,7 @@ def schema(_scope: ScriptScope, made: ToolObject) -> dict[str, Any]:
 
 
 def schema_of(scope: ScriptScope, name: str) -> dict[str, Any]:
-    return ToolObject(scope.runtime.tool_for(name)).schema
+    return ToolObject(scope.runtime.tools.find(name)).schema
 
 
 DEFINITION = Param(

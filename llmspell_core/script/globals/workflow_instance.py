@@ -163,10 +163,10 @@ def _absent(scope: ScriptScope, kind: str, target: Any) -> str | None:
     if not isinstance(target, str):
         return None
     finders = {
-        "tool": scope.runtime.tool_for,
-        "agent": scope.runtime.agent_for,
+        "tool": scope.runtime.tools.find,
+        "agent": scope.runtime.agents.find,
         "workflow": scope.runtime.workflows.find,
-        "template": scope.runtime.template_for,
+        "template": scope.runtime.templates.find,
     }
     try:
         finders[kind](target)

@@ -36,7 +36,7 @@ async def exported(make_runtime: MakeRuntime, *replies: Any, fails: bool = False
         table = {"endpoint": f"{server.url}/v1/traces", "headers": {"x-team": "blue"}}
         runtime = await make_runtime({"otel": table}, replies=replies)
         runtime.registry.register("tools", "probe", Probe())
-        agent = runtime.agent_builder().name("helper").model("scripted/any").tool("probe").build()
+        agent = runtime.agents.builder().name("helper").model("scripted/any").tool("probe").build()
         try:
             await runtime.run_agent(agent, "a private question")
         except Exception:

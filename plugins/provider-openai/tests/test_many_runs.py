@@ -57,7 +57,7 @@ def peak_memory() -> int:
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
 async def test_a_thousand_concurrent_runs_are_right_bounded_and_leave_nothing_behind() -> None:
     async with EchoServer() as server, Runtime(settings(server.url)) as runtime:
-        agents = [runtime.agent_builder().name(f"a{i}").model("openai/m").build() for i in range(COUNT)]
+        agents = [runtime.agents.builder().name(f"a{i}").model("openai/m").build() for i in range(COUNT)]
         await runtime.run_agent(agents[0], "warm up")
         before, memory = asyncio.all_tasks(), peak_memory()
         begun = time.perf_counter()

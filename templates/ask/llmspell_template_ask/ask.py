@@ -34,7 +34,7 @@ class Ask(Template[Parameters]):
         desk = ctx.desk
         if desk is None:
             raise ComponentError("the template ask needs a runtime", hint="Run it with runtime.run_template.")
-        builder = desk.agent_builder().name(new_id("ask")).max_tokens(params.max_tokens).tool(*params.tools)
+        builder = desk.agents.builder().name(new_id("ask")).max_tokens(params.max_tokens).tool(*params.tools)
         agent = (builder.model(params.model) if params.model else builder).build()
         output = await desk.run_agent(agent, params.question, ctx)
         metrics = {

@@ -35,6 +35,6 @@ async def test_an_unknown_template_offers_the_nearest(make_runtime: Any) -> None
 
 async def test_it_says_what_it_would_take(make_runtime: Any) -> None:
     runtime = await make_runtime()
-    template = runtime.template_for("ask")
+    template = runtime.templates.find("ask")
     estimate = await template.estimate(template.validate_parameters({"question": "x" * 40, "max_tokens": 10}))
     assert estimate.estimated_tokens == 20

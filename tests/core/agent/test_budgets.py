@@ -58,7 +58,7 @@ async def runtime(make_runtime: Any) -> Runtime:
     made: Runtime = await make_runtime(replies=[chain])
     made.registry.register("tools", "ping", Ping())
     made.registry.register("tools", "slow", Slow())
-    builder = made.agent_builder().model("scripted/any")
+    builder = made.agents.builder().model("scripted/any")
     leaf = builder.name("leaf").tool("ping").build()
     middle = builder.name("middle").tool(leaf).build()
     builder.name("boss").tool(middle).build()
@@ -76,7 +76,7 @@ def scripted(runtime: Runtime) -> ScriptedProvider:
 def limited(runtime: Runtime, like: str, **limits: Any) -> str:
     """An agent like another one, with limits."""
     name = f"limited_{like}"
-    runtime.agent_builder().set(**{**_fields(runtime.agents[like].config), "name": name}).limits(**limits).build()
+    runtime.agents.builder().set(**{**_fields(runtime.agents[like].config), "name": name}).limits(**limits).build()
     return name
 
 
@@ -113,7 +113,7 @@ async def test_what_is_left_of_the_tokens_caps_the_answers_below(runtime: Runtim
 
 
 async def test_a_limit_of_an_agent_below_is_told_to_the_model_above(runtime: Runtime) -> None:
-    runtime.agent_builder().name("ask").model("scripted/any").tool(
+    runtime.agents.builder().name("ask").model("scripted/any").tool(
         runtime.agents[limited(runtime, "leaf", max_tool_calls=1)]
     ).build()
     output = await runtime.run_agent("ask", "go")
@@ -139,12 +139,12 @@ async def test_whoever_takes_over_has_what_is_left(runtime: Runtime, limits: Any
 
 
 async def test_time_is_shared_too(runtime: Runtime) -> None:
-    builder = runtime.agent_builder().model("scripted/any").tool("slow")
+    builder = runtime.agents.builder().model("scripted/any").tool("slow")
     builder.name("slow_one").build()
     boss = builder.tools(runtime.agents["slow_one"]).name("slow_boss").max_execution_time(0.2).build()
     with pytest.raises(TimeoutError, match="'slow_boss' did not finish within"):
         await runtime.run_agent(boss, "go")
-    runtime.agent_builder().name("hasty").model("scripted/any").handoff("slow_one").max_execution_time(0.2).build()
+    runtime.agents.builder().name("hasty").model("scripted/any").handoff("slow_one").max_execution_time(0.2).build()
     with pytest.raises(TimeoutError, match=r"'hasty' and those it handed over to did not finish within 0\.2 s"):
         await runtime.run_agent("hasty", "go")
 
@@ -159,7 +159,7 @@ async def test_time_is_shared_too(runtime: Runtime) -> None:
     ],
 )
 async def test_a_composite_counts_all_its_members(runtime: Runtime, routing: Any, calls: int) -> None:
-    runtime.create_composite("team", ["leaf", "second"], {**routing, "fallback_agent": "second"})
+    runtime.agents.create_composite("team", ["leaf", "second"], {**routing, "fallback_agent": "second"})
     output = await runtime.run_agent("team", "go")
     assert (output.metadata.token_count, output.metadata.extra["cost_usd"]) == (5 * calls, pytest.approx(0.1 * calls))
 

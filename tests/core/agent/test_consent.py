@@ -49,7 +49,7 @@ async def world(make_runtime: Any, *replies: Any, config: dict[str, Any] | None 
 
 
 def careful(runtime: Runtime) -> Any:
-    return runtime.agent_builder().name("a").model("scripted/any").ask_tool("deleter").api_key("k-123")
+    return runtime.agents.builder().name("a").model("scripted/any").ask_tool("deleter").api_key("k-123")
 
 
 ASKS = call("deleter", {"name": "x"})
@@ -77,7 +77,7 @@ async def test_a_denied_call_is_not_made_and_the_model_is_told_why(make_runtime:
 )
 async def test_the_configuration_marks_tools_too(make_runtime: Any, config: dict[str, Any]) -> None:
     runtime, deleter = await world(make_runtime, ASKS, config=config)
-    agent = runtime.agent_builder().name("a").model("scripted/any").tool("deleter").build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").tool("deleter").build()
     with pytest.raises(ApprovalRequiredError, match="nobody answered"):
         await runtime.run_agent(agent, "go")
     assert deleter.deleted == []
@@ -90,7 +90,7 @@ async def test_a_run_that_waits_goes_on_in_another_runtime(make_runtime: Any, tm
     with pytest.raises(ApprovalRequiredError) as caught:
         await runtime.run_agent(agent, "go")
     record = str(caught.value.record)
-    await runtime.save_record(record, tmp_path / "waiting.json")
+    await runtime.records.export(record, tmp_path / "waiting.json")
     text = (tmp_path / "waiting.json").read_text()
     assert "k-123" not in text
     assert (tmp_path / "waiting.json").stat().st_mode & 0o077 == 0
@@ -153,10 +153,10 @@ def test_a_waiting_run_is_decided_on_the_command_line(run_script: Any, invoke_cl
 
 async def test_tokens_are_limited_and_the_rest_caps_the_answer(make_runtime: Any) -> None:
     runtime, _ = await world(make_runtime, ASKS)
-    agent = runtime.agent_builder().name("a").model("scripted/any").tool("deleter").max_total_tokens(60).build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").tool("deleter").max_total_tokens(60).build()
     with pytest.raises(ResourceLimitError, match="tokens limit 60"):
         await runtime.run_agent(agent, "go")
-    guarded: Any = (await runtime.provider_for(agent.config))[0]
+    guarded: Any = (await runtime.providers.for_agent(agent.config))[0]
     provider = guarded.inner
     assert isinstance(provider, ScriptedProvider)
     assert provider.requests[0].max_tokens is not None
@@ -170,7 +170,7 @@ async def test_money_is_limited(make_runtime: Any) -> None:
         return made
 
     runtime, deleter = await world(make_runtime, dear)
-    agent = runtime.agent_builder().name("a").model("scripted/any").tool("deleter").max_cost_usd(0.5).build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").tool("deleter").max_cost_usd(0.5).build()
     with pytest.raises(ResourceLimitError, match=r"cost in USD limit 0\.5"):
         await runtime.run_agent(agent, "go")
     assert len(deleter.deleted) == 2
@@ -183,11 +183,11 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
 
 async def test_an_answer_that_does_not_fit_is_repaired_once(make_runtime: Any) -> None:
     runtime, _ = await world(make_runtime, say('{"age": "old"}'), say('```json\n{"age": 7}\n```'))
-    agent = runtime.agent_builder().name("a").model("scripted/any").response_schema(SCHEMA).build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").response_schema(SCHEMA).build()
     output = await runtime.run_agent(agent, "how old?")
     assert output.metadata.extra["parsed"] == {"age": 7}
     assert [m.role for m in agent.history] == ["user", "assistant"]
-    guarded: Any = (await runtime.provider_for(agent.config))[0]
+    guarded: Any = (await runtime.providers.for_agent(agent.config))[0]
     provider = guarded.inner
     assert isinstance(provider, ScriptedProvider)
     assert "age" in provider.requests[1].messages[-1].content
@@ -195,6 +195,6 @@ async def test_an_answer_that_does_not_fit_is_repaired_once(make_runtime: Any) -
 
 async def test_an_answer_that_never_fits_is_an_error(make_runtime: Any) -> None:
     runtime, _ = await world(make_runtime, say("seven"))
-    agent = runtime.agent_builder().name("a").model("scripted/any").response_schema(SCHEMA).build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").response_schema(SCHEMA).build()
     with pytest.raises(ValidationError, match="not JSON"):
         await runtime.run_agent(agent, "how old?")

@@ -61,7 +61,7 @@ class World:
             runtime.registry.register("tools", tool.name, tool)
 
     def builder(self) -> Any:
-        return self.runtime.agent_builder().name("a").model("scripted/any").tool("deleter", "noter")
+        return self.runtime.agents.builder().name("a").model("scripted/any").tool("deleter", "noter")
 
     def operator(self, answer: Callable[[ApprovalRequest], Any]) -> None:
         def ask(request: ApprovalRequest) -> Any:
@@ -263,8 +263,8 @@ async def test_an_alias_stands_for_its_tool(make_runtime: Any) -> None:
     runtime = await make_runtime({"tools": {"approval": {"ask": ["date_time_handler"]}}})
     if not Registry(Catalog.load()).has("tools", "datetime-handler"):
         pytest.skip("the tool with an alias is not installed")
-    assert runtime.needs_approval("datetime-handler")
-    assert not runtime.needs_approval("calculator")
+    assert runtime.tools.needs_approval("datetime-handler")
+    assert not runtime.tools.needs_approval("calculator")
 
 
 @pytest.mark.parametrize("language", ["lua", "javascript"])
@@ -309,7 +309,7 @@ def _edit(data: dict[str, Any], what: str) -> None:
 async def test_an_edited_record_is_refused(make_world: Any, tmp_path: Path, what: str, decision: bool) -> None:
     world = await make_world(ASKS, say("done"))
     path = tmp_path / "w.json"
-    await world.runtime.save_record(await world.waits(), path)
+    await world.runtime.records.export(await world.waits(), path)
     data = json.loads(path.read_text())
     _edit(data, what)
     path.write_text(json.dumps(data))
@@ -321,7 +321,7 @@ async def test_an_edited_record_is_refused(make_world: Any, tmp_path: Path, what
 async def test_a_truncated_record_is_refused(make_world: Any, tmp_path: Path) -> None:
     world = await make_world(ASKS, say("done"))
     path = tmp_path / "w.json"
-    await world.runtime.save_record(await world.waits(), path)
+    await world.runtime.records.export(await world.waits(), path)
     path.write_text(path.read_text()[:-20])
     with pytest.raises(ValidationError, match="is not the record of a run"):
         await world.runtime.resume_run(path, True)
@@ -342,7 +342,7 @@ async def test_another_users_record_is_refused(
 ) -> None:
     world = await make_world(ASKS, say("done"))
     path = tmp_path / "w.json"
-    await world.runtime.save_record(await world.waits(), path)
+    await world.runtime.records.export(await world.waits(), path)
     monkeypatch.setenv("LLMSPELL_HOME", str(tmp_path / "other"))
     stranger = await make_world(ASKS, say("done"))
     with pytest.raises(StorageError, match=r"the key .* is gone"):

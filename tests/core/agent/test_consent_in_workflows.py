@@ -50,7 +50,7 @@ class World:
             runtime.registry.register("tools", tool.name, tool)
 
     def with_agents(self) -> World:
-        builder = self.runtime.agent_builder().model("scripted/any")
+        builder = self.runtime.agents.builder().model("scripted/any")
         builder.name("careful").ask_tool("deleter").build()
         builder.name("writer").build()
         return self
@@ -110,7 +110,7 @@ async def test_a_workflow_waits_and_goes_on_in_another_runtime(make_world: Any, 
     first = (await make_world()).with_agents()
     id_ = await waiting(first, kind, table)
     before = list(first.noter.made)
-    await first.runtime.save_record(id_, tmp_path / "w.json")
+    await first.runtime.records.export(id_, tmp_path / "w.json")
     second = await make_world()
     record: Any = tmp_path / "w.json"
     while True:
@@ -144,7 +144,7 @@ async def test_a_workflow_with_functions_goes_on_only_where_they_are(make_world:
 
     steps = [{"name": "f", "function": once}, ASK, {**LAST, "input": {"text": "{{shared.k}}"}}]
     id_ = await waiting(world, "sequential", {"steps": steps})
-    await world.runtime.save_record(id_, tmp_path / "w.json")
+    await world.runtime.records.export(id_, tmp_path / "w.json")
     with pytest.raises(ComponentError, match="workflow 'w' cannot go on here: it holds a function"):
         await (await make_world()).runtime.resume_run(tmp_path / "w.json", True)
     output = await world.runtime.resume_run(id_, True)

@@ -19,7 +19,7 @@ from llmspell_core.testing import say
 
 
 def built(runtime: Runtime, name: str = "a") -> LLMAgent:
-    return runtime.agent_builder().name(name).model("scripted/any").build()
+    return runtime.agents.builder().name(name).model("scripted/any").build()
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ async def test_a_paused_agent_holds_the_run_that_is_under_way(make_runtime: Any)
         return False
 
     runtime = await make_runtime(replies=[call("calculator", {"expression": "1"}), say("done")])
-    agent = runtime.agent_builder().name("a").model("scripted/any").ask_tool("calculator").on_approval(decide).build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").ask_tool("calculator").on_approval(decide).build()
     task = asyncio.ensure_future(runtime.run_agent(agent, "x"))
     await asked.wait()
     await agent.pause()
@@ -111,7 +111,7 @@ async def test_the_conversation_is_saved_on_stop_and_comes_back(runtime: Runtime
     await runtime.run_agent(agent, "first")
     await agent.start()
     await agent.stop()
-    runtime.remove_agent("a")
+    runtime.agents.remove("a")
     again = built(runtime)
     assert await again.load_state() is True
     assert [m.content for m in again.get_conversation()] == ["first", "hi"]
@@ -150,7 +150,7 @@ def test_trimming_keeps_system_messages_and_whole_calls(length: int, tokens: int
 
 
 async def test_a_prompt_longer_than_the_models_context_is_refused(runtime: Runtime) -> None:
-    agent = runtime.agent_builder().name("a").model("scripted/any").context_window(100).build()
+    agent = runtime.agents.builder().name("a").model("scripted/any").context_window(100).build()
     with pytest.raises(ValidationError, match="takes 100"):
         await runtime.run_agent(agent, "word " * 200)
 

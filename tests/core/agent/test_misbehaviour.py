@@ -58,7 +58,7 @@ def world(make_runtime: Any) -> Any:
         runtime = await make_runtime({"tools": {"timeouts": {"default": 0.1}}}, replies=replies)
         for tool in (Raises, Hangs, Huge):
             runtime.registry.register("tools", tool.name, tool())
-        builder = runtime.agent_builder().name("a").model("scripted/any").tool("raises", "hangs", "huge")
+        builder = runtime.agents.builder().name("a").model("scripted/any").tool("raises", "hangs", "huge")
         return runtime, builder.set(**config).build()
 
     return make
@@ -170,7 +170,7 @@ async def test_an_override_holds_for_one_call(world: Any) -> None:
 
 async def test_a_schema_that_is_none_is_found_out_when_the_agent_is_built(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[say("{}")])
-    builder = runtime.agent_builder().name("a").model("scripted/any")
+    builder = runtime.agents.builder().name("a").model("scripted/any")
     with pytest.raises(ValidationError, match="not a JSON schema"):
         builder.response_schema({"type": "nonsense"}).build()
 
@@ -182,8 +182,8 @@ class Broken(Agent):
 
 async def test_no_foreign_error_leaves_an_agent(world: Any) -> None:
     runtime, _ = await world(ValueError("odd"))
-    runtime.register_agent(Broken(AgentConfig("broken"), runtime))
-    runtime.create_composite("team", ["a"], lambda *_: 1 / 0)
+    runtime.agents.add(Broken(AgentConfig("broken"), runtime))
+    runtime.agents.create_composite("team", ["a"], lambda *_: 1 / 0)
     for name, what in (
         ("a", "ValueError: odd"),
         ("broken", "ConnectionResetError: odd"),

@@ -59,7 +59,7 @@ class World:
             runtime.registry.register("tools", tool.name, tool)
 
     def agent(self, name: str, *tools: Any, **config: Any) -> Any:
-        made = self.runtime.agent_builder().name(name).model("scripted/any").tool(*tools).system_prompt(name)
+        made = self.runtime.agents.builder().name(name).model("scripted/any").tool(*tools).system_prompt(name)
         return made.set(**config).build()
 
     def careful(self, name: str = "inner") -> Any:
@@ -135,12 +135,12 @@ async def test_it_goes_on_in_another_runtime_that_knows_no_agent(make_world: Any
     }
     first = await make_world(**turns)
     first.agent("middle", first.careful())
-    name = first.runtime.wrap_agent(
+    name = first.runtime.agents.wrap(
         first.runtime.agents["middle"], name="ask_middle", parameter_config=ParameterConfig(input_template="Do {text}")
     )
     first.agent("outer", name)
     id_ = await stopped(first.runtime, "outer")
-    await first.runtime.save_record(id_, tmp_path / "waiting.json")
+    await first.runtime.records.export(id_, tmp_path / "waiting.json")
 
     second = await make_world(**turns)
     output = await second.runtime.resume_run(tmp_path / "waiting.json", "approve")
@@ -181,7 +181,7 @@ async def test_for_whom_and_with_what_it_was_begun_is_known_afterwards(make_worl
     context.data.update(k={"n": [1]}, live=object())
     with pytest.raises(ApprovalRequiredError) as caught:
         await first.runtime.run_agent("inner", {"text": "go", "temperature": 0.3}, context)
-    await first.runtime.save_record(str(caught.value.record), tmp_path / "w.json")
+    await first.runtime.records.export(str(caught.value.record), tmp_path / "w.json")
     second = await make_world(inner=DELETES)
     later = second.runtime.context()
     await second.runtime.resume_run(tmp_path / "w.json", True, later)
@@ -238,7 +238,7 @@ async def test_a_conversation_that_was_handed_over_keeps_its_chain(make_world: A
     first.agent("middle", handoff_targets=("inner",))
     first.agent("desk", handoff_targets=("middle",))
     id_ = await stopped(first.runtime, "desk")
-    await first.runtime.save_record(id_, tmp_path / "w.json")
+    await first.runtime.records.export(id_, tmp_path / "w.json")
     output = await (await make_world(**turns)).runtime.resume_run(tmp_path / "w.json", True)
     assert output.metadata.extra["handoff_chain"] == ["desk", "middle", "inner"]
     assert output.metadata.token_count == 5 * 4
@@ -261,10 +261,10 @@ async def test_a_composite_waits_and_asks_nobody_twice(make_world: Any, tmp_path
     first = await make_world(**turns)
     first.agent("writer", "noter")
     first.careful()
-    first.runtime.create_composite("team", ["writer", "inner"], routing)
+    first.runtime.agents.create_composite("team", ["writer", "inner"], routing)
     id_ = await stopped(first.runtime, "team")
     assert first.noter.made == ["w"]
-    await first.runtime.save_record(id_, tmp_path / "w.json")
+    await first.runtime.records.export(id_, tmp_path / "w.json")
     second = await make_world(**turns)
     output = await second.runtime.resume_run(tmp_path / "w.json", True)
     assert (second.noter.made, second.deleter.made) == ([], ["x"])
@@ -293,9 +293,9 @@ class Own(Agent):
 async def test_code_of_a_program_goes_on_only_in_that_program(make_world: Any, tmp_path: Path) -> None:
     first = await make_world(inner=DELETES)
     first.careful()
-    first.runtime.register_agent(Own(AgentConfig("own"), first.runtime))
+    first.runtime.agents.add(Own(AgentConfig("own"), first.runtime))
     id_ = await stopped(first.runtime, "own")
-    await first.runtime.save_record(id_, tmp_path / "w.json")
+    await first.runtime.records.export(id_, tmp_path / "w.json")
     second = await make_world(inner=DELETES)
     with pytest.raises(ComponentError, match="'own', which is a Own: only the program"):
         await second.runtime.resume_run(tmp_path / "w.json", True)
@@ -315,7 +315,7 @@ async def test_a_tool_that_is_missing_is_told_before_anything_is_done(make_runti
 async def test_what_was_used_before_the_question_counts_after_it(make_world: Any) -> None:
     world = await make_world(outer=[call("inner_tool", {"text": "t"}), last], inner=DELETES)
     world.careful()
-    boss = world.runtime.agent_builder().name("outer").model("scripted/any").system_prompt("outer")
+    boss = world.runtime.agents.builder().name("outer").model("scripted/any").system_prompt("outer")
     boss = boss.tool(world.runtime.agents["inner"]).limits(max_tool_calls=2, max_total_tokens=400)
     boss.build()
     id_ = await stopped(world.runtime, "outer")
@@ -355,7 +355,7 @@ async def test_an_edited_record_goes_on_or_says_what_is_wrong(make_world: Any, t
     world = await make_world(outer=OUTER, inner=DELETES)
     world.agent("outer", world.careful(), "noter")
     path = tmp_path / "waiting.json"
-    await world.runtime.save_record(await stopped(world.runtime, "outer"), path)
+    await world.runtime.records.export(await stopped(world.runtime, "outer"), path)
     data = json.loads(path.read_text())
     for place in _places(data):
         path.write_text(json.dumps(_edited(data, place, value)))
@@ -370,7 +370,7 @@ async def test_a_record_that_was_cut_off_is_refused(make_world: Any, tmp_path: P
     world = await make_world(outer=OUTER, inner=DELETES)
     world.agent("outer", world.careful(), "noter")
     path = tmp_path / "waiting.json"
-    await world.runtime.save_record(await stopped(world.runtime, "outer"), path)
+    await world.runtime.records.export(await stopped(world.runtime, "outer"), path)
     text = path.read_text()
     path.write_text(text[: left if isinstance(left, int) else int(len(text) * left)])
     with pytest.raises(ValidationError, match="is not the record of a run"):
@@ -385,7 +385,7 @@ async def test_a_record_is_written_whole_or_not_at_all(make_world: Any, tmp_path
     path = tmp_path / "waiting.json"
     path.write_text("what was there")
     held = path.open()
-    await world.runtime.save_record(id_, path)
+    await world.runtime.records.export(id_, path)
     with held:
         assert held.read() == "what was there"  # the file was replaced, not written over
     assert json.loads(path.read_text())["id"] == id_

@@ -23,7 +23,7 @@ def reply(request: Any) -> Any:
 @pytest.fixture
 async def runtime(make_runtime: Any) -> Runtime:
     made: Runtime = await make_runtime(replies=[reply])
-    builder = made.agent_builder().model("scripted/any")
+    builder = made.agents.builder().model("scripted/any")
     for name in ("a", "b"):
         builder.name(name).system_prompt(name).tool("calculator").build()
     builder.name("b2").system_prompt("b").build()
@@ -48,7 +48,7 @@ async def runtime(make_runtime: Any) -> Runtime:
 async def test_calls_of_members_come_at_once_and_the_texts_are_the_answer(
     runtime: Runtime, routing: Any, agents: list[str], texts: int, tools: Any
 ) -> None:
-    runtime.create_composite("team", agents, routing)
+    runtime.agents.create_composite("team", agents, routing)
     chunks = [chunk async for chunk in runtime.stream_agent("team", "go")]
     output = chunks[-1].output
     assert output is not None
@@ -62,8 +62,8 @@ async def test_calls_of_members_come_at_once_and_the_texts_are_the_answer(
 
 
 async def test_composites_in_composites_keep_to_the_same_rule(runtime: Runtime) -> None:
-    runtime.create_composite("inner", ["a", "b"], "sequential")
-    runtime.create_composite("outer", ["inner", "a"], "sequential")
+    runtime.agents.create_composite("inner", ["a", "b"], "sequential")
+    runtime.agents.create_composite("outer", ["inner", "a"], "sequential")
     chunks = [chunk async for chunk in runtime.stream_agent("outer", "go")]
     assert "".join(c.text for c in chunks if c.type == "text") == "a has spoken"
     assert sum(c.type == "tool_call" for c in chunks) == 3
@@ -72,7 +72,7 @@ async def test_composites_in_composites_keep_to_the_same_rule(runtime: Runtime) 
 async def test_leaving_a_stream_stops_all_members(runtime: Runtime) -> None:
     provider = runtime.registry.load("providers", "scripted")()
     provider.delay = 30
-    runtime.create_composite("team", ["a", "b"], "parallel")
+    runtime.agents.create_composite("team", ["a", "b"], "parallel")
 
     async def listen() -> None:
         async for _ in runtime.stream_agent("team", "go"):
@@ -87,9 +87,9 @@ async def test_leaving_a_stream_stops_all_members(runtime: Runtime) -> None:
 
 
 async def test_a_member_that_waits_lets_the_stream_wait(runtime: Runtime) -> None:
-    builder = runtime.agent_builder().model("scripted/any").system_prompt("careful")
+    builder = runtime.agents.builder().model("scripted/any").system_prompt("careful")
     builder.name("careful").ask_tool("calculator").build()
-    runtime.create_composite("team", ["a", "careful"], "sequential")
+    runtime.agents.create_composite("team", ["a", "careful"], "sequential")
     with pytest.raises(ApprovalRequiredError, match="saved as") as caught:
         async for _ in runtime.stream_agent("team", "go"):
             pass

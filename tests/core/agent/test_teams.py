@@ -26,7 +26,7 @@ def transfer(to: str, **more: Any) -> Any:
 
 
 def agent(runtime: Runtime, name: str, *to: str, **config: Any) -> LLMAgent:
-    return runtime.agent_builder().name(name).model("scripted/any").handoff(*to).set(**config).build()
+    return runtime.agents.builder().name(name).model("scripted/any").handoff(*to).set(**config).build()
 
 
 async def test_a_conversation_is_handed_over_and_the_chain_recorded(make_runtime: Any) -> None:
@@ -98,9 +98,9 @@ class Desk(Agent):
 async def test_a_custom_agents_request_is_honoured(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[say("yes")])
     agent(runtime, "b")
-    runtime.register_agent(Desk(AgentConfig("desk", custom={"to": "b"}), runtime))
+    runtime.agents.add(Desk(AgentConfig("desk", custom={"to": "b"}), runtime))
     assert (await runtime.run_agent("desk", "hello")).text == "b says yes"
-    runtime.register_agent(Desk(AgentConfig("lost", custom={"to": "nobody"}), runtime))
+    runtime.agents.add(Desk(AgentConfig("lost", custom={"to": "nobody"}), runtime))
     with pytest.raises(ComponentError, match="'nobody' not found"):
         await runtime.run_agent("lost", "hello")
 
@@ -113,18 +113,18 @@ async def test_an_agent_is_a_tool_of_another(make_runtime: Any) -> None:
         replies=[call("expert_tool", {"text": "why?"}), say("because"), say("he says because")]
     )
     expert = agent(runtime, "expert")
-    boss = runtime.agent_builder().name("boss").model("scripted/any").tool(expert).build()
+    boss = runtime.agents.builder().name("boss").model("scripted/any").tool(expert).build()
     output = await runtime.run_agent(boss, "ask him")
     assert output.text == "he says because"
     assert expert.history[0].content == "why?"
-    runtime.remove_agent("expert")
-    assert "expert_tool" not in runtime.tool_names()
+    runtime.agents.remove("expert")
+    assert "expert_tool" not in runtime.tools.names()
 
 
 async def test_agents_that_call_each_other_for_ever_are_stopped(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[call("a_tool", {"text": "again"})])
     made = agent(runtime, "a")
-    runtime.wrap_agent(made)
+    runtime.agents.wrap(made)
     made.config = AgentConfig.from_dict({**made.config.to_dict(), "allowed_tools": ["a_tool"]})
     with pytest.raises(ResourceLimitError, match="recursion depth limit 10"):
         await runtime.run_agent(made, "go")
@@ -160,7 +160,7 @@ async def test_one_after_the_other(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[lambda r: say(r.messages[-1].content + "+")])
     for name in "ab":
         agent(runtime, name)
-    runtime.create_composite("c", ["a", "b"], "sequential")
+    runtime.agents.create_composite("c", ["a", "b"], "sequential")
     output = await runtime.run_agent("c", "x")
     assert (output.text, output.metadata.extra["agent_outputs"]) == ("x++", {"a": "x+", "b": "x++"})
 
@@ -171,7 +171,9 @@ async def test_votes_are_counted_and_a_threshold_holds(make_runtime: Any) -> Non
     )
     for name in ("a", "b", "c", "chief"):
         agent(runtime, name)
-    runtime.create_composite("jury", ["a", "b", "c"], {"strategy": "vote", "threshold": 0.6, "fallback_agent": "chief"})
+    runtime.agents.create_composite(
+        "jury", ["a", "b", "c"], {"strategy": "vote", "threshold": 0.6, "fallback_agent": "chief"}
+    )
     output = await runtime.run_agent("jury", "?")
     assert (output.text, output.metadata.confidence) == ("Yes.", pytest.approx(2 / 3))
     output = await runtime.run_agent("jury", "?")
@@ -182,7 +184,7 @@ async def test_a_failing_member_does_not_fail_the_others(make_runtime: Any) -> N
     runtime = await make_runtime(replies=[say("fine"), ProviderError("down")])
     for name in "ab":
         agent(runtime, name)
-    runtime.create_composite("c", ["a", "b"], "parallel")
+    runtime.agents.create_composite("c", ["a", "b"], "parallel")
     output = await runtime.run_agent("c", "?")
     assert (output.text, output.metadata.extra["errors"]) == ("## a\nfine", {"b": "down"})
 
@@ -191,9 +193,9 @@ async def test_a_router_chooses_by_function_or_by_an_agent(make_runtime: Any) ->
     runtime = await make_runtime(replies=[say("b it is"), say("I think: math."), say("4")])
     for name in ("a", "b", "math", "router"):
         agent(runtime, name)
-    runtime.create_composite("f", ["a", "b"], lambda text, names: names[-1])
+    runtime.agents.create_composite("f", ["a", "b"], lambda text, names: names[-1])
     assert (await runtime.run_agent("f", "?")).metadata.extra["routed_to"] == ["b"]
-    runtime.create_composite("r", ["a", "math"], "router")
+    runtime.agents.create_composite("r", ["a", "math"], "router")
     output = await runtime.run_agent("r", "2+2")
     assert (output.text, output.metadata.extra["routed_to"]) == ("4", ["math"])
 
@@ -201,7 +203,7 @@ async def test_a_router_chooses_by_function_or_by_an_agent(make_runtime: Any) ->
 async def test_a_composite_of_nobody_is_refused(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[say("x")])
     with pytest.raises(NotFoundError, match="'nobody' not found"):
-        runtime.create_composite("c", ["nobody"])
+        runtime.agents.create_composite("c", ["nobody"])
     agent(runtime, "a")
     with pytest.raises(NotFoundError, match="'sideways' not found"):
-        runtime.create_composite("c", ["a"], "sideways")
+        runtime.agents.create_composite("c", ["a"], "sideways")

@@ -24,11 +24,11 @@ def make_world(make_runtime: Any) -> Any:
 
     async def make(answer: Any) -> Runtime:
         runtime: Runtime = await make_runtime(replies=[reply])
-        builder = runtime.agent_builder().model("scripted/any").max_execution_time(LIMIT)
+        builder = runtime.agents.builder().model("scripted/any").max_execution_time(LIMIT)
         inner = builder.name("inner").ask_tool("calculator").build()
         builder.name("outer").tool(inner).build()
         builder.name("first").handoff("outer").build()
-        runtime.create_composite("team", ["outer"], {"strategy": "sequential", "timeout_ms": LIMIT * 1000})
+        runtime.agents.create_composite("team", ["outer"], {"strategy": "sequential", "timeout_ms": LIMIT * 1000})
         runtime.approver = answer
         return runtime
 
@@ -72,9 +72,9 @@ async def test_two_questions_at_once_stop_the_clock_once(make_world: Any) -> Non
         return True
 
     runtime.approver = slowly
-    builder = runtime.agent_builder().model("scripted/any").name("other").max_execution_time(LIMIT)
+    builder = runtime.agents.builder().model("scripted/any").name("other").max_execution_time(LIMIT)
     builder.ask_tool("calculator").build()
-    runtime.create_composite("both", ["inner", "other"], {"strategy": "parallel", "timeout_ms": LIMIT * 1000})
+    runtime.agents.create_composite("both", ["inner", "other"], {"strategy": "parallel", "timeout_ms": LIMIT * 1000})
     try:
         output = await runtime.run_agent("both", "go")
     except LLMSpellError as error:

@@ -203,9 +203,9 @@ async def test_requests_tokens_money_and_errors_are_kept_by_provider_and_model(m
 async def test_a_call_of_an_agent_in_an_agent_is_counted_once(make_runtime: MakeRuntime) -> None:
     runtime, _ = await serving(make_runtime, first=[say("a")])
     for name in ("one", "two"):
-        runtime.agent_builder().name(name).model("first/any").build()
-    runtime.create_composite("both", ["one", "two"])
-    runtime.create_composite("outer", ["both"])
+        runtime.agents.builder().name(name).model("first/any").build()
+    runtime.agents.create_composite("both", ["one", "two"])
+    runtime.agents.create_composite("outer", ["both"])
     await runtime.run_agent("outer", "Hi.")
     assert runtime.metrics.get("provider.tokens") == runtime.providers.totals.whole().total_tokens == 10
 
@@ -331,7 +331,7 @@ async def test_the_first_model_that_can_answer_does(make_runtime: MakeRuntime) -
 
 async def test_an_agent_says_which_model_of_its_chain_answered(make_runtime: MakeRuntime) -> None:
     runtime, _ = await serving(make_runtime, first=[DOWN], second=[say("hi")])
-    agent = runtime.agent_builder().name("a").model("first/x, second/y").build()
+    agent = runtime.agents.builder().name("a").model("first/x, second/y").build()
     output = await runtime.run_agent(agent, "Hello")
     assert output.text == "hi"
     assert output.metadata.model == "second/scripted"

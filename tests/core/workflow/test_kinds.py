@@ -35,7 +35,7 @@ class Outline(Template[Topic]):
 async def full(make_runtime: Any) -> Runtime:
     runtime: Runtime = await make_runtime(replies=[lambda r: say(f"<{r.messages[-1].content}>")])
     runtime.registry.register("templates", "outline", Outline())
-    runtime.agent_builder().name("poet").model("scripted/any").build()
+    runtime.agents.builder().name("poet").model("scripted/any").build()
     steps = [{"name": "x", "execute": lambda c: f"inner {c['input'].get('v')}"}]
     runtime.workflows.make("sequential", {"name": "inner", "steps": steps})
     return runtime

@@ -19,7 +19,7 @@ def reply(request: Any) -> Any:
 async def careful(make_runtime: Any) -> Any:
     runtime = await make_runtime(replies=[reply])
     for name in ("careful", "wary"):
-        runtime.agent_builder().model("scripted/any").name(name).ask_tool("calculator").build()
+        runtime.agents.builder().model("scripted/any").name(name).ask_tool("calculator").build()
     return runtime
 
 
@@ -90,7 +90,7 @@ async def test_a_map_waits_and_does_no_item_twice(make_runtime: Any) -> None:
         )
 
     runtime = await make_runtime(replies=[only_two])
-    runtime.agent_builder().model("scripted/any").name("careful").ask_tool("calculator").build()
+    runtime.agents.builder().model("scripted/any").name("careful").ask_tool("calculator").build()
     table = {"items": [1, 2, 3], "map_step": {"agent": "careful", "input": "item {{item}}"}, "max_concurrency": 1}
     workflow = runtime.workflows.make("map_reduce", table)
     with pytest.raises(ApprovalRequiredError) as caught:
@@ -123,7 +123,7 @@ async def test_tools_that_a_step_gives_its_agent_are_asked_for_too(make_runtime:
         "providers": {"default_provider": "scripted", "scripted": {"default_model": "any"}},
     }
     runtime = await make_runtime(config, replies=[reply])
-    runtime.agent_builder().model("scripted/any").name("plain").build()
+    runtime.agents.builder().model("scripted/any").name("plain").build()
     step = {"name": "s", "agent": agent, "tools": ["calculator"], "input": "go"}
     workflow = runtime.workflows.make("sequential", {"steps": [step]})
     with pytest.raises(ApprovalRequiredError) as caught:

@@ -71,7 +71,7 @@ async def test_results_are_in_the_state(runtime: Runtime) -> None:
 
 async def test_agents_are_asked_and_their_answers_kept(make_runtime: Any) -> None:
     runtime = await make_runtime(replies=[lambda r: say(f"re: {r.messages[-1].content}")])
-    runtime.agent_builder().name("poet").model("scripted/any").build()
+    runtime.agents.builder().name("poet").model("scripted/any").build()
     steps = [
         {"name": "ask", "type": "agent", "agent": "poet", "input": "about {{topic}}"},
         {"name": "again", "agent": "poet"},

@@ -113,7 +113,7 @@ async def build(scope: ScriptScope, given: dict[str, Any]) -> LLMAgent:
     if config.base_url or config.api_key:
         provider = config.provider or str(config.model).partition("/")[0]
         await check_server(scope, provider, {"base_url": config.base_url, "api_key": config.api_key})
-    agent: LLMAgent = scope.runtime.create_agent(config)
+    agent: LLMAgent = scope.runtime.agents.create(config)
     if ask is not None:
         agent.approver = _approver(scope, ask)
     _tell_idle(scope, agent.name, given)
@@ -137,14 +137,14 @@ def _with_objects(scope: ScriptScope, given: dict[str, Any]) -> dict[str, Any]:
     for name in ("tools", "allowed_tools", "ask_tools"):
         if resolved.get(name):
             items = as_list(resolved[name])
-            resolved[name] = [scope.runtime.offer_tool(item) if isinstance(item, Agent) else item for item in items]
+            resolved[name] = [scope.runtime.tools.offer(item) if isinstance(item, Agent) else item for item in items]
     return resolved
 
 
 def _with_known_tools(scope: ScriptScope, config: AgentConfig) -> AgentConfig:
     """Scripts allow tools that only another installation has; their agents do without them, and say so."""
     missing = [name for name in config.allowed_tools if name != "*" and not _is_there(scope, name)]
-    known = scope.runtime.tool_names() if missing else ()
+    known = scope.runtime.tools.names() if missing else ()
     for name in missing:
         near = nearest(name, known, cutoff=MISSPELT)
         if near is not None:
@@ -161,7 +161,7 @@ def _with_known_tools(scope: ScriptScope, config: AgentConfig) -> AgentConfig:
 
 def _is_there(scope: ScriptScope, tool: str) -> bool:
     try:
-        scope.runtime.tool_for(tool)
+        scope.runtime.tools.find(tool)
     except NotFoundError:
         return False
     return True
@@ -181,7 +181,7 @@ def _end_with(scope: ScriptScope, agent: Agent) -> None:
 
     def end() -> None:
         if scope.runtime.agents.get(agent.name) is agent:
-            scope.runtime.remove_agent(agent.name)
+            scope.runtime.agents.remove(agent.name)
 
     scope.on_close(end)
 
@@ -215,7 +215,7 @@ def create_composite(scope: ScriptScope, name: Any, agents: Any, routing: Any) -
     if not isinstance(name, str) or not name:
         raise ValidationError("Agent.create_composite: 'name' must be a string", field="name")
     names = [_member_name(agent) for agent in as_list(scope.resolve(agents))]
-    made = scope.runtime.create_composite(name, names, _with_functions(scope, routing) or "sequential")
+    made = scope.runtime.agents.create_composite(name, names, _with_functions(scope, routing) or "sequential")
     _end_with(scope, made)
 
 
@@ -247,9 +247,9 @@ def _described(parameters: Any) -> dict[str, Any]:
 
 def wrap_as_tool(scope: ScriptScope, name: Any, config: dict[str, Any] | None) -> str:
     scope.keep()
-    agent = scope.runtime.agent_for(_tool_name(scope.resolve(name)))
+    agent = scope.runtime.agents.find(_tool_name(scope.resolve(name)))
     if not config:
-        return str(scope.runtime.wrap_agent(agent))
+        return str(scope.runtime.agents.wrap(agent))
     from llmspell_core.agent.wrapped import ParameterConfig  # brings pydantic, which most scripts never need
     from llmspell_core.tool import SecurityLevel
 
@@ -265,4 +265,4 @@ def wrap_as_tool(scope: ScriptScope, name: Any, config: dict[str, Any] | None) -
         options["schema"] = _described(config["parameters"])
     if config.get("input_template"):
         options["parameter_config"] = ParameterConfig(input_template=str(config["input_template"]))
-    return str(scope.runtime.wrap_agent(agent, **options))
+    return str(scope.runtime.agents.wrap(agent, **options))

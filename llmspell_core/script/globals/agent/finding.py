@@ -97,7 +97,7 @@ def get_info(scope: ScriptScope, name: str) -> dict[str, Any]:
 
 
 def get_details(scope: ScriptScope, name: str) -> dict[str, Any]:
-    agent = scope.runtime.agent_for(name)
+    agent = scope.runtime.agents.find(name)
     return {
         **capabilities(agent),
         "state": agent.state,
@@ -107,7 +107,7 @@ def get_details(scope: ScriptScope, name: str) -> dict[str, Any]:
 
 
 def get_hierarchy(scope: ScriptScope, name: str) -> dict[str, Any]:
-    return {"root": _node(scope, scope.runtime.agent_for(name), ())}
+    return {"root": _node(scope, scope.runtime.agents.find(name), ())}
 
 
 def _node(scope: ScriptScope, agent: Agent, above: tuple[str, ...]) -> dict[str, Any]:
@@ -120,5 +120,5 @@ def _node(scope: ScriptScope, agent: Agent, above: tuple[str, ...]) -> dict[str,
 
 def _called(scope: ScriptScope, agent: Agent) -> list[str]:
     tools = [n for n in agent.config.allowed_tools if n != "*" and scope.runtime.registry.has("tools", n)]
-    found = [getattr(scope.runtime.tool_for(name), "agent", None) for name in tools]
+    found = [getattr(scope.runtime.tools.find(name), "agent", None) for name in tools]
     return [called.name for called in found if called is not None]

@@ -57,7 +57,7 @@ def _uptime(scope: ScriptScope) -> float:
 def get_bridge_metrics(scope: ScriptScope, _agent: Agent) -> dict[str, Any]:
     return {
         "active_agents": len(scope.runtime.agents),
-        "total_tools": len(scope.runtime.tool_names()),
+        "total_tools": len(scope.runtime.tools.names()),
         "performance": {
             "memory_usage_mb": _resident_bytes() / MB,
             "cpu_usage_percent": _cpu_percent(scope),
@@ -80,7 +80,7 @@ async def get_health(scope: ScriptScope, agent: Agent) -> dict[str, Any]:
     reason = None if agent.lifecycle.is_healthy else agent.last_error or f"it is {agent.state}"
     if reason is None and isinstance(agent, LLMAgent):
         try:
-            provider, _ = await scope.runtime.provider_for(agent.config)
+            provider, _ = await scope.runtime.providers.for_agent(agent.config)
             health = await provider.health()
             reason = None if health.healthy else health.reason or "its provider does not answer"
         except LLMSpellError as error:
@@ -207,7 +207,7 @@ async def destroy(scope: ScriptScope, agent: Agent) -> None:
     """Hooks may keep it alive: then this raises."""
     if agent.state not in {"Terminated", "Uninitialized"}:
         await agent.terminate()
-    scope.runtime.remove_agent(agent.name)
+    scope.runtime.agents.remove(agent.name)
 
 
 # -- alerts and events ----------------------------------------------------------------------------------------------

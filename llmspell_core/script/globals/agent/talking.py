@@ -82,7 +82,7 @@ async def invoke_tool(
 
 
 def discover_tools(scope: ScriptScope, _agent: Agent) -> list[str]:
-    return list(scope.runtime.tool_names())
+    return list(scope.runtime.tools.names())
 
 
 def has_tool(_scope: ScriptScope, agent: Agent, name: str) -> bool:
@@ -96,7 +96,7 @@ def _tools_of(agent: Agent) -> list[str]:
 def get_tool_metadata(scope: ScriptScope, _agent: Agent, name: str) -> dict[str, Any] | None:
     if not scope.runtime.registry.has("tools", name):
         return None
-    tool = scope.runtime.tool_for(name)
+    tool = scope.runtime.tools.find(name)
     return {"name": tool.name, "description": tool.description, "version": tool.version}
 
 
