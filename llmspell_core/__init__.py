@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from llmspell_core.provider import ToolDefinition as ToolDefinition
     from llmspell_core.runtime import Runtime as Runtime
     from llmspell_core.state import MemoryState as MemoryState
+    from llmspell_core.state import State as State
     from llmspell_core.state import StateStore as StateStore
     from llmspell_core.tool import NoParameters as NoParameters
     from llmspell_core.tool import SecurityLevel as SecurityLevel
@@ -89,7 +90,7 @@ _HOMES = {
     ),
     "plugins.registry": "Registry",
     "runtime": "Runtime",
-    "state": "MemoryState StateStore",
+    "state": "MemoryState State StateStore",
     "tool": "NoParameters SecurityLevel SecurityRequirements Tool ToolResult",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from llmspell_core.runtime.tools import Tools
     from llmspell_core.runtime.workflows import Workflows
     from llmspell_core.script.result import ScriptResult
-    from llmspell_core.state import StateStore
+    from llmspell_core.state import State
     from llmspell_core.trace import Tracer
     from llmspell_core.workflow import Workflow
 
@@ -45,7 +45,7 @@ class Desk(Protocol):
     registry: Registry
     hooks: Hooks
     events: EventBus
-    state: StateStore
+    state: State
     metrics: Metrics
     policy: Policy
     shared_memory: SharedMemory

@@ -1,16 +1,19 @@
-"""State: named values under scopes, `<scope>:<key>`. The contract, and the store that lives in memory."""
+"""State: named values under scopes, `<scope>:<key>`. The contract, the store that lives in memory, and what the desk adds."""
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmspell_core.errors import ResourceLimitError
 from llmspell_core.purse import ENTRY, weigh
 
-__all__ = ["MemoryState", "StateStore", "full_key"]
+if TYPE_CHECKING:
+    from llmspell_core.hooks import Hooks
+
+__all__ = ["MemoryState", "State", "StateStore", "full_key"]
 
 
 def full_key(*parts: str) -> str:
@@ -104,3 +107,53 @@ class MemoryState(StateStore):
 
 
 _ABSENT = object()
+
+
+class State:
+    """`desk.state`: a store whose reads and writes hooks see and change, whoever makes them.
+
+    Attributes:
+        store: the store itself, for what is nobody else's to see, such as the records of runs that wait for consent.
+    """
+
+    def __init__(self, store: StateStore, hooks: Hooks) -> None:
+        self.store = store
+        self._hooks = hooks
+
+    @property
+    def durable(self) -> bool:
+        return self.store.durable
+
+    async def get(self, key: str) -> Any:
+        """The value, or None when there is none. Raises: CancelledByHookError, StorageError."""
+        hooks = self._hooks
+        if not hooks.any_active("BeforeStateRead", "AfterStateRead"):
+            return await self.store.get(key)
+        before = await hooks.fire("BeforeStateRead", key, {"key": key}, type="state")
+        if before.replaced:
+            return before.value
+        value = await self.store.get(key)
+        data = {"key": key, "result": value}
+        after = await hooks.fire("AfterStateRead", key, data, type="state")
+        return after.value if after.replaced else data["result"] if after.modified else value
+
+    async def set(self, key: str, value: Any) -> None:
+        """A hook that replaces the write has done it. Raises: CancelledByHookError, ResourceLimitError, StorageError."""
+        hooks = self._hooks
+        if hooks.any_active("BeforeStateWrite"):
+            data = {"key": key, "value": value}
+            before = await hooks.fire("BeforeStateWrite", key, data, type="state")
+            if before.replaced:
+                return
+            value = data["value"]
+        await self.store.set(key, value)
+        if hooks.any_active("AfterStateWrite"):
+            await hooks.fire("AfterStateWrite", key, {"key": key, "value": value}, type="state")
+
+    async def delete(self, key: str) -> bool:
+        """Whether there was such a key."""
+        return await self.store.delete(key)
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        """Full keys that start with `prefix`, sorted."""
+        return await self.store.keys(prefix)

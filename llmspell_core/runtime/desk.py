@@ -20,7 +20,7 @@ from llmspell_core.plugins.registry import Registry
 from llmspell_core.runtime.agents import Agents
 from llmspell_core.runtime.templates import Templates
 from llmspell_core.runtime.tools import Tools
-from llmspell_core.state import MemoryState, StateStore
+from llmspell_core.state import MemoryState, State
 from llmspell_core.time_limit import time_limit
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class Runtime:
             hooks=self.hooks,
             enabled=bool(get("events.enabled", True)),
         )
-        self.state: StateStore = MemoryState(int(get("runtime.state_persistence.max_state_size_bytes") or 10_000_000))
+        most = int(get("runtime.state_persistence.max_state_size_bytes") or 10_000_000)
+        self.state = State(MemoryState(most), self.hooks)
         self.metrics = Metrics(self._counted(), lambda: self.providers.totals.series())
         self.policy = self._make_policy()
         self._providers: Providers | None = None
@@ -148,8 +149,8 @@ class Runtime:
             "hook.executions": lambda: self.hooks.executions,
             "provider.requests": lambda: sum(row.requests for row in self.providers.totals.rows()),
             "provider.cost_usd": lambda: self.providers.totals.whole().cost_usd or 0.0,
-            "state.reads": lambda: self.state.reads,
-            "state.writes": lambda: self.state.writes,
+            "state.reads": lambda: self.state.store.reads,
+            "state.writes": lambda: self.state.store.writes,
         }
 
     def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
@@ -166,7 +167,7 @@ class Runtime:
             *providers,
             self.policy.aclose,
             self.events.close,
-            self.state.close,
+            self.state.store.close,
         ]
         self._closers.clear()
         self.agents.end()
@@ -315,7 +316,7 @@ class Runtime:
             from llmspell_core.agent.run_record import Records
             from llmspell_core.config.discovery import home
 
-            self._records = Records(self.state, home(os.environ) / "approvals")
+            self._records = Records(self.state.store, home(os.environ) / "approvals")
         return self._records
 
     async def resume_run(

@@ -9,6 +9,7 @@ from llmspell_core.errors import ComponentError, ConfigurationError, NotFoundErr
 
 if TYPE_CHECKING:
     from llmspell_core.component import BaseAgent
+    from llmspell_core.plugins.records import Component
     from llmspell_core.runtime.desk import Runtime
     from llmspell_core.tool import Tool
 
@@ -32,6 +33,28 @@ class Tools:
 
     def names(self) -> list[str]:
         return self._runtime.registry.names("tools")
+
+    def about(self, name: str) -> dict[str, Any]:
+        """`name`, `description`, `version`, `category`, and `security_level` where the catalog has it; nothing is imported."""
+        record = self._runtime.registry.info("tools", name)
+        if record is not None:
+            level = {"security_level": record.security_level}
+            return {"name": name, **_texts(record), **level}
+        return {"name": name, **_texts(self.find(name))}
+
+    async def discover(self, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """What `about` says of every tool, of those of a `category`, or of those in whose description there is `tag`."""
+        asked, hooks = dict(query or {}), self._runtime.hooks
+        await hooks.fire("BeforeToolDiscovery", "registry", {"query": asked})
+        rows = [self.about(name) for name in self.names()]
+        if category := asked.get("category"):
+            rows = [row for row in rows if row["category"] == category]
+        if tag := str(asked.get("tag") or "").lower():
+            rows = [row for row in rows if tag in str(row["description"]).lower()]
+        found: dict[str, Any] = {"query": asked, "result": rows, "discovered_count": len(rows)}
+        await hooks.fire("AfterToolDiscovery", "registry", found)
+        changed: list[dict[str, Any]] = found["result"]
+        return changed
 
     def offer(self, component: Tool[Any] | BaseAgent) -> str:
         """Make a tool object callable by its name; an agent becomes the tool `<agent>_tool`. Returns the name.
@@ -87,3 +110,7 @@ def _settings(tool: Tool[Any], table: Mapping[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         hint = f"Correct [{where}] in the configuration; see: llmspell config show {where}"
         raise ConfigurationError(error.message.removeprefix("Validation error: "), hint=hint) from None
+
+
+def _texts(tool: Tool[Any] | Component) -> dict[str, Any]:
+    return {"description": tool.description, "version": tool.version, "category": tool.category}

@@ -37,7 +37,7 @@ class Workflows(Mapping[str, Workflow]):
         self._instances: dict[str, Workflow] = {}
         self.circuits = Circuits()
         """Of the tools, agents and workflows that steps name; shared by all workflows that watch them in one way."""
-        self.finished = Finished(runtime.state)
+        self.finished = Finished(runtime.state.store)
         self._executor: Executor | None = None
 
     def __getitem__(self, key: str) -> Workflow:

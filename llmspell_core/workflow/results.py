@@ -14,7 +14,7 @@ from llmspell_core.errors import LLMSpellError, ResourceLimitError, WorkflowErro
 from llmspell_core.messages import plain
 
 if TYPE_CHECKING:
-    from llmspell_core.state import StateStore
+    from llmspell_core.state import State, StateStore
     from llmspell_core.workflow.frame import Frame
     from llmspell_core.workflow.record import StepResult
     from llmspell_core.workflow.step import Step
@@ -38,7 +38,7 @@ ABOUT = (
 class Results:
     """What one execution has written; `keys` are the full ones, in order."""
 
-    def __init__(self, state: StateStore, execution: str) -> None:
+    def __init__(self, state: State, execution: str) -> None:
         self._state = state
         self._prefix = f"workflow:{execution}:"
         self.keys: dict[str, None] = {}

@@ -15,7 +15,7 @@ from llmspell_core.errors import ProviderError, ResourceLimitError, TimeoutError
 from llmspell_core.hooks import Hooks
 from llmspell_core.messages import AgentInput, AgentOutput, ToolCall
 from llmspell_core.provider import Completion, Provider
-from llmspell_core.state import MemoryState
+from llmspell_core.state import MemoryState, State
 from llmspell_core.testing import ScriptedProvider, call, say
 from llmspell_core.tool import Tool
 
@@ -57,7 +57,8 @@ class Desk:
         self.adder = Adder()
         self.tools = self.providers = self
         self.agents: dict[str, Any] = {}
-        self.hooks, self.state = Hooks(), MemoryState()
+        self.hooks = Hooks()
+        self.state = State(MemoryState(), self.hooks)
         self.approver = self.tracer = None
 
     async def for_agent(self, config: AgentConfig) -> tuple[Provider, str]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 
-from llmspell_core.errors import CancelledByHookError, PluginError, ValidationError
+from llmspell_core.context import ExecutionContext
+from llmspell_core.errors import ApprovalRequiredError, CancelledByHookError, PluginError, ValidationError
 from llmspell_core.hooks import HOOK_POINTS, HookContext, HookResult, Hooks, parse_point
 from llmspell_core.hooks import specs as specs_module
 from llmspell_core.hooks.plugins import hookimpl
+from llmspell_core.testing import call, say
+from llmspell_core.tool import NoParameters, Tool
 
 POINT = "BeforeToolExecution"
 
@@ -196,3 +200,53 @@ def test_a_plugin_whose_signature_does_not_fit_is_refused_at_the_door() -> None:
     with pytest.raises(PluginError, match="contxt") as caught:
         Hooks().load_plugin(Wrong(), "wrong")
     assert "hooks.specs" in str(caught.value.hint)
+
+
+class Keeper(Tool[NoParameters]):
+    name = "keeper"
+    description = "Writes a value of its own."
+    parameters = NoParameters
+
+    async def run(self, params: NoParameters, ctx: ExecutionContext) -> str:
+        await ctx.require_desk().state.set("tool:keeper:last", "by a tool")
+        return str(await ctx.require_desk().state.get("tool:keeper:last"))
+
+
+async def test_state_hooks_see_every_writer_and_every_reader(make_runtime: Any) -> None:
+    runtime = await make_runtime(replies=[say("hello")])
+    runtime.tools.offer(Keeper())
+    seen: dict[str, list[str]] = {"BeforeStateWrite": [], "AfterStateRead": []}
+    for point, keys in seen.items():
+        runtime.hooks.register(point, lambda hook, keys=keys: keys.append(hook.data["key"]))
+    agent = runtime.agents.builder().name("a").model("scripted/any").build()
+    await runtime.run_agent(agent, "hi")
+    await agent.save_state()
+    await runtime.state.set("global:python", 1)
+    assert (await runtime.invoke_tool("keeper")).metadata.extra["response"]["result"] == "by a tool"
+    assert (await runtime.run_script('State.set("script", 2) return State.get("script")', engine="lua")).value == 2
+    workflow = runtime.workflows.make("sequential", [{"name": "s", "tool": "keeper"}])
+    await runtime.run_workflow(workflow)
+    written, read = seen["BeforeStateWrite"], seen["AfterStateRead"]
+    assert {"agent:a", "global:python", "tool:keeper:last", "global:script"} <= set(written)
+    assert any(key.startswith("workflow:") for key in written)
+    assert {"tool:keeper:last", "global:script"} <= set(read)
+
+
+async def test_no_hook_sees_the_records_of_runs_that_wait(make_runtime: Any) -> None:
+    runtime = await make_runtime({"tools": {"approval": {"ask": ["keeper"]}}}, replies=[call("keeper", {})])
+    runtime.tools.offer(Keeper())
+    keys: list[str] = []
+    runtime.hooks.register("BeforeStateWrite", lambda hook: keys.append(hook.data["key"]))
+    agent = runtime.agents.builder().name("a").model("scripted/any").tool("keeper").build()
+    with pytest.raises(ApprovalRequiredError):
+        await runtime.run_agent(agent, "hi")
+    assert len(await runtime.records.all()) == 1
+    assert [key for key in keys if key.startswith("approval")] == []
+
+
+async def test_discovery_hooks_fire_for_python_and_for_scripts(make_runtime: Any) -> None:
+    runtime = await make_runtime()
+    runtime.hooks.register("AfterToolDiscovery", lambda _: HookResult.modified({"result": ["only"]}))
+    assert await runtime.tools.discover() == ["only"]
+    assert (await runtime.run_script("return Tool.discover()", engine="lua")).value == ["only"]
+    assert (await runtime.run_script("return Tool.discover()", engine="javascript")).value == ["only"]

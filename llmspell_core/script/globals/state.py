@@ -58,39 +58,12 @@ def any_key(key: str) -> str:
     return key if key.startswith(SCOPES) else scoped("global", key)
 
 
-async def _read(scope: ScriptScope, key: str) -> Any:
-    hooks = scope.runtime.hooks
-    if not hooks.any_active("BeforeStateRead", "AfterStateRead"):
-        return await scope.runtime.state.get(key)
-    before = await hooks.fire("BeforeStateRead", key, {"key": key}, type="state")
-    if before.replaced:
-        return before.value
-    value = await scope.runtime.state.get(key)
-    data = {"key": key, "result": value}
-    after = await hooks.fire("AfterStateRead", key, data, type="state")
-    if after.modified:
-        return data["result"]
-    return after.value if after.replaced else value
-
-
-async def _write(scope: ScriptScope, key: str, value: Any) -> None:
-    hooks = scope.runtime.hooks
-    if hooks.any_active("BeforeStateWrite"):
-        data = {"key": key, "value": value}
-        before = await hooks.fire("BeforeStateWrite", key, data, type="state")
-        if before.replaced:
-            return
-        value = data["value"]
-    await scope.runtime.state.set(key, value)
-    await hooks.fire("AfterStateWrite", key, {"key": key, "value": value}, type="state")
-
-
 async def save(scope: ScriptScope, where: str, key: str, value: Any) -> None:
-    await _write(scope, scoped(where, key), value)
+    await scope.runtime.state.set(scoped(where, key), value)
 
 
 async def load(scope: ScriptScope, where: str, key: str) -> Any:
-    return await _read(scope, scoped(where, key))
+    return await scope.runtime.state.get(scoped(where, key))
 
 
 async def delete(scope: ScriptScope, where: str, key: str | None) -> bool:
@@ -107,11 +80,11 @@ async def list_keys(scope: ScriptScope, where: str | None) -> list[str]:
 
 
 async def set_value(scope: ScriptScope, key: str, value: Any) -> None:
-    await _write(scope, any_key(key), value)
+    await scope.runtime.state.set(any_key(key), value)
 
 
 async def get_value(scope: ScriptScope, key: str) -> Any:
-    return await _read(scope, any_key(key))
+    return await scope.runtime.state.get(any_key(key))
 
 
 async def exists(scope: ScriptScope, key: str) -> bool:
@@ -123,7 +96,7 @@ async def all_values(scope: ScriptScope) -> dict[str, Any]:
 
 
 async def workflow_get(scope: ScriptScope, id_: str, step: str) -> Any:
-    value = await _read(scope, full_key("workflow", id_, step))
+    value = await scope.runtime.state.get(full_key("workflow", id_, step))
     return value["output"] if isinstance(value, dict) and "step_name" in value and "output" in value else value
 
 
@@ -135,19 +108,19 @@ async def workflow_list(scope: ScriptScope, id_: str) -> list[str]:
 
 
 async def agent_get(scope: ScriptScope, id_: str, key: str) -> Any:
-    return await _read(scope, full_key("agent", id_, key))
+    return await scope.runtime.state.get(full_key("agent", id_, key))
 
 
 async def agent_set(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
-    await _write(scope, full_key("agent", id_, key), value)
+    await scope.runtime.state.set(full_key("agent", id_, key), value)
 
 
 async def tool_get(scope: ScriptScope, id_: str, key: str) -> Any:
-    return await _read(scope, full_key("tool", id_, key))
+    return await scope.runtime.state.get(full_key("tool", id_, key))
 
 
 async def tool_set(scope: ScriptScope, id_: str, key: str, value: Any) -> None:
-    await _write(scope, full_key("tool", id_, key), value)
+    await scope.runtime.state.set(full_key("tool", id_, key), value)
 
 
 GLOBAL = Global(

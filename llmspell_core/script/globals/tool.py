@@ -59,37 +59,12 @@ async def execute_object(scope: ScriptScope, made: ToolObject, params: dict[str,
     return await execute(scope, made.name, params)
 
 
-def _row(scope: ScriptScope, name: str) -> dict[str, Any]:
-    record = scope.runtime.registry.info("tools", name)
-    if record is not None:
-        return {
-            "name": name,
-            "description": record.description,
-            "version": record.version,
-            "category": record.category,
-            "security_level": record.security_level,
-        }
-    tool = scope.runtime.tools.find(name)
-    return {"name": name, "description": tool.description, "version": tool.version, "category": tool.category}
-
-
 async def list_tools(scope: ScriptScope) -> list[dict[str, Any]]:
     return await discover(scope, None)
 
 
 async def discover(scope: ScriptScope, query: dict[str, Any] | None) -> list[dict[str, Any]]:
-    hooks = scope.runtime.hooks
-    await hooks.fire("BeforeToolDiscovery", "registry", {"query": query or {}})
-    rows = [_row(scope, name) for name in scope.runtime.tools.names()]
-    category, tag = (query or {}).get("category"), (query or {}).get("tag")
-    if category:
-        rows = [r for r in rows if r["category"] == category]
-    if tag:
-        rows = [r for r in rows if str(tag).lower() in str(r["description"]).lower()]
-    found: dict[str, Any] = {"query": query or {}, "result": rows, "discovered_count": len(rows)}
-    await hooks.fire("AfterToolDiscovery", "registry", found)
-    changed: list[dict[str, Any]] = found["result"]
-    return changed
+    return await scope.runtime.tools.discover(query)
 
 
 def get(scope: ScriptScope, name: str) -> ToolObject | None:
@@ -105,7 +80,7 @@ def exists(scope: ScriptScope, name: str) -> bool:
 
 
 def categories(scope: ScriptScope) -> list[str]:
-    return sorted({str(_row(scope, name)["category"]) for name in scope.runtime.tools.names()})
+    return sorted({str(scope.runtime.tools.about(name)["category"]) for name in scope.runtime.tools.names()})
 
 
 def create(scope: ScriptScope, definition: dict[str, Any]) -> ToolObject:
