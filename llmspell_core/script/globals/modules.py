@@ -240,8 +240,7 @@ def _check_allowed(scope: ScriptScope, name: str, found: tuple[str, Path] | None
 
 def engine_settings(scope: ScriptScope) -> dict[str, Any]:
     """The table `engines.<language>`; empty where there is no configuration (an engine tested on its own)."""
-    config = scope.runtime.config
-    found = config.get(f"engines.{scope.language}") if config is not None else None
+    found = scope.runtime.config.get(f"engines.{scope.language}") if scope.runtime is not None else None
     return found if isinstance(found, dict) else {}
 
 
