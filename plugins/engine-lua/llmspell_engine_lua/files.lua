@@ -65,12 +65,19 @@ local function text_of(...)
   return concat(parts)
 end
 
+-- What a value calls itself in messages, as the language's own functions have it.
+local function kind_of(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and name or type(value)
+end
+
 -- The methods of files refuse it, as the manual has it.
 local function strict_text(...)
   for i = 1, select("#", ...) do
-    local kind = type((select(i, ...)))
-    if kind ~= "string" and kind ~= "number" then
-      error("bad argument #" .. i .. " to 'write' (string expected, got " .. (kind == "nil" and "nil" or kind) .. ")", 3)
+    local value = (select(i, ...))
+    if type(value) ~= "string" and type(value) ~= "number" then
+      error("bad argument #" .. i .. " to 'write' (string expected, got " .. kind_of(value) .. ")", 3)
     end
   end
   return text_of(...)
@@ -398,7 +405,7 @@ if K.profile ~= "high" then
         handle, problem = open(wanted, mode)
         if not handle then error(problem, 2) end
       elseif not state[wanted] and not streams[wanted] then
-        error("bad argument #1 to '" .. (mode == "r" and "input" or "output") .. "' (FILE* expected, got " .. type(wanted) .. ")", 2)
+        error("bad argument #1 to '" .. (mode == "r" and "input" or "output") .. "' (FILE* expected, got " .. kind_of(wanted) .. ")", 2)
       end
       set(handle)
       return handle
