@@ -30,6 +30,7 @@ class StreamReader:
     _said: int = 0
     _count: int = 0
     _events: int = 0
+    _has_pieces: bool = False
 
     def read(self, event: Any) -> Iterator[AgentChunk]:
         """The chunks of one event: none, or several."""
@@ -52,9 +53,12 @@ class StreamReader:
         if text:
             self._said += len(text)
             yield self._chunk(AgentChunk("text", text=text))
-        for piece in items_of(getattr(delta, "tool_calls", None)):
+        pieces = items_of(getattr(delta, "tool_calls", None))
+        self._has_pieces = self._has_pieces or bool(pieces)
+        for piece in pieces:
             yield self._progress(getattr(piece, "index", None), piece)
-        if getattr(delta, "function_call", None) is not None:  # what calls were before there were tools
+        # What calls were before there were tools; some servers send every piece in both forms.
+        if getattr(delta, "function_call", None) is not None and not self._has_pieces:
             yield self._progress(0, delta)
 
     def end(self, *, said_done: bool = False) -> Iterator[AgentChunk]:

@@ -211,6 +211,23 @@ async def test_calls_that_stream_in_pieces_are_put_together(indexed: bool) -> No
     assert len({c.stream_id for c in chunks}) == 1
 
 
+async def test_pieces_that_come_in_the_new_and_in_the_old_form_count_once() -> None:
+    """As llama-cpp-python's server sends them."""
+
+    def both(arguments: str, name: str | None = None) -> dict[str, Any]:
+        old = {"name": name, "arguments": arguments}
+        return chunk(**piece(0, arguments, "x" if name else None, name), function_call=old)
+
+    chunks, _ = await listen(
+        stream(chunk(role="assistant"), both('{"a"', "add"), both(": 1}"), chunk("tool_calls")), request(tools=[ADD])
+    )
+    [made] = [each.call for each in chunks if each.call]
+    assert (made.tool_name, made.parameters) == ("add", {"a": 1})
+    old = {"name": "add", "arguments": '{"a": 2}'}
+    chunks, _ = await listen(stream(chunk(function_call=old), chunk("function_call")), request(tools=[ADD]))
+    assert [each.call.parameters for each in chunks if each.call] == [{"a": 2}]
+
+
 async def test_usage_is_asked_for_and_taken_from_the_last_event() -> None:
     usage = {"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8}
     last = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m-1", "choices": [], "usage": usage}
