@@ -70,15 +70,33 @@ def _is_whole(text: str) -> bool:
 
 def intact_data(value: Any) -> Any:
     """Plain data with whole characters only; `value` itself when it has them."""
+    return value if _has_whole(value) else _put_together(value)
+
+
+def _has_whole(value: Any) -> bool:
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or _is_whole(value)
+    if kind is dict:
+        for key, inner in value.items():  # noqa: SIM110 - on the way of every call of a tool; a generator is slower
+            if not (_has_whole(key) and _has_whole(inner)):
+                return False
+        return True
+    if kind is list:
+        for inner in value:  # noqa: SIM110 - as above
+            if not _has_whole(inner):
+                return False
+        return True
+    return not isinstance(value, (str, dict, list)) or _put_together(value) == value
+
+
+def _put_together(value: Any) -> Any:
     if isinstance(value, str):
         return value if _is_whole(value) else whole_characters(value)
     if isinstance(value, dict):
-        made = {intact_data(k): intact_data(v) for k, v in value.items()}
-        same = all(a is b and made[a] is value[b] for a, b in zip(made, value, strict=False))
-        return value if same and len(made) == len(value) else made
+        return {_put_together(key): _put_together(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        items = [intact_data(item) for item in value]
-        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+        return [_put_together(inner) for inner in value]
     return value
 
 

@@ -26,6 +26,7 @@ MAX_INTEGER = 1 << 63
 
 dump = encoder(ascii_only=False)
 _first = itemgetter(0)
+LARGE, SPARSE = 1 << 16, 64
 _EMPTY_LIST = re.compile(r"\[\s*+\]")
 _sorted = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False, sort_keys=True).encode
 _pretty = json.JSONEncoder(indent=2, allow_nan=False, ensure_ascii=False, sort_keys=True).encode
@@ -173,8 +174,8 @@ class Values:
 
     # -- into the VM ------------------------------------------------------------------------------------------------
 
-    def into(self, value: Any, *, handles: bool = False, text: str | None = None) -> Any:
-        """The Lua value for JSON data, and its `text` if that is at hand.
+    def into(self, value: Any, *, handles: bool = False, lists: bool = True) -> Any:
+        """The Lua value for JSON data; `lists`: there may be some in it that `may_hold_lists` means.
 
         With `handles`, objects and functions in it become what they are.
         """
@@ -189,7 +190,7 @@ class Values:
             table = self._table_from(value, recursive=True)
         except OverflowError:
             return self._build(value, handles=False, text=_same)
-        if text is None or "null" in text or _EMPTY_LIST.search(text):
+        if lists:
             for size, *path in _uncertain_lists(value):
                 self._marked(table, size, *path)
         return table
@@ -205,7 +206,11 @@ class Values:
         # Escapes name characters, not bytes: decode everything first, then make views of it.
         data = parse_json(text.encode("latin-1").decode("utf-8") if escapes else text)
         weigh(data, len(text))
-        return self._build(data, handles=False, text=bytes_view) if escapes else self.into(data, text=text)
+        return (
+            self._build(data, handles=False, text=bytes_view)
+            if escapes
+            else self.into(data, lists=may_hold_lists(text))
+        )
 
     def _build(self, value: Any, *, handles: bool, text: Callable[[str], str]) -> Any:
         if isinstance(value, str):
@@ -221,6 +226,16 @@ class Values:
             fields = self._build(value.get("fields") or {}, handles=True, text=text)
             return self._handle(value[self._handle_key], value["id"], fields)
         return self._table_from({text(k): self._build(v, handles=handles, text=text) for k, v in value.items()})
+
+
+def may_hold_lists(text: str) -> bool:
+    """Whether there may be lists in this JSON text that are empty or hold null; looking into the data tells.
+
+    Looking through a large text takes longer than looking into its data, if that is not many small things.
+    """
+    if len(text) > LARGE and text.count("{", 0, LARGE) + text.count("[", 0, LARGE) < SPARSE:
+        return True
+    return "null" in text or _EMPTY_LIST.search(text) is not None
 
 
 def _uncertain_lists(value: Any) -> list[list[Any]]:

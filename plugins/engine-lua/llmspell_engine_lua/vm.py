@@ -21,7 +21,7 @@ from llmspell_core.script.remembered import OF_SCRIPT, misuse
 from llmspell_core.script.vm import HostError, Interrupted, VMError
 from llmspell_core.script.wire import MAX_FRAME, json_problem, load
 from llmspell_engine_lua.memory import Memory
-from llmspell_engine_lua.values import BadValue, NoData, Values, bytes_view, dump
+from llmspell_engine_lua.values import BadValue, NoData, Values, bytes_view, dump, may_hold_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,13 +283,13 @@ class LuaVM:
         """The value in an env. Raises: HostError."""
         size = len(env)
         found = load(env)
-        certain = "" if "null" not in env and "[]" not in env else None  # no list that has to be marked
+        lists = may_hold_lists(env)
         del env
         if not found["ok"]:
             self._host.open(found)
         value, view = found["value"], found.get("v")
         self._memory.weigh(f"the result of {_label(op)}", value, size)
-        table = self._values.into(value, handles="h" in found, text=certain)
+        table = self._values.into(value, handles="h" in found, lists=lists)
         if view is None:
             return table
         envelope = self._values.decode(value["text"], self._weigh_json) if view["json"] else None
