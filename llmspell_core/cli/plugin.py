@@ -58,9 +58,9 @@ def list_(shell: Shell, kind: str | None, problems: bool, refresh: bool) -> None
 
 
 def _check_kind(catalog: Catalog, kind: str | None) -> None:
-    from llmspell_core.plugins.catalog import KINDS
+    from llmspell_core.plugins.kinds import GROUPS
 
-    known = sorted({*KINDS, *catalog.kinds()})
+    known = sorted({*GROUPS, *catalog.kinds()})
     if kind is not None and kind not in known:
         raise click.BadParameter(f"{kind!r} is not one of {', '.join(known)}", param_hint="--kind")
 

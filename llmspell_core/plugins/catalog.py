@@ -16,9 +16,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmspell_core.plugins.cache import cache_dir, catalog_file, is_fresh, read_catalog, read_json, spare_file
-from llmspell_core.plugins.records import KINDS, Component, Distribution, normalized, spellings
+from llmspell_core.plugins.kinds import GROUPS
+from llmspell_core.plugins.records import Component, Distribution, normalized, spellings
 
-__all__ = ["KINDS", "Catalog", "Component", "Distribution", "cache_dir", "known_distribution", "normalized"]
+__all__ = ["Catalog", "Component", "Distribution", "cache_dir", "known_distribution", "normalized"]
 
 
 class Catalog:
@@ -94,7 +95,7 @@ class Catalog:
 
     def kinds(self) -> list[str]:
         """The kinds that have components, known ones first."""
-        return sorted(self._data["components"], key=lambda k: (KINDS.index(k) if k in KINDS else len(KINDS), k))
+        return sorted(self._data["components"], key=lambda k: (GROUPS.index(k) if k in GROUPS else len(GROUPS), k))
 
     def find(self, kind: str, name: str) -> Component | None:
         """By name; `_` counts as `-`, and aliases and the name with or without `-tool` are tried too."""

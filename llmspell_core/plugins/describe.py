@@ -17,23 +17,10 @@ from typing import IO, Any
 
 from stevedore import ExtensionManager
 
+from llmspell_core.plugins.kinds import kind_of
 from llmspell_core.plugins.records import RETURNS
 
 __all__ = ["describe", "main"]
-
-CONTRACTS = {
-    "tools": "llmspell_core.tool:Tool",
-    "providers": "llmspell_core.provider:Provider",
-    "engines": "llmspell_core.script.engine:ScriptEngine",
-    "globals": "llmspell_core.script.declare:Global",
-    "workflows": "llmspell_core.workflow.workflow:WorkflowType",
-    "executors": "llmspell_core.executor:Executor",
-}
-EXTRAS = {
-    "tools": ("requires_extra",),
-    "providers": ("requires_key", "key_variable"),
-    "engines": ("language", "extensions", "library"),
-}
 
 
 class ContractBreach(Exception):  # noqa: N818 - never leaves this process
@@ -113,7 +100,7 @@ def _check_tool(name: str, tool: Any) -> None:
 
 
 def _contract(kind: str) -> type | None:
-    module, _, attribute = CONTRACTS.get(kind, "").partition(":")
+    module, _, attribute = kind_of(kind).contract.partition(":")
     if not module:
         return None
     found = getattr(__import__(module, fromlist=[attribute]), attribute)
@@ -128,7 +115,7 @@ def _row(kind: str, loaded: Any) -> dict[str, Any]:
     level = getattr(loaded, "security_level", "")
     return {
         "description": _description(kind, loaded),
-        "category": str(getattr(loaded, "category", "") or "") if kind in {"tools", "templates"} else "",
+        "category": str(getattr(loaded, "category", "") or "") if kind_of(kind).has_category else "",
         "security_level": str(level) if kind == "tools" else "",
         "aliases": sorted({*_words(getattr(loaded, "aliases", ())), *_words(getattr(loaded, "presets", ()))}),
         "missing": [m for m in _words(getattr(loaded, "requires", ())) if find_spec(m) is None],
@@ -138,11 +125,9 @@ def _row(kind: str, loaded: Any) -> dict[str, Any]:
 
 
 def _extra(kind: str, loaded: Any) -> dict[str, Any]:
-    found = {
-        key: _plain(getattr(loaded, key)) for key in EXTRAS.get(kind, ()) if getattr(loaded, key, None) is not None
-    }
+    found = {key: _plain(getattr(loaded, key)) for key in kind_of(kind).keeps if getattr(loaded, key, None) is not None}
     fields = getattr(getattr(loaded, "settings", None), "model_fields", None)
-    if kind in {"tools", "observers"} and fields is not None:
+    if kind_of(kind).has_settings and fields is not None:
         found["settings"] = list(fields)
     if kind == "providers":
         from llmspell_core.provider import LocalProvider
@@ -204,7 +189,7 @@ def _schema(kind: str, loaded: Any) -> dict[str, Any] | None:
 
         return summarize(loaded)
     model: Any = getattr(loaded, "parameters", None)
-    if kind not in {"tools", "templates"} or not hasattr(model, "model_json_schema"):
+    if not kind_of(kind).has_parameters or not hasattr(model, "model_json_schema"):
         return None
     from llmspell_core.parameters import model_schema
 

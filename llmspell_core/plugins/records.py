@@ -4,24 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["KINDS", "RETURNS", "Component", "Distribution", "normalized", "spellings"]
-
-KINDS = (
-    "tools",
-    "providers",
-    "embedders",
-    "engines",
-    "globals",
-    "templates",
-    "workflows",
-    "state_stores",
-    "vector_stores",
-    "servers",
-    "executors",
-    "hooks",
-    "observers",
-    "commands",
-)
+__all__ = ["RETURNS", "Component", "Distribution", "normalized", "spellings"]
 
 RETURNS = "x-returns"
 """Where the stored schema of a tool says what the tool answers."""
@@ -31,7 +14,7 @@ class Component(NamedTuple):
     """One entry point and what it says about itself.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: the group of one of `llmspell_core.plugins.kinds.KINDS`.
         value: `module:attribute`; empty when importing it must not be tried (it ends the process, or it clashes).
         aliases: other names that find it; for a provider also the presets it serves.
         missing: import names of optional libraries that it needs and that are not installed.

@@ -10,24 +10,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import LLMSpellError, MissingDependencyError, NotFoundError, PluginError, ValidationError
+from llmspell_core.plugins.kinds import kind_of
 
 if TYPE_CHECKING:
     from llmspell_core.plugins.catalog import Catalog, Component
 
 __all__ = ["Registry"]
-
-WORDS = {
-    "tools": "Tool",
-    "providers": "Provider",
-    "engines": "Script engine",
-    "templates": "Template",
-    "workflows": "Workflow type",
-    "executors": "Executor",
-    "state_stores": "State store",
-    "globals": "Script global",
-    "hooks": "Hook plugin",
-    "observers": "Observer",
-}
 
 
 class Registry:
@@ -49,7 +37,9 @@ class Registry:
             ValidationError: the name is taken.
         """
         if not replace and (name in self._registered.get(kind, {}) or self._find(kind, name) is not None):
-            raise ValidationError(f"{_word(kind)} '{name}' already exists", field="name", hint="Choose another name.")
+            raise ValidationError(
+                f"{kind_of(kind).word} '{name}' already exists", field="name", hint="Choose another name."
+            )
         self._registered.setdefault(kind, {})[name] = component
 
     def unregister(self, kind: str, name: str) -> bool:
@@ -120,7 +110,7 @@ class Registry:
         component = self._find(kind, name)
         origin = f" of {component.distribution}" if component is not None and component.distribution else ""
         return PluginError(
-            f"{_word(kind)} '{name}'{origin} cannot be made: {describe(error)}",
+            f"{kind_of(kind).word} '{name}'{origin} cannot be made: {describe(error)}",
             hint="Report it to its author, or uninstall it: llmspell plugin list",
             plugin=name,
         )
@@ -135,8 +125,10 @@ class Registry:
             hint = f"Did you mean {', '.join(near)}?"
         elif hint is None:
             few = 0 < len(names) <= 6
-            hint = f"There is: {', '.join(names)}" if few else f"See: llmspell {_command(kind)} list"
-        return NotFoundError(f"{_word(kind)} '{name}' not found", hint=hint, what=kind, name=str(name), near=near)
+            hint = f"There is: {', '.join(names)}" if few else f"See: llmspell {kind_of(kind).command} list"
+        return NotFoundError(
+            f"{kind_of(kind).word} '{name}' not found", hint=hint, what=kind, name=str(name), near=near
+        )
 
     def _install_hint(self, kind: str, name: str) -> str | None:
         from llmspell_core.plugins.catalog import known_distribution
@@ -175,17 +167,9 @@ class Registry:
         return loaded
 
 
-def _word(kind: str) -> str:
-    return WORDS.get(kind, kind.rstrip("s").capitalize())
-
-
-def _command(kind: str) -> str:
-    return {"tools": "tool", "providers": "provider", "templates": "template"}.get(kind, "plugin")
-
-
 def _missing(kind: str, component: Component, error: ModuleNotFoundError) -> PluginError:
     return MissingDependencyError(
-        f"{_word(kind)} '{component.name}' ({component.distribution} {component.version}) needs the package "
+        f"{kind_of(kind).word} '{component.name}' ({component.distribution} {component.version}) needs the package "
         f"'{error.name}', which is not installed",
         hint=f"pip install --upgrade {component.distribution}",
         plugin=component.name,
@@ -197,7 +181,7 @@ def _missing(kind: str, component: Component, error: ModuleNotFoundError) -> Plu
 
 def _broken(kind: str, component: Component, cause: str, hint: str | None) -> PluginError:
     return PluginError(
-        f"{_word(kind)} '{component.name}' of {component.distribution} {component.version} cannot be imported: {cause}",
+        f"{kind_of(kind).word} '{component.name}' of {component.distribution} {component.version} cannot be imported: {cause}",
         hint=hint or f"Update or remove it, or block it with LLMSPELL_PLUGINS_BLOCK={component.distribution}.",
         plugin=component.name,
         distribution=component.distribution,

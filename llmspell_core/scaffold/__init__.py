@@ -10,11 +10,12 @@ import re
 from pathlib import Path
 
 from llmspell_core.errors import ValidationError
+from llmspell_core.plugins.kinds import KINDS as ALL
 
 __all__ = ["KINDS", "generate"]
 
 HERE = Path(__file__).parent / "templates"
-KINDS = ("executor", "global", "hook", "provider", "tool", "workflow")
+KINDS = tuple(sorted(kind.new for kind in ALL if kind.new))
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 

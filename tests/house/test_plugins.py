@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmspell_core.plugins.catalog import KINDS
+from llmspell_core.plugins.kinds import GROUPS, KINDS, kind_of
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(
@@ -97,7 +97,7 @@ def test_what_it_needs_has_bounds(project: dict[str, Any]) -> None:
 def test_its_entry_points_are_of_known_kinds(project: dict[str, Any]) -> None:
     groups = [group for group in project["entry-points"] if group.startswith("llmspell.")]
     assert groups
-    assert {group.removeprefix("llmspell.") for group in groups} <= set(KINDS)
+    assert {group.removeprefix("llmspell.") for group in groups} <= set(GROUPS)
 
 
 def test_its_components_are_called_what_their_entry_points_say(project: dict[str, Any]) -> None:
@@ -153,3 +153,28 @@ def test_the_models_of_the_profiles_are_ones_that_their_providers_have_prices_fo
         for table in tomllib.loads(file.read_text("utf-8")).get("providers", {}).values():
             if isinstance(table, dict) and table.get("provider_type") in prices:
                 assert table["default_model"] in prices[table["provider_type"]], file.name
+
+
+READ = [kind for kind in KINDS if kind.page]
+
+
+@pytest.mark.parametrize("kind", READ, ids=[kind.group for kind in READ])
+def test_a_kind_has_what_its_row_says(kind: Any) -> None:
+    """A contract that can be imported, a kit where one is named, a page for authors, something that `plugin new` writes."""
+    import llmspell_core.testing
+    from llmspell_core import scaffold
+
+    assert (ROOT / "docs" / "plugin-authors" / kind.page).is_file()
+    if kind.contract:
+        module, _, name = kind.contract.partition(":")
+        assert isinstance(getattr(import_module(module), name), type)
+    if kind.kit:
+        assert isinstance(getattr(llmspell_core.testing, kind.kit), type)
+    if kind.new:
+        assert any((scaffold.HERE / kind.new).rglob("*.txt"))
+
+
+def test_what_authors_can_write_is_in_the_table() -> None:
+    pages = {path.name for path in (ROOT / "docs" / "plugin-authors").glob("*.md")} - {"index.md"}
+    assert pages == {kind.page for kind in READ}
+    assert kind_of("strange_things").word == "Strange_thing"
