@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import Row, report
+from benchmarks.measure import Row, report, within
 from llmspell_core.plugins.catalog import Catalog
 from llmspell_core.plugins.registry import Registry
 from llmspell_core.script.api import ScriptApi
@@ -28,6 +28,10 @@ CHUNKS = 10_000
 TRIPS = 500
 MESSAGES = [{"role": "user", "content": "x" * 200, "meta": {"id": number, "tags": ["a", "b"]}} for number in range(50)]
 STARTS = {"lua": "return 1", "javascript": "1"}
+LOOPS = {
+    "lua": "local s = 0 for i = 1, 20000000 do s = s + i % 7 end return s",
+    "javascript": "let s = 0; for (let i = 0; i < 10000000; i++) s += i % 7; s",
+}
 DOCUMENTS = {
     "lua": f"local d = Bench.echo(Bench.document()) for i = 1, {TRIPS} do d = Bench.echo(d) end",
     "javascript": f"let d = Bench.echo(Bench.document()); for (let i = 0; i < {TRIPS}; i++) d = Bench.echo(d)",
@@ -136,6 +140,19 @@ async def suspended(language: str) -> Row:
     return Row(f"{SUSPENDED} waiting scripts, {language}, each", "MB", sum(own) / len(own) / 1e6)
 
 
+async def console(language: str) -> Row:
+    """A loop as a cell of the console, which an interrupt stops, and as a script."""
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for is_cell in (True, False) * 5:
+        session = await ScriptSession.open(engine_of(language), Bench().api, None, interactive=is_cell)
+        await session.run(STARTS[language], mode="cell" if is_cell else "code") if is_cell else None
+        started = time.perf_counter()
+        await session.run(LOOPS[language], mode="cell" if is_cell else "code")
+        taken[is_cell].append((time.perf_counter() - started) * 1000)
+        await session.close()
+    return within(1.2, f"loop in the console, {language}", "ms", min(taken[True]), min(taken[False]), "as a script")
+
+
 def own_bytes(pid: int) -> int:
     with contextlib.suppress(OSError):
         _size, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
@@ -144,7 +161,7 @@ def own_bytes(pid: int) -> int:
 
 
 async def measured() -> list[Row]:
-    return [await work(language) for work in (start, document, stream, suspended) for language in STARTS]
+    return [await work(language) for work in (start, document, stream, console, suspended) for language in STARTS]
 
 
 def main() -> None:

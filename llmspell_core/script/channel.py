@@ -10,8 +10,12 @@ import os
 import select
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from llmspell_core.script.wire import MAX_FRAME, FrameReader, dump, dump_text, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Channel", "TooLargeError"]
 
@@ -184,15 +188,16 @@ class Channel:
 
     # -- helper threads -----------------------------------------------------------------------------------------------
 
-    def watch(self) -> list[str]:
-        """Starts the two helper threads; returns what could not be started.
+    def watch(self, more: dict[str, Callable[[], None]]) -> list[str]:
+        """Starts the helper threads; returns what could not be started.
 
         One flushes what a noisy script printed before it went silent. The other ends the process when the host is gone,
         also while the VM is busy and nobody reads the socket.
         """
         missing = []
         _thread.stack_size(256 * 1024)
-        for name, target in (("late flush", self._flush_late), ("host watch", self._exit_with_host)):
+        own = {"late flush": self._flush_late, "host watch": self._exit_with_host}
+        for name, target in (own | more).items():
             try:
                 _thread.start_new_thread(target, ())
             except (RuntimeError, OSError):

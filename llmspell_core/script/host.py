@@ -45,6 +45,8 @@ MOST_WORDS = 2_000
 """Characters of what a worker says that could not start."""
 GRACE = 3.0
 """Seconds in which an interrupted cell has to end before its session is ended."""
+AGAIN = 0.1
+"""Seconds after which an interrupt is repeated."""
 
 
 class ScriptSession:
@@ -202,9 +204,17 @@ class ScriptSession:
         if self.interactive:
             self._worker.interrupt()
             if self._running:
-                asyncio.get_running_loop().call_later(GRACE, self._insist, self._run_id)
+                loop = asyncio.get_running_loop()
+                loop.call_later(GRACE, self._insist, self._run_id)
+                loop.call_later(AGAIN, self._interrupt_again, self._run_id)
         else:
             self._stop(ScriptError(f"the script '{self._name}' was interrupted", phase="interrupted"))
+
+    def _interrupt_again(self, run_id: int) -> None:
+        """The first one may have come before the worker had begun: what comes between two cells is for neither."""
+        if self._running and self._run_id == run_id:
+            self._worker.interrupt()
+            asyncio.get_running_loop().call_later(AGAIN, self._interrupt_again, run_id)
 
     def _insist(self, run_id: int) -> None:
         if self._running and self._run_id == run_id:

@@ -51,6 +51,9 @@ class Host:
     def __init__(self, read_fd: int, write_fd: int, *, raw: bool, encoding: str) -> None:
         self.interactive = False
         self.interrupted = False
+        self.on_interrupt: Callable[[], object] = _nothing
+        """Called in a thread of its own when an interrupt comes, also while the VM is busy."""
+        self._woken = -1
         self.last_error: dict[str, Any] | None = None
         self.errors = Remembered()
         self.in_flight = 0
@@ -404,8 +407,20 @@ class Host:
     # -- life -------------------------------------------------------------------------------------------------------
 
     def watch(self) -> list[str]:
-        """Starts the channel's helper threads; returns what could not be started."""
-        return self._channel.watch()
+        """Starts the helper threads; returns what could not be started."""
+        return self._channel.watch({"interrupts": self._tell_interrupts} if self.interactive else {})
+
+    def take_interrupts(self) -> None:
+        """From now on an interrupt ends a cell, not the process. To be called before the fence closes."""
+        self._woken, wakes = os.pipe()
+        os.set_blocking(wakes, False)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, self.on_sigint)
+
+    def _tell_interrupts(self) -> None:
+        """Python's own handler has to wait until the VM comes back from its own code; this thread need not."""
+        while os.read(self._woken, 1):
+            self.on_interrupt()
 
     def end_without_memory(self) -> None:
         """Ends the process; what was printed still goes out if it can."""
@@ -433,6 +448,10 @@ def _plain_end(error: BaseException) -> VMError:
     if isinstance(error, Interrupted):
         return VMError("interrupted", "interrupted")
     return VMError("runtime", f"the engine failed: {type(error).__name__}")
+
+
+def _nothing() -> None:
+    pass
 
 
 def _too_many() -> VMError:
@@ -483,9 +502,9 @@ def _boot(host: Host, vm_class: type[Any]) -> None:
     prepare = getattr(vm_class, "prepare", None)
     if prepare is not None:
         prepare(boot)  # last chance to import something, e.g. a variant of the library
-    report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})}, host.watch)
     if host.interactive:
-        signal.signal(signal.SIGINT, host.on_sigint)
+        host.take_interrupts()
+    report = fence.apply({"memory_bytes": boot.get("memory"), **(boot.get("fence") or {})}, host.watch)
     vm = vm_class(boot, host)
     host.send(["ready", {"fence": report}])
     host.serve_forever(vm)

@@ -292,7 +292,12 @@ if K.interactive then
   local function hook()
     if not lifted and host.interrupted() then error("interrupted", 0) end
   end
-  K.arm = function() sethook(hook, "", interval) end
+  local calm, running = host.calm, coroutine.running
+  K.arm = function()
+    sethook(hook, "", interval)
+    local thread, is_main = running()
+    if calm and is_main then calm(format("%p", thread)) end
+  end
   local create, wrap = coroutine.create, coroutine.wrap
   local function armed(body)
     return function(...)

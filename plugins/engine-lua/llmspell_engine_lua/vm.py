@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from llmspell_core.script.remembered import OF_SCRIPT, misuse
 from llmspell_core.script.vm import HostError, Interrupted, VMError
 from llmspell_core.script.wire import MAX_FRAME, json_problem, load
+from llmspell_engine_lua.hooks import Hooks
 from llmspell_engine_lua.memory import Memory
 from llmspell_engine_lua.values import BadValue, NoData, Values, bytes_view, dump, may_hold_lists
 
@@ -39,6 +40,7 @@ BYTES_PER_CALL = 800
 """With little memory fewer calls are allowed: so many bytes for each, so that the check comes before the memory is used up."""
 
 _library: Any = None
+_hooks: Hooks | None = None
 _sources: dict[str, str] = {}
 
 
@@ -60,11 +62,13 @@ class LuaVM:
     @staticmethod
     def prepare(boot: dict[str, Any]) -> None:
         """Loads what has to be loaded before the fence closes."""
-        global _library
+        global _library, _hooks
         _library = import_module(f"lupa.{boot['options'].get('variant', 'lua54')}")
         folder = Path(__file__).parent
         for name in CHUNKS:
             _sources[name] = (folder / f"{name}.lua").read_text("ascii")
+        if boot.get("interactive"):
+            _hooks = Hooks(_library)
 
     def __init__(self, boot: dict[str, Any], host: Host) -> None:
         self._host, self._mark = host, str(boot["mark"])
@@ -268,10 +272,16 @@ class LuaVM:
             "write": self._host.write,
             "exit": self._host.exit,
             "interrupted": lambda: self._host.interrupted,
+            **({"calm": self._calm} if _hooks is not None and _hooks.found else {}),
             "advice": lambda: (self._host.last_error or {}).get("hint") or "",
             "remember": self._programs.__setitem__,
             "note": self._note,
         }
+
+    def _calm(self, address: str) -> None:
+        """Takes the hook of the VM's own thread away, to be put back when an interrupt comes: hooks make loops slow."""
+        assert _hooks is not None
+        self._host.on_interrupt = _hooks.take(int(address, 16))
 
     def _call(self, op: str, line: int, *args: Any) -> Any:
         try:

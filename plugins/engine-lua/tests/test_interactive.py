@@ -66,6 +66,21 @@ async def test_an_interrupt_stops_a_cell_and_keeps_the_variables(cell: Any, endl
     assert (await cell("x + 1")).value == 42
 
 
+async def test_an_interrupt_that_comes_before_the_cell_has_begun_is_not_lost(cell: Any) -> None:
+    await cell("x = 41")
+    for turns in range(6):
+        running = asyncio.ensure_future(cell("while true do end"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        while not cell.session._running:
+            await asyncio.sleep(0)
+        cell.session.interrupt()
+        with pytest.raises(ScriptError) as caught:
+            await running
+        assert caught.value.message == "interrupted"
+        assert (await cell("x + 1")).value == 42
+
+
 async def test_code_that_cannot_be_stopped_ends_its_session(cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmspell_core.script.host.GRACE", 0.3)
     running = asyncio.ensure_future(cell("string.find(('a'):rep(50000), '.-.-.-.-b')"))
