@@ -219,6 +219,8 @@ class Tool(BaseAgent, Generic[P]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._run_is_async = inspect.iscoroutinefunction(cls.run)
+        if not (isinstance(cls.settings, type) and issubclass(cls.settings, BaseModel)):
+            raise TypeError(f"{cls.__name__}.settings must be a pydantic model, not {type(cls.settings).__name__}")
 
     def run(self, params: P, ctx: ExecutionContext) -> Any:
         """The tool's work, `async def` or plain `def` (then it runs in a thread).

@@ -94,6 +94,7 @@ def info(shell: Shell, name: str, show_schema: bool) -> None:
     returns = schema.pop(RETURNS, {})
     data = record(component) | {"aliases": list(component.aliases)} | ({"schema": schema} if show_schema else {})
     data |= {"returns": returns} if returns else {}
+    data |= {"settings": component.extra["settings"]} if component.extra.get("settings") else {}
     shell.emit(data, lambda: _described(component, schema, returns, show_schema=show_schema))
 
 
@@ -102,6 +103,9 @@ def _described(component: Component, schema: dict[str, Any], returns: dict[str, 
     known = [("Category", component.category), ("Security level", component.security_level), ("From", where)]
     if component.aliases:
         known.append(("Also called", ", ".join(component.aliases)))
+    if component.extra.get("settings"):
+        table = f"[tools.{component.name.replace('-', '_')}]"
+        known.append(("Settings", f"{', '.join(component.extra['settings'])} in {table}"))
     lines = [component.name, _summary(component), "", facts([(f"{k}:", v) for k, v in known])]
     lines += parameter_table(schema)
     if returns:

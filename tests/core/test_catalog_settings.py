@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from llmspell_core.cli.plugin_settings import plugin_settings
 from llmspell_core.cli.shell import Shell
 from llmspell_core.config.trust import Trust
+from llmspell_core.tool import Tool
 
 
 def read_settings() -> dict[str, Any]:
@@ -38,3 +40,18 @@ def test_without_any_configuration_nothing_is_read(isolated: Path, monkeypatch: 
 def test_a_variable_is_enough(isolated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMSPELL_PLUGINS__PREFER", '["mine"]')
     assert read_settings()["prefer"] == ["mine"]
+
+
+def test_settings_that_are_no_model_are_a_mistake_of_the_class() -> None:
+    with pytest.raises(TypeError, match="settings must be a pydantic model, not dict"):
+        type("Weather", (Tool,), {"settings": {"unit": "celsius"}})
+
+
+def test_a_tool_says_which_settings_it_reads(invoke_cli: Any) -> None:
+    assert (
+        "rate_limit_per_minute in [tools.http_request]"
+        in invoke_cli("tool", "info", "http-request").assert_success().stdout
+    )
+    shown = json.loads(invoke_cli("tool", "info", "http-request", "--output", "json").assert_success().stdout)
+    assert shown["settings"] == ["rate_limit_per_minute"]
+    assert "settings" not in json.loads(invoke_cli("tool", "info", "calculator", "--output", "json").stdout)
