@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_core.errors import ComponentError, ResourceLimitError, ScriptError
 from llmspell_core.purse import ENTRY
+from llmspell_core.script.args import script_args
 from llmspell_core.script.callbacks import Callbacks, Patience
 from llmspell_core.script.calls import Calls
 from llmspell_core.script.deadline import LAST_RESORT, OWNERS, Deadline
@@ -474,31 +475,6 @@ def _is_ok(env: dict[str, Any]) -> bool:
     if not isinstance(ok, bool) or not (ok or isinstance(env["error"], dict)):
         raise TypeError("env")
     return ok
-
-
-def script_args(name: str, args: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """What becomes `ARGS`: {"script", "raw": [...], "positional": [...], "named": {...}}; all values strings.
-
-    `--key value`, `--key=value`, and `--flag` (alone: "true") are named, everything else is positional.
-    """
-    named: dict[str, str] = {}
-    if isinstance(args, Mapping):
-        named = {str(key): str(value) for key, value in args.items()}
-        return {"script": name, "raw": [], "positional": [], "named": named}
-    positional: list[str] = []
-    words = [str(word) for word in args]
-    rest = iter(range(len(words)))
-    for i in rest:
-        word = words[i]
-        if not word.startswith("--") or word == "--":
-            positional.append(word)
-            continue
-        key, equals, value = word[2:].partition("=")
-        if not equals and i + 1 < len(words) and not words[i + 1].startswith("--"):
-            value = words[i + 1]
-            next(rest)
-        named[key] = value if equals or value else "true"
-    return {"script": name, "raw": words, "positional": positional, "named": named}
 
 
 def _one_byte(code: int) -> int:

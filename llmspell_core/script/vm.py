@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, ClassVar, Protocol
 
-__all__ = ["LATER", "VM", "HostError", "Interrupted", "Stopped", "VMError"]
+from llmspell_core.script.wire import load
+
+__all__ = ["LATER", "VM", "HostError", "Interrupted", "Stopped", "VMError", "chosen_vm"]
 
 
 class _Later:
@@ -92,3 +96,19 @@ class VM(Protocol):
         ...
 
     def complete(self, text: str) -> list[str]: ...
+
+
+def chosen_vm(read_fd: int) -> type[Any]:
+    """Waits for the one line that says which VM this is to be, and loads it; the folders that it needs come onto the path."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(read_fd, 1)  # one by one: what follows are frames
+        if not byte:
+            os._exit(0)
+        line += byte
+    said = load(line.decode().rstrip("\n"))
+    sys.path[1:1] = [path for path in said["paths"] if path not in sys.path]
+    module, _, name = said["vm"].partition(":")
+    __import__(module)
+    found: type[Any] = getattr(sys.modules[module], name)
+    return found

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from llmspell_core.script import fence  # loaded before the host has said anything: it is thinking meanwhile
 from llmspell_core.script.channel import Channel, TooLargeError
 from llmspell_core.script.remembered import Remembered
-from llmspell_core.script.vm import LATER, VM, HostError, Interrupted, Stopped, VMError
+from llmspell_core.script.vm import LATER, VM, HostError, Interrupted, Stopped, VMError, chosen_vm
 from llmspell_core.script.wire import MAX_FRAME, OUT_OF_MEMORY, complete_view, load
 
 if TYPE_CHECKING:
@@ -458,33 +457,12 @@ def _too_many() -> VMError:
     return VMError("runtime", f"{MAX_DEPTH} functions of the script are waiting inside one another already")
 
 
-def _engine(read_fd: int) -> str:
-    """Waits for the one line that says which VM this is to be; the folders that it needs come onto the path."""
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(read_fd, 1)  # one by one: what follows are frames
-        if not byte:
-            os._exit(0)
-        line += byte
-    said = load(line.decode().rstrip("\n"))
-    sys.path[1:1] = [path for path in said["paths"] if path not in sys.path]
-    vm: str = said["vm"]
-    return vm
-
-
-def _load(path: str) -> type[Any]:
-    module, _, name = path.partition(":")
-    __import__(module)
-    found: type[Any] = getattr(sys.modules[module], name)
-    return found
-
-
 def main(read_fd: int, write_fd: int) -> None:
     """Runs the worker until the host goes away; the VM library is loaded before the fence closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     host = Host(read_fd, write_fd, raw=False, encoding="utf-8")
     try:
-        vm_class = _load(_engine(read_fd))
+        vm_class = chosen_vm(read_fd)
         host = Host(read_fd, write_fd, raw=vm_class.raw, encoding=vm_class.encoding)
         _boot(host, vm_class)
     except MemoryError:

@@ -337,19 +337,31 @@ end
 -- looks how deep the calls are. That costs nothing as long as nothing is collected.
 
 if K.max_depth and ONLY_CALLS ~= "" then
-  local meta = {}
+  local meta, falling, place = {}, false, nil
   local function tidy()
     K.arm()
     collectgarbage()
   end
   local function overflow()
+    if not getinfo(K.max_depth, "l") then
+      -- The memory ended just then, with the calls; what comes next is told of it (see `finish`).
+      K.fell = place and place.short_src .. ":" .. place.currentline .. ": stack overflow"
+      return K.arm()
+    end
     -- The collector now takes so much memory for normal and would come too late the next time.
+    falling = true
     sethook(tidy, "", 997)
     error("stack overflow", 2)
   end
   function meta.__gc()
     -- A finalizer cannot raise into the code that it interrupts; a hook that runs next can.
-    if getinfo(K.max_depth, "l") then sethook(overflow, "", 1) end
+    -- One is enough: what handles it does so while the calls are still there.
+    if not getinfo(K.max_depth, "l") then
+      falling, K.fell = false, nil
+    elseif not falling then
+      place = getinfo(2, "Sl")
+      sethook(overflow, "", 1)
+    end
     real_setmetatable({}, meta)
   end
   real_setmetatable({}, meta)
@@ -411,8 +423,9 @@ end
 
 local function finish(ok, ...)
   if ok then return true, ... end
-  local first = ...
-  if type(first) ~= "table" then return false, described(first), "" end
+  local first, fell = ..., K.fell
+  K.fell = nil
+  if type(first) ~= "table" then return false, fell or described(first), "" end
   return false, first[1], own_lines(first[2])
 end
 

@@ -7,6 +7,7 @@ is checked to be UTF-8.
 
 from __future__ import annotations
 
+import binascii
 import json
 import math
 import re
@@ -18,7 +19,19 @@ from llmspell_core.script.wire import encoder, parse_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_DEPTH", "MAX_TABLES", "BadValue", "NoData", "Values", "bytes_view", "dump"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_TABLES",
+    "BadValue",
+    "NoData",
+    "Values",
+    "bytes_view",
+    "dump",
+    "is_text",
+    "may_hold_lists",
+    "portable",
+    "whole_text",
+]
 
 MAX_DEPTH = 64
 MAX_TABLES = 100_000
@@ -294,3 +307,25 @@ def _key(key: Any) -> str:
     if type(key) is bool:
         return "true" if key else "false"
     raise BadValue("a table key is neither a string nor a number")
+
+
+def is_text(view: str) -> bool:
+    try:
+        view.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
+
+
+def portable(content: str) -> Any:
+    return (
+        content if is_text(content) else {"b64": binascii.b2a_base64(content.encode("latin-1"), newline=False).decode()}
+    )
+
+
+def whole_text(value: Any) -> str:
+    """JSON text; bytes that are not UTF-8 are replaced, so that a result always arrives."""
+    text = dump(value)
+    if text.isascii() or is_text(text):
+        return text
+    return text.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")

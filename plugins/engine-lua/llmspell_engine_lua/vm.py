@@ -22,7 +22,17 @@ from llmspell_core.script.vm import HostError, Interrupted, VMError
 from llmspell_core.script.wire import MAX_FRAME, json_problem, load
 from llmspell_engine_lua.hooks import Hooks
 from llmspell_engine_lua.memory import Memory
-from llmspell_engine_lua.values import BadValue, NoData, Values, bytes_view, dump, may_hold_lists
+from llmspell_engine_lua.values import (
+    BadValue,
+    NoData,
+    Values,
+    bytes_view,
+    dump,
+    is_text,
+    may_hold_lists,
+    portable,
+    whole_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +177,7 @@ class LuaVM:
             value = self._result(outcome[1] if len(outcome) > 1 else None, loosely=display is not None)
             if mode == "code" and outcome[3] == 1 and value is not None:
                 display = None
-            return _text({"value": value, "display": display})
+            return whole_text({"value": value, "display": display})
         except BadValue as error:
             raise VMError("runtime", f"the script's result cannot be handed over: {error}", file=name) from None
         except (self._memory_error, MemoryError):
@@ -205,7 +215,7 @@ class LuaVM:
             ok, value, trace = self._enter(self._dispatch, callback, table, len(values))
             if not ok:
                 raise self._failure(str(value), trace)
-            return _text(self._values.out(value))
+            return whole_text(self._values.out(value))
         except HostError as error:
             raise VMError("memory", str(error)) from None
         except BadValue as error:
@@ -362,8 +372,8 @@ class LuaVM:
     def _file(self, op: str, *args: Any) -> Any:
         """A file operation: content that is no text crosses as base64."""
         try:
-            content = [_portable(arg) if isinstance(arg, str) else self._values.out(arg) for arg in args]
-            found = load(self._host.call(op, _text(content), 0))
+            content = [portable(arg) if isinstance(arg, str) else self._values.out(arg) for arg in args]
+            found = load(self._host.call(op, whole_text(content), 0))
             value = found["value"] if found["ok"] else self._host.open(found)
             self._memory.weigh(
                 f"the result of {_label(op)}", value, len(str(value)) if isinstance(value, str) else 1024
@@ -389,12 +399,12 @@ class LuaVM:
             except BadValue as error:
                 raise BadValue(f"{_label(op)}: '{name}': {error}") from None
         text = dump(data)
-        return text if text.isascii() or _is_text(text) else _refuse_bytes(op, data, params)
+        return text if text.isascii() or is_text(text) else _refuse_bytes(op, data, params)
 
     def _json_encode(self, value: Any, pretty: bool = False) -> Any:
         try:
             text = self._values.encode(value, pretty=bool(pretty))
-            if not text.isascii() and not _is_text(text):
+            if not text.isascii() and not is_text(text):
                 return False, "there is text in it that is not UTF-8; encode it first (base64-encoder)"
             self._memory.weigh("the JSON text", text, len(text))
             return True, text
@@ -477,33 +487,9 @@ def _label(op: str) -> str:
     return op.replace("#", ":")
 
 
-def _is_text(view: str) -> bool:
-    try:
-        view.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return False
-    return True
-
-
 def _refuse_bytes(op: str, data: list[Any], params: Any) -> str:
     for i, item in enumerate(data):
-        if not _is_text(dump(item)):
+        if not is_text(dump(item)):
             name = params[i][0] if i < len(params) else f"argument {i + 1}"
             raise BadValue(f"{_label(op)}: '{name}' holds text that is not UTF-8; encode it first (base64-encoder)")
     raise BadValue(f"{_label(op)}: text that is not UTF-8")
-
-
-def _portable(content: str) -> Any:
-    return (
-        content
-        if _is_text(content)
-        else {"b64": binascii.b2a_base64(content.encode("latin-1"), newline=False).decode()}
-    )
-
-
-def _text(value: Any) -> str:
-    """JSON text; bytes that are not UTF-8 are replaced, so that a result always arrives."""
-    text = dump(value)
-    if text.isascii() or _is_text(text):
-        return text
-    return text.encode("latin-1").decode("utf-8", "replace").encode().decode("latin-1")

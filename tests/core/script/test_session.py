@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llmspell_core.errors import ComponentError, ScriptError, ToolError
-from llmspell_core.script.host import script_args
+from llmspell_core.script.args import script_args
 from llmspell_core.script.process import WorkerPool, WorkerProcess
 
 LOOPS = [asyncio.new_event_loop]
