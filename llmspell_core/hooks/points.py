@@ -100,12 +100,11 @@ def parse_point(name: str) -> str:
 def parse_priority(value: str | float | None) -> int:
     if value is None:
         return 0
-    if isinstance(value, str):
-        if value not in PRIORITIES:
-            raise ValidationError(
-                f"'{value}' is not a priority",
-                field="priority",
-                hint=f"Use a number or one of {', '.join(PRIORITIES)}.",
-            )
+    if isinstance(value, str) and value in PRIORITIES:
         return PRIORITIES[value]
-    return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
+        return int(value)
+    shown = f"'{value}'" if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    raise ValidationError(
+        f"{shown} is not a priority", field="priority", hint=f"Use a number or one of {', '.join(PRIORITIES)}."
+    )

@@ -250,3 +250,13 @@ async def test_discovery_hooks_fire_for_python_and_for_scripts(make_runtime: Any
     assert await runtime.tools.discover() == ["only"]
     assert (await runtime.run_script("return Tool.discover()", engine="lua")).value == ["only"]
     assert (await runtime.run_script("return Tool.discover()", engine="javascript")).value == ["only"]
+
+
+@pytest.mark.parametrize(("language", "nothing"), [("lua", "function() end"), ("javascript", "() => {}")])
+async def test_what_is_no_priority_is_named_as_that(make_runtime: Any, language: str, nothing: str) -> None:
+    runtime = await make_runtime()
+    table = '{priorty = "high"}' if language == "lua" else '{priorty: "high"}'
+    for wrong in (table, "true", '"hihg"'):
+        with pytest.raises(Exception, match="is not a priority") as caught:
+            await runtime.run_script(f'Hook.register("BeforeToolExecution", {nothing}, {wrong})', engine=language)
+        assert "one of" in str(getattr(caught.value, "hint", ""))
